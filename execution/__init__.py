@@ -1,0 +1,1 @@
+"""Hosted models: publish, build and run creators' models, paid by the second."""
