@@ -1,0 +1,37 @@
+# Every target sets up what it needs (tools/bootstrap.py); run plain `make` for this list.
+PYTHON ?= $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
+BOOTSTRAP = $(or $(PYTHON),$(error Turnpike needs Python 3.11, 3.12 or 3.13 and found no python3. Install one, or say: make $@ PYTHON=/path/to/python3)) tools/bootstrap.py
+BIN = .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fix migrate lock assets
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## Start everything: web, worker, beat, simulated providers (PORT=8000 HOST=127.0.0.1)
+	@$(BOOTSTRAP)
+	@exec $(BIN)/python manage.py serve
+
+test: ## Run the whole suite with its own PostgreSQL and Redis (T="tests/billing -k holds" for a part)
+	@$(BOOTSTRAP) --dev
+	@exec $(BIN)/python tools/test.py $(T)
+
+check: ## Format, lint, types, import contracts, missing migrations, dead dependencies
+	@$(BOOTSTRAP) --dev
+	@exec $(BIN)/python tools/check.py
+
+fix: ## Format, and mend what the linter can mend
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+migrate: ## Write missing migrations and apply them
+	@$(BOOTSTRAP)
+	@$(BIN)/python manage.py makemigrations && $(BIN)/python manage.py migrate
+
+lock: ## Resolve requirements*.in again, with hashes, for Python 3.11-3.13 on Linux and macOS
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/python tools/lock.py
+
+assets: ## Build the front end into static/
+	@$(BOOTSTRAP) --assets
