@@ -1,0 +1,43 @@
+// On every page: HTMX, copy buttons, menus that close, tabs.
+import "htmx.org";
+import { enhanceTabs } from "./lib/tabs.js";
+import { closeMenus } from "./lib/menus.js";
+import { copyFrom } from "./lib/copy.js";
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copyFrom(button);
+  closeMenus(event.target);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") closeMenus(null);
+});
+
+// A form marked data-confirm asks first; one marked data-auto sends itself when a value changes.
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
+
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("form[data-auto]");
+  if (form) form.requestSubmit();
+});
+
+// Times are UTC from the server; shown in the reader's own zone, with UTC in the title.
+function localTimes(root) {
+  const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  for (const time of root.querySelectorAll("time[data-local]")) {
+    time.title = `${time.dateTime} (UTC)`;
+    time.textContent = format.format(new Date(time.dateTime));
+  }
+}
+
+function enhance(root) {
+  enhanceTabs(root);
+  localTimes(root);
+}
+
+enhance(document);
+document.addEventListener("htmx:afterSwap", (event) => enhance(event.target));

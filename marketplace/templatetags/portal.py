@@ -1,0 +1,79 @@
+"""What the portal's templates say in words: amounts, prices, counts, links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.template import Context
+from django.urls import NoReverseMatch, reverse
+
+from marketplace.lib import money
+
+register = template.Library()
+
+# Units that are priced by the million; every other unit is priced by the piece.
+TOKEN_UNITS = frozenset({"prompt", "completion", "cached_read", "cached_write", "reasoning"})
+MS_UNITS = frozenset({"hardware_ms"})
+WORDS = {"audio_second": "second", "hardware_ms": "second"}
+
+
+@register.filter
+def usd(nano: int | None) -> str:
+    """Nano-USD -> "$0.00105", every digit; minus in front; a dash for None."""
+    if nano is None:
+        return "–"
+    sign = "−" if nano < 0 else ""
+    return f"{sign}${money.format_usd(abs(nano))}"
+
+
+@register.filter
+def price(nano_per_million: int, unit: str) -> str:
+    """A price row -> dollars per million tokens, per second of hardware or per piece, exact."""
+    if unit in TOKEN_UNITS:
+        return money.format_price_per_million(nano_per_million)
+    if unit in MS_UNITS:
+        return money.format_price_per_unit(nano_per_million * 1000)
+    return money.format_price_per_unit(nano_per_million)
+
+
+@register.filter
+def per_unit(unit: str) -> str:
+    """The words behind a price: "/M tokens", "/second", "/image"."""
+    if unit in TOKEN_UNITS:
+        return "/M tokens"
+    return f"/{WORDS.get(unit, unit.replace('_', ' '))}"
+
+
+@register.filter
+def compact(number: int | None) -> str:
+    """A count in at most four characters and a letter: 999, 8.2K, 128K, 1M. A dash for None."""
+    if number is None:
+        return "–"
+    for size, letter in ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K")):
+        if number >= size:
+            tenths = number * 10 // size
+            whole, rest = divmod(tenths, 10)
+            return f"{whole}.{rest}{letter}" if rest and whole < 100 else f"{whole}{letter}"
+    return str(number)
+
+
+@register.simple_tag
+def link_if_exists(name: str, *args: Any) -> str:
+    """The address of a named page, or "" where the page is not installed."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: Context, **changes: Any) -> str:
+    """The present address's query with some values changed; None or "" takes one away."""
+    query = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value in (None, ""):
+            query.pop(name, None)
+        else:
+            query[name] = str(value)
+    return f"?{query.urlencode()}"
