@@ -25,7 +25,7 @@ class Event:
 
 
 def event(data: str | bytes, event: str | None = None, id: str | None = None) -> bytes:
-    """The bytes of one event. Line ends inside `data` become several data lines; in `event` and `id` they are refused."""
+    """The bytes of one event. Line ends in `data` make several data lines; in `event` and `id` they are refused."""
     raw = data.encode() if isinstance(data, str) else data
     head = b""
     for field, value in ((b"event", event), (b"id", id)):
