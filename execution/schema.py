@@ -18,7 +18,16 @@ MAX_REF_DEPTH: Final = 20
 MAX_PATTERN_STEPS: Final = 5_000_000
 KEYWORDS: Final = frozenset(
     {"type", "format", "title", "description", "default", "enum", "const", "nullable", "required", "minimum", "maximum"}
-    | {"exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems", "pattern"}
+    | {
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "pattern",
+    }
 )
 INPUT: Final = "Input"
 OUTPUT: Final = "Output"
@@ -29,7 +38,9 @@ class InvalidInput(ValueError):
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"- input.{name}: {text}" if name else f"- input: {text}" for name, text in problems))
+        super().__init__(
+            "\n".join(f"- input.{name}: {text}" if name else f"- input: {text}" for name, text in problems)
+        )
 
 
 class InvalidSchema(ValueError):
@@ -38,7 +49,10 @@ class InvalidSchema(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input of a model, as a form shows it. `kind` is one of file, files, choice, boolean, integer, number, text, secret, list, json."""
+    """One input of a model, as a form shows it.
+
+    `kind` is one of file, files, choice, boolean, integer, number, text, secret, list, json.
+    """
 
     name: str
     title: str
@@ -182,7 +196,9 @@ def _number(value: Any) -> float | None:
 
 
 def validate(*, document: Schema, given: Any) -> dict[str, Any]:
-    """The input with defaults filled in. Raises InvalidInput naming every wrong field, InvalidSchema when the schema is unusable.
+    """The input with defaults filled in.
+
+    Raises InvalidInput naming every wrong field, InvalidSchema when the schema is unusable.
 
     Files are strings here: whether a URL may be fetched is decided by who fetches it.
     """
@@ -196,7 +212,9 @@ def validate(*, document: Schema, given: Any) -> dict[str, Any]:
         for name in given:
             if name not in names:
                 listed = ", ".join(one.name for one in known) or "none"
-                problems.append((str(name), f"Additional property {name} is not allowed (inputs of this version: {listed})"))
+                problems.append(
+                    (str(name), f"Additional property {name} is not allowed (inputs of this version: {listed})")
+                )
     ready: dict[str, Any] = {}
     for one in known:
         if one.name not in given or (given[one.name] is None and not one.nullable and not one.required):
@@ -215,7 +233,13 @@ def validate(*, document: Schema, given: Any) -> dict[str, Any]:
         else:
             ready[one.name] = value
     if component.get("additionalProperties") is True:
-        ready.update({name: value for name, value in given.items() if name not in ready and name not in {one.name for one in known}})
+        ready.update(
+            {
+                name: value
+                for name, value in given.items()
+                if name not in ready and name not in {one.name for one in known}
+            }
+        )
     if problems:
         raise InvalidInput(problems)
     return ready
@@ -226,7 +250,9 @@ def _problem(one: Field, value: Any) -> str:
     if one.pattern and isinstance(value, str) and not is_cheap(one.pattern, len(value)):
         raw.pop("pattern", None)  # left to the model's own server, inside its sandbox and time limit
     try:
-        errors = sorted(jsonschema.Draft202012Validator(raw).iter_errors(value), key=lambda error: list(map(str, error.path)))
+        errors = sorted(
+            jsonschema.Draft202012Validator(raw).iter_errors(value), key=lambda error: list(map(str, error.path))
+        )
     except (jsonschema.SchemaError, re.error, TypeError, ValueError) as error:
         raise InvalidSchema(f"the schema of {one.name} cannot be used: {error}") from error
     return _sentence(errors[0]) if errors else ""
@@ -273,7 +299,7 @@ def file_inputs(document: Schema) -> frozenset[str]:
 
 
 def output_kind(document: Schema) -> str:
-    """What the output is: text, stream (text drawn together), file, files, boxes, list, object, number, boolean, any."""
+    """text, stream (text drawn together), file, files, boxes, list, object, number, boolean or any."""
     component = _component(document, OUTPUT)
     if component is None:
         return "any"
@@ -288,7 +314,9 @@ def output_kind(document: Schema) -> str:
         return "boxes" if _is_box(items) else "list"
     if _is_file(flat):
         return "file"
-    return {"string": "text", "integer": "number", "number": "number", "boolean": "boolean", "object": "object"}.get(str(kind), "any")
+    return {"string": "text", "integer": "number", "number": "number", "boolean": "boolean", "object": "object"}.get(
+        str(kind), "any"
+    )
 
 
 def is_iterator(document: Schema) -> bool:

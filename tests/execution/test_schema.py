@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from execution import schema
 
 
-def document(properties: dict[str, Any], *, required: list[str] | None = None, output: Any = None, **schemas: Any) -> dict[str, Any]:
+def document(
+    properties: dict[str, Any], *, required: list[str] | None = None, output: Any = None, **schemas: Any
+) -> dict[str, Any]:
     return {
         "openapi": "3.0.2",
         "components": {
@@ -88,7 +90,7 @@ def test_every_problem_is_told_at_once() -> None:
 
 
 def test_a_required_input_may_not_be_null() -> None:
-    with pytest.raises(schema.InvalidInput, match="input.image"):
+    with pytest.raises(schema.InvalidInput, match=r"input\.image"):
         schema.validate(document=COG, given={"image": None})
 
 
@@ -113,9 +115,18 @@ def test_a_message_does_not_repeat_a_large_value() -> None:
 
 def test_fields_come_in_order_with_their_kind() -> None:
     assert [(one.name, one.kind) for one in schema.fields(COG)] == [
-        ("image", "file"), ("mode", "choice"), ("steps", "integer"), ("scale", "number"), ("name", "text"), ("seed", "integer"),
-        ("tags", "list"), ("other", "integer"), ("token", "secret"), ("flip", "boolean"), ("frames", "files"),
-    ]  # fmt: skip
+        ("image", "file"),
+        ("mode", "choice"),
+        ("steps", "integer"),
+        ("scale", "number"),
+        ("name", "text"),
+        ("seed", "integer"),
+        ("tags", "list"),
+        ("other", "integer"),
+        ("token", "secret"),
+        ("flip", "boolean"),
+        ("frames", "files"),
+    ]
     by_name = {one.name: one for one in schema.fields(COG)}
     assert by_name["mode"].choices == ("fast", "slow")
     assert by_name["mode"].default == "fast"
@@ -131,7 +142,15 @@ def test_fields_come_in_order_with_their_kind() -> None:
         ({"type": "string"}, "text"),
         ({"type": "string", "format": "uri"}, "file"),
         ({"type": "array", "items": {"type": "string", "format": "uri"}}, "files"),
-        ({"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator", "x-cog-array-display": "concatenate"}, "stream"),
+        (
+            {
+                "type": "array",
+                "items": {"type": "string"},
+                "x-cog-array-type": "iterator",
+                "x-cog-array-display": "concatenate",
+            },
+            "stream",
+        ),
         ({"type": "array", "items": {"$ref": "#/components/schemas/Shape"}}, "boxes"),
         ({"type": "array", "items": {"type": "integer"}}, "list"),
         ({"type": "object"}, "object"),
@@ -141,7 +160,10 @@ def test_fields_come_in_order_with_their_kind() -> None:
     ],
 )
 def test_output_kinds(output: dict[str, Any], kind: str) -> None:
-    shape = {"type": "object", "properties": {"label": {"type": "string"}, "box": {"type": "array", "items": {"type": "integer"}}}}
+    shape = {
+        "type": "object",
+        "properties": {"label": {"type": "string"}, "box": {"type": "array", "items": {"type": "integer"}}},
+    }
     assert schema.output_kind(document({}, output=output, Shape=shape)) == kind
 
 
@@ -176,12 +198,18 @@ json_values = st.recursive(
 )
 
 
-@given(given_=st.dictionaries(st.sampled_from([*COG["components"]["schemas"]["Input"]["properties"], "zoom"]), json_values))
+@given(
+    given_=st.dictionaries(st.sampled_from([*COG["components"]["schemas"]["Input"]["properties"], "zoom"]), json_values)
+)
 def test_any_input_is_accepted_or_refused_with_reasons_and_accepted_ones_are_stable(given_: dict[str, Any]) -> None:
     try:
         ready = schema.validate(document=COG, given=given_)
     except schema.InvalidInput as error:
-        assert error.problems
+        refused = error.problems
+    else:
+        refused = ()
+    if refused:
+        assert all(text for _, text in refused)
         return
     assert schema.validate(document=COG, given=ready) == ready
     assert ready["mode"] in ("fast", "slow")

@@ -1,0 +1,293 @@
+"""HTTP to addresses that a caller or an operator gave: checked at every connect, inside the transport.
+
+The name is resolved here, every address judged, and the connection made to the checked address, so that a
+name which answers differently the second time gains nothing. Proxies from the environment are never used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from ssl import SSLContext
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import httpcore
+import httpx
+
+from marketplace.lib import addresses
+from marketplace.lib.addresses import Refused
+
+Resolve = Callable[[str, int], Iterable[str]]
+SocketOptions = Iterable[httpcore.SOCKET_OPTION] | None
+
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 15.0
+MAX_REDIRECTS: Final = 5
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+class FetchFailed(Exception):
+    """The file could not be fetched; the message names the reason and may be shown to who gave the address."""
+
+
+class TooLarge(FetchFailed):
+    """The file is larger than the cap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch brought: its size in bytes, the server's content type (without parameters) and a file name."""
+
+    size: int
+    content_type: str
+    name: str
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A connection whose every wait ends at one deadline: a server that drips bytes cannot hold a worker."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def _left(self, timeout: float | None) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the time for this fetch is used up")
+        return left if timeout is None else min(left, timeout)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._left(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _TimedStream(self._inner.start_tls(ssl_context, server_hostname, self._left(timeout)), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class GuardedBackend(httpcore.NetworkBackend):
+    """Opens TCP connections to checked addresses only; unix sockets never."""
+
+    def __init__(
+        self, *, private_origins: Collection[str], deadline: float, resolve: Resolve = addresses.resolve
+    ) -> None:
+        self._inner = httpcore.SyncBackend()
+        self._private_origins = private_origins
+        self._deadline = deadline
+        self._resolve = resolve
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: SocketOptions = None,
+    ) -> httpcore.NetworkStream:
+        found = list(self._resolve(host, port))
+        addresses.check(host=host, port=port, addresses=found, private_origins=self._private_origins)
+        for position, address in enumerate(found):
+            try:
+                stream = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if position == len(found) - 1:
+                    raise
+            else:
+                return _TimedStream(stream, self._deadline)
+        raise httpcore.ConnectError(f"{host} has no address")
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: SocketOptions = None
+    ) -> httpcore.NetworkStream:
+        raise Refused("unix sockets may not be called")
+
+
+class AsyncGuardedBackend(httpcore.AsyncNetworkBackend):
+    """The same for code on the event loop; the name is resolved in the loop's own resolver thread."""
+
+    def __init__(self, *, private_origins: Collection[str], resolve: Resolve = addresses.resolve) -> None:
+        self._inner = httpcore.AnyIOBackend()
+        self._private_origins = private_origins
+        self._resolve = resolve
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: SocketOptions = None,
+    ) -> httpcore.AsyncNetworkStream:
+        found = list(await asyncio.get_running_loop().run_in_executor(None, self._resolve, host, port))
+        addresses.check(host=host, port=port, addresses=found, private_origins=self._private_origins)
+        for position, address in enumerate(found):
+            try:
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if position == len(found) - 1:
+                    raise
+        raise httpcore.ConnectError(f"{host} has no address")
+
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: SocketOptions = None
+    ) -> httpcore.AsyncNetworkStream:
+        raise Refused("unix sockets may not be called")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@lru_cache(maxsize=1)
+def _trust() -> SSLContext:
+    return httpx.create_ssl_context()
+
+
+def _outgoing(request: httpx.Request) -> dict[str, Any]:
+    url = request.url
+    return {
+        "method": request.method,
+        "url": httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        "headers": request.headers.raw,
+        "content": request.stream,
+        "extensions": request.extensions,
+    }
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    try:
+        yield
+    except httpcore.TimeoutException as error:
+        raise httpx.TimeoutException(str(error) or "timed out") from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
+        raise httpx.TransportError(str(error) or type(error).__name__) from error
+
+
+class AsyncGuardedTransport(httpx.AsyncBaseTransport):
+    """For `httpx.AsyncClient`: every connection it makes is guarded. Raises Refused beside httpx's errors."""
+
+    def __init__(self, *, private_origins: Collection[str], resolve: Resolve = addresses.resolve) -> None:
+        backend = AsyncGuardedBackend(private_origins=private_origins, resolve=resolve)
+        self._pool = httpcore.AsyncConnectionPool(ssl_context=_trust(), network_backend=backend, max_connections=100)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        with _as_httpx():
+            answer = await self._pool.handle_async_request(httpcore.Request(**_outgoing(request)))
+        return httpx.Response(
+            status_code=answer.status, headers=answer.headers, stream=_AsyncBody(answer), extensions=answer.extensions
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _AsyncBody(httpx.AsyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _as_httpx():
+            async for chunk in self._answer.aiter_stream():
+                yield chunk
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+def async_client(*, private_origins: Collection[str], timeout: float = READ_SECONDS) -> httpx.AsyncClient:
+    """A client for addresses that others gave: guarded, no redirects, nothing from the environment."""
+    return httpx.AsyncClient(
+        transport=AsyncGuardedTransport(private_origins=private_origins),
+        timeout=httpx.Timeout(timeout, connect=CONNECT_SECONDS),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+def fetch(
+    url: str,
+    *,
+    write: Callable[[bytes], object],
+    max_bytes: int,
+    seconds: float,
+    private_origins: Collection[str] = (),
+    resolve: Resolve = addresses.resolve,
+) -> Fetched:
+    """GET a caller's URL into `write`, at most `max_bytes` in at most `seconds` over all redirects. Blocks.
+
+    Up to five redirects are followed, each connection checked anew. Raises FetchFailed, TooLarge or Refused.
+    """
+    deadline = time.monotonic() + seconds
+    backend = GuardedBackend(private_origins=private_origins, deadline=deadline, resolve=resolve)
+    with httpcore.ConnectionPool(ssl_context=_trust(), network_backend=backend) as pool:
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
+                if urlsplit(url).scheme not in ("http", "https"):
+                    raise FetchFailed(f"only http and https addresses can be fetched, not {url[:80]!r}")
+                target = _follow(pool, url, write=write, max_bytes=max_bytes, deadline=deadline)
+            except httpcore.TimeoutException as error:
+                raise FetchFailed(f"{_shown(url)} did not answer within {seconds:g} seconds") from error
+            except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
+                raise FetchFailed(f"{_shown(url)} could not be read: {error}") from error
+            except (httpx.InvalidURL, ValueError) as error:
+                raise FetchFailed(f"{url[:80]!r} is not an address that can be fetched") from error
+            if isinstance(target, Fetched):
+                return target
+            url = target
+    raise FetchFailed(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
+
+
+def _follow(
+    pool: httpcore.ConnectionPool, url: str, *, write: Callable[[bytes], object], max_bytes: int, deadline: float
+) -> Fetched | str:
+    """One hop: the file, or the address it redirects to."""
+    at = httpx.URL(url)
+    target = httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=at.raw_path)
+    host = at.netloc
+    headers = [(b"host", host), (b"accept", b"*/*"), (b"accept-encoding", b"identity"), (b"user-agent", b"turnpike")]
+    timeouts = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "write": READ_SECONDS, "pool": CONNECT_SECONDS}
+    with pool.stream("GET", target, headers=headers, extensions={"timeout": timeouts}) as answer:
+        given = {name.lower(): value.decode("latin-1") for name, value in answer.headers}
+        if answer.status in REDIRECTS and b"location" in given:
+            return str(at.join(given[b"location"]))
+        if answer.status != 200:
+            raise FetchFailed(f"{_shown(url)} answered with status {answer.status}")
+        if given.get(b"content-encoding", "identity").strip().lower() != "identity":
+            raise FetchFailed(f"{_shown(url)} answered compressed although it was asked not to")
+        declared = given.get(b"content-length", "")
+        if declared.isdigit() and int(declared) > max_bytes:
+            raise TooLarge(f"{_shown(url)} is larger than {max_bytes:,} bytes")
+        size = 0
+        for chunk in answer.iter_stream():
+            size += len(chunk)
+            if size > max_bytes:
+                raise TooLarge(f"{_shown(url)} is larger than {max_bytes:,} bytes")
+            if time.monotonic() > deadline:
+                raise httpcore.ReadTimeout("the time for this fetch is used up")
+            write(chunk)
+    kind = given.get(b"content-type", "").partition(";")[0].strip().lower()
+    return Fetched(size=size, content_type=kind or "application/octet-stream", name=_name(url))
+
+
+def _name(url: str) -> str:
+    return unquote(urlsplit(url).path).rpartition("/")[2][:255] or "file"
+
+
+def _shown(url: str) -> str:
+    """The address without its query, which often holds a signature."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
