@@ -1,0 +1,117 @@
+"""What must always be true of the books. Run by schedule, and at the end of every journey test."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from billing.models import Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
+
+_STALE = dt.timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that is not as it must be."""
+
+    check: str
+    detail: str
+
+
+def transactions_add_up_to_zero() -> Iterator[str]:
+    """Each transaction's entries sum to zero."""
+    wrong = Transaction.objects.annotate(total=Coalesce(Sum("entries__amount_nano"), 0)).exclude(total=0)
+    for row in wrong:
+        yield f"transaction {row.pk} ({row}) adds up to {row.total}"
+
+
+def wallets_equal_their_entries() -> Iterator[str]:
+    """A wallet's balance is the sum of its ledger entries."""
+    sums = dict(
+        Entry.objects.filter(ledger_account__kind=LedgerAccount.Kind.WALLET)
+        .values_list("ledger_account__account_id")
+        .annotate(total=Sum("amount_nano"))
+    )
+    for account_id, balance in Wallet.objects.values_list("account_id", "balance_nano"):
+        if balance != sums.pop(account_id, 0):
+            yield f"wallet of account {account_id} says {balance}, its entries say otherwise"
+    for account_id, total in sums.items():
+        yield f"account {account_id} has entries of {total} and no wallet"
+
+
+def held_equals_open_holds() -> Iterator[str]:
+    """What a wallet holds is the sum of its open holds."""
+    open_sum = Coalesce(Sum("holds__amount_nano", filter=Q(holds__state=Hold.State.OPEN)), 0)
+    for wallet in Wallet.objects.annotate(open=open_sum).exclude(open=F("held_nano")):
+        yield f"wallet of account {wallet.account_id} holds {wallet.held_nano}, its open holds are {wallet.open}"
+
+
+def budgets_equal_their_holds() -> Iterator[str]:
+    """What a key's budget holds is the sum of the open holds that drew on it."""
+    open_sum = Coalesce(Sum("holds__amount_nano", filter=Q(holds__state=Hold.State.OPEN)), 0)
+    for budget in Budget.objects.annotate(open=open_sum).exclude(open=F("held_nano")):
+        yield f"budget {budget.pk} holds {budget.held_nano}, its open holds are {budget.open}"
+
+
+def charges_equal_their_transactions() -> Iterator[str]:
+    """A charge is what its transaction took from the wallet, and its shares are the whole of it."""
+    taken = Sum(
+        "transaction__entries__amount_nano",
+        filter=Q(transaction__entries__ledger_account__kind=LedgerAccount.Kind.WALLET),
+    )
+    for charge in Charge.objects.annotate(taken=Coalesce(taken, 0)):
+        if charge.amount_nano != -charge.taken:
+            yield f"charge {charge.pk} says {charge.amount_nano}, its transaction took {-charge.taken}"
+        if charge.amount_nano + charge.bad_debt_nano != sum(share["amount_nano"] for share in charge.shares):
+            yield f"the shares of charge {charge.pk} are not the whole of it"
+
+
+def settled_holds_have_a_charge() -> Iterator[str]:
+    """Settled means charged once; open and released mean not charged."""
+    settled = set(Hold.objects.filter(state=Hold.State.SETTLED).values_list("kind", "reference"))
+    charged = set(Charge.objects.values_list("kind", "reference"))
+    for kind, reference in settled ^ charged:
+        yield f"{kind} {reference}: the hold and the charge disagree"
+
+
+def no_hold_is_forgotten() -> Iterator[str]:
+    """An open hold is ended soon after it expires."""
+    for hold in Hold.objects.filter(state=Hold.State.OPEN, expires_at__lt=timezone.now() - _STALE):
+        yield f"hold {hold.pk} ({hold}) expired at {hold.expires_at} and is still open"
+
+
+def nobody_is_overdrawn() -> Iterator[str]:
+    """Balances and what is free are never below zero."""
+    for wallet in Wallet.objects.filter(Q(balance_nano__lt=F("held_nano")) | Q(held_nano__lt=0)):
+        yield f"wallet of account {wallet.account_id} is overdrawn"
+
+
+CHECKS: dict[str, Callable[[], Iterator[str]]] = {
+    check.__name__: check
+    for check in (
+        transactions_add_up_to_zero,
+        wallets_equal_their_entries,
+        held_equals_open_holds,
+        budgets_equal_their_holds,
+        charges_equal_their_transactions,
+        settled_holds_have_a_charge,
+        no_hold_is_forgotten,
+        nobody_is_overdrawn,
+    )
+}
+
+
+def run() -> list[Violation]:
+    """Run all checks on one snapshot of the books, so that work going on meanwhile is no violation."""
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if outermost and connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return [Violation(name, detail) for name, check in CHECKS.items() for detail in check()]

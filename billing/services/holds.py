@@ -1,0 +1,243 @@
+"""Holds: money is set aside before anything is called, and each hold ends exactly once.
+
+Rows are always changed in the order hold, wallet, budget, so that two requests cannot wait for
+each other. Every change is one conditional UPDATE whose row count is looked at; nothing is read first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from billing import rating
+from billing.models import Charge, Hold, LedgerAccount, Wallet
+from billing.rating import Part, Rated
+from billing.services import budgets, ledger
+from marketplace.lib.errors import PaymentRequired
+from marketplace.lib.money import format_usd
+from marketplace.models import ApiKey
+
+
+class InsufficientCredit(PaymentRequired):
+    """402: the wallet does not cover the amount to be held."""
+
+    def __init__(self, *, needed_nano: int, free_nano: int) -> None:
+        super().__init__(
+            f"Not enough credit: this request needs up to ${format_usd(needed_nano)} held and "
+            f"${format_usd(max(0, free_nano))} is free. Add credit, or ask for fewer tokens (max_tokens).",
+            metadata={
+                "limit_source": "wallet",
+                "needed_usd": format_usd(needed_nano),
+                "available_usd": format_usd(max(0, free_nano)),
+            },
+        )
+
+
+class KeyLimitExceeded(PaymentRequired):
+    """402: the key's spend limit does not cover the amount to be held."""
+
+    def __init__(self, *, needed_nano: int, left_nano: int, reset: str) -> None:
+        when = f"it resets {reset}" if reset else "it never resets"
+        super().__init__(
+            f"This key's spend limit is reached: the request needs up to ${format_usd(needed_nano)} held and "
+            f"${format_usd(left_nano)} is left ({when}). Raise the limit on the keys page or use another key.",
+            metadata={
+                "limit_source": "key",
+                "needed_usd": format_usd(needed_nano),
+                "available_usd": format_usd(left_nano),
+            },
+        )
+
+
+def affordable(*, account_id: int, key_id: int | None) -> int:
+    """The most that could be held now, in nano-USD: the least of the wallet's and the key's free money."""
+    free = ledger.wallet_of(account_id).free_nano
+    if key_id is None:
+        return max(0, free)
+    left = budgets.remaining(ApiKey.objects.get(pk=key_id))
+    return max(0, free if left is None else min(free, left))
+
+
+@transaction.atomic
+def place(
+    *,
+    account_id: int,
+    key_id: int | None,
+    amount_nano: int,
+    kind: str,
+    reference: str,
+    expires_in: dt.timedelta,
+) -> Hold:
+    """Set money aside on the wallet and on the key's limit, for one (kind, reference).
+
+    Raises InsufficientCredit or KeyLimitExceeded, having held nothing.
+    """
+    wallet = ledger.wallet_of(account_id)
+    if amount_nano < 0:
+        raise ValueError("a hold is not negative")
+    _draw_wallet(wallet, amount_nano)
+    budget_id = _draw_key(key_id, amount_nano)
+    return Hold.objects.create(
+        wallet=wallet,
+        key_id=key_id,
+        budget_id=budget_id,
+        kind=kind,
+        reference=reference,
+        amount_nano=amount_nano,
+        expires_at=timezone.now() + expires_in,
+    )
+
+
+@transaction.atomic
+def extend(*, hold_id: UUID, amount_nano: int, expires_in: dt.timedelta) -> bool:
+    """Add to an open hold and move its expiry; False when it has ended meanwhile.
+
+    Raises InsufficientCredit or KeyLimitExceeded, the hold being as it was.
+    """
+    changed = Hold.objects.filter(pk=hold_id, state=Hold.State.OPEN).update(
+        amount_nano=F("amount_nano") + amount_nano, expires_at=timezone.now() + expires_in
+    )
+    if not changed:
+        return False
+    hold = Hold.objects.select_related("wallet").get(pk=hold_id)
+    _draw_wallet(hold.wallet, amount_nano)
+    _draw_budget(hold, amount_nano)
+    return True
+
+
+@transaction.atomic
+def settle(
+    *,
+    hold_id: UUID,
+    rated: Rated,
+    parts: Sequence[Part] = (),
+    labels: Mapping[str, Any] | None = None,
+    rest: str = rating.PLATFORM,
+) -> Charge | None:
+    """End a hold with a charge, cut into `parts` and the rest; None when it had ended already.
+
+    The caller pays at most what is held plus what is free; anything beyond is booked as bad debt
+    and the providers are still credited in full (contracts, Money 3).
+    """
+    if not _end(hold_id, Hold.State.SETTLED):
+        return None
+    hold = Hold.objects.select_related("wallet").get(pk=hold_id)
+    drawn = hold.amount_nano + _draw_excess(hold, rated.amount_nano - hold.amount_nano)
+    charged = min(rated.amount_nano, drawn)
+    Wallet.objects.filter(pk=hold.wallet_id).update(
+        held_nano=F("held_nano") - drawn, balance_nano=F("balance_nano") - charged
+    )
+    if hold.budget_id is not None:
+        budgets.give_back(budget_id=hold.budget_id, held_nano=drawn, spent_nano=charged)
+    return _book(hold, rated, charged, parts, labels or {}, rest)
+
+
+@transaction.atomic
+def release(*, hold_id: UUID) -> bool:
+    """End a hold without a charge; False when it had ended already."""
+    if not _end(hold_id, Hold.State.RELEASED):
+        return False
+    hold = Hold.objects.get(pk=hold_id)
+    Wallet.objects.filter(pk=hold.wallet_id).update(held_nano=F("held_nano") - hold.amount_nano)
+    if hold.budget_id is not None:
+        budgets.give_back(budget_id=hold.budget_id, held_nano=hold.amount_nano)
+    return True
+
+
+def _end(hold_id: UUID, state: str) -> bool:
+    ended = Hold.objects.filter(pk=hold_id, state=Hold.State.OPEN).update(state=state, ended_at=timezone.now())
+    return bool(ended)
+
+
+def _draw_wallet(wallet: Wallet, amount_nano: int) -> None:
+    drawn = Wallet.objects.filter(pk=wallet.pk, is_frozen=False, balance_nano__gte=F("held_nano") + amount_nano).update(
+        held_nano=F("held_nano") + amount_nano
+    )
+    if not drawn:
+        wallet.refresh_from_db()
+        if wallet.is_frozen:
+            raise PaymentRequired("This wallet is frozen: see the credits page.", metadata={"limit_source": "wallet"})
+        raise InsufficientCredit(needed_nano=amount_nano, free_nano=wallet.free_nano)
+
+
+def _draw_key(key_id: int | None, amount_nano: int) -> int | None:
+    if key_id is None:
+        return None
+    key = ApiKey.objects.only("pk", "limit_nano", "limit_reset").get(pk=key_id)
+    if key.limit_nano is None:
+        return None
+    budget = budgets.current(key)
+    if not budgets.draw(budget_id=budget.pk, amount_nano=amount_nano):
+        raise _limit_reached(key_id, amount_nano)
+    return budget.pk
+
+
+def _draw_budget(hold: Hold, amount_nano: int) -> None:
+    if hold.budget_id is None or hold.key_id is None:
+        return
+    if not budgets.draw(budget_id=hold.budget_id, amount_nano=amount_nano):
+        raise _limit_reached(hold.key_id, amount_nano)
+
+
+def _limit_reached(key_id: int, amount_nano: int) -> KeyLimitExceeded:
+    key = ApiKey.objects.get(pk=key_id)
+    return KeyLimitExceeded(needed_nano=amount_nano, left_nano=budgets.remaining(key) or 0, reset=key.limit_reset)
+
+
+def _draw_excess(hold: Hold, excess: int) -> int:
+    """Draw what a charge needs beyond its hold, as far as money is free; returns what was drawn."""
+    for _ in range(3):
+        hold.wallet.refresh_from_db()
+        wanted = min(excess, hold.wallet.free_nano)
+        if hold.budget_id is not None and hold.key is not None:
+            left = budgets.remaining(hold.key)
+            wanted = wanted if left is None else min(wanted, left)
+        if wanted <= 0:
+            return 0
+        try:
+            with transaction.atomic():
+                _draw_wallet(hold.wallet, wanted)
+                _draw_budget(hold, wanted)
+                return wanted
+        except PaymentRequired:
+            continue  # somebody else was faster: look again at what is free
+    return 0
+
+
+def _book(
+    hold: Hold, rated: Rated, charged: int, parts: Sequence[Part], labels: Mapping[str, Any], rest: str
+) -> Charge:
+    bad_debt = rated.amount_nano - charged
+    shares = rating.split(rated.amount_nano, parts, rest=rest)
+    account_id = hold.wallet.account_id
+    legs = [(ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=account_id), -charged)]
+    if bad_debt:
+        legs.append((ledger.account_id(kind=LedgerAccount.Kind.BAD_DEBT), -bad_debt))
+    legs += [
+        (ledger.account_id(kind=share.kind, owner_id=share.account_id), share.amount_nano)
+        for share in shares
+        if share.amount_nano
+    ]
+    written = None
+    if rated.amount_nano:
+        written = ledger.post(kind="charge", reference=f"{hold.kind}:{hold.reference}", legs=legs)
+    return Charge.objects.create(
+        account_id=account_id,
+        key_id=hold.key_id,
+        kind=hold.kind,
+        reference=hold.reference,
+        transaction=written,
+        amount_nano=charged,
+        bad_debt_nano=bad_debt,
+        quantities=rated.quantities,
+        prices=rated.prices,
+        shares=[asdict(share) for share in shares],
+        labels=dict(labels),
+    )

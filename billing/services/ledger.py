@@ -1,0 +1,48 @@
+"""Writing to the books: transactions whose entries add up to zero, once per (kind, reference)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import Sum
+
+from billing.models import Entry, LedgerAccount, Transaction, Wallet
+
+
+class Unbalanced(AssertionError):
+    """A bug of ours: entries that do not add up to zero."""
+
+
+def account_id(*, kind: str, owner_id: int | None = None) -> int:
+    """The ledger account of a kind (and owner), made when first needed."""
+    row, _ = LedgerAccount.objects.get_or_create(kind=kind, account=owner_id, defaults={"account_id": owner_id})
+    return row.pk
+
+
+def post(*, kind: str, reference: str, legs: Iterable[tuple[int, int]], memo: str = "") -> Transaction:
+    """Write a transaction; `legs` are (ledger account id, nano-USD), zero legs are left out.
+
+    Runs inside the caller's database transaction. Raises Unbalanced, and IntegrityError when
+    this (kind, reference) is in the books already.
+    """
+    entries = [(ledger_account, amount) for ledger_account, amount in legs if amount]
+    if sum(amount for _, amount in entries):
+        raise Unbalanced(f"{kind} {reference} does not add up to zero")
+    transaction = Transaction.objects.create(kind=kind, reference=reference, memo=memo)
+    Entry.objects.bulk_create(
+        Entry(transaction=transaction, ledger_account_id=ledger_account, amount_nano=amount)
+        for ledger_account, amount in entries
+    )
+    return transaction
+
+
+def wallet_of(account_id: int) -> Wallet:
+    """The account's wallet, made when first needed."""
+    wallet, _ = Wallet.objects.get_or_create(account_id=account_id)
+    return wallet
+
+
+def balance(*, kind: str, owner_id: int | None = None) -> int:
+    """The sum of a ledger account's entries, in nano-USD."""
+    rows = Entry.objects.filter(ledger_account__kind=kind, ledger_account__account=owner_id)
+    return int(rows.aggregate(total=Sum("amount_nano"))["total"] or 0)

@@ -1,0 +1,1 @@
+"""Topic modules without models; they import nothing of ours but one another."""

@@ -1,0 +1,39 @@
+"""Secrets at rest: Fernet tokens that are bound to the place they were written for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+
+
+class WrongSecret(Exception):
+    """A token that no key of ours opens, or that was made for another place."""
+
+
+def _keys() -> MultiFernet:
+    # The first key encrypts, all decrypt: rotation is adding one in front and rewriting.
+    return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
+
+
+def encrypt(value: dict[str, Any], *, context: str) -> str:
+    """Encrypt a JSON object for one place (such as "provider:openai@https://host"); text to store."""
+    return _keys().encrypt(json.dumps({"context": context, "value": value}).encode()).decode()
+
+
+def decrypt(token: str, *, context: str) -> dict[str, Any]:
+    """The object that was encrypted for this very context.
+
+    Raises WrongSecret when the key is gone or the context differs: credentials copied to
+    another provider or origin do not open there.
+    """
+    try:
+        opened = json.loads(_keys().decrypt(token.encode()))
+    except InvalidToken:
+        raise WrongSecret("the secret does not open with the configured keys") from None
+    if opened["context"] != context:
+        raise WrongSecret("the secret was stored for another place")
+    value: dict[str, Any] = opened["value"]
+    return value

@@ -1,0 +1,196 @@
+"""The catalogue: who lists what (Publisher, Model, Version) and where it is served (Provider, Endpoint)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from django.db import models
+
+from marketplace.lib import crypto
+from marketplace.models.accounts import SLUG, Account
+from marketplace.models.tenancy import TenantQuerySet
+
+
+def _text_only() -> list[str]:
+    return ["text"]
+
+
+class Publisher(models.Model):
+    """The first half of a model's name; unclaimed ones have no account."""
+
+    slug = models.CharField(max_length=64, unique=True, validators=[SLUG])
+    name = models.CharField(max_length=200)
+    account = models.OneToOneField(Account, null=True, blank=True, on_delete=models.SET_NULL, related_name="publisher")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Hardware(models.Model):
+    """A class of machine that hosted models run on, paid by the second."""
+
+    sku = models.CharField(max_length=32, unique=True)
+    name = models.CharField(max_length=100)
+    gpu_memory_gb = models.PositiveIntegerField(default=0)
+    cpus = models.PositiveIntegerField(default=1)
+    memory_gb = models.PositiveIntegerField(default=1)
+    position = models.PositiveIntegerField(default=0)
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering: ClassVar = ["position", "sku"]
+
+    def __str__(self) -> str:
+        return self.sku
+
+    @property
+    def queue(self) -> str:
+        """The Celery queue that workers with this hardware listen to."""
+        return f"hw-{self.sku}"
+
+
+class ModelQuerySet(models.QuerySet["Model"]):
+    """Models by who may see them."""
+
+    def visible_to(self, account_id: int | None) -> Self:
+        """Public models, and the private ones of the account itself."""
+        visible = models.Q(visibility=Model.Visibility.PUBLIC)
+        if account_id is not None:
+            visible |= models.Q(publisher__account_id=account_id)
+        return self.filter(visible)
+
+    def owned_by(self, account_id: int) -> Self:
+        """The models that the account itself publishes."""
+        return self.filter(publisher__account_id=account_id)
+
+    def named(self, full_slug: str) -> Self:
+        """The model called `publisher/slug` (at most one)."""
+        publisher, _, slug = full_slug.partition("/")
+        return self.filter(publisher__slug=publisher, slug=slug)
+
+
+class Model(models.Model):
+    """The advertised thing. It runs where an endpoint serves it, or here when it has hardware."""
+
+    class Visibility(models.TextChoices):
+        """A private model is its publisher's alone."""
+
+        PUBLIC = "public"
+        PRIVATE = "private"
+
+    publisher = models.ForeignKey(Publisher, on_delete=models.PROTECT, related_name="models")
+    slug = models.CharField(max_length=64, validators=[SLUG])
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    readme = models.TextField(blank=True)
+    license_url = models.URLField(blank=True)
+    source_url = models.URLField(blank=True)
+    input_modalities = models.JSONField(default=_text_only)
+    output_modalities = models.JSONField(default=_text_only)
+    context_length = models.PositiveIntegerField(null=True, blank=True)
+    max_output = models.PositiveIntegerField(null=True, blank=True)
+    tokenizer = models.CharField(max_length=32, default="Other")
+    visibility = models.CharField(max_length=8, choices=Visibility.choices, default=Visibility.PUBLIC)
+    is_example = models.BooleanField(default=False)
+    hardware = models.ForeignKey(Hardware, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    royalty_bps = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[ModelQuerySet] = ModelQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering: ClassVar = ["publisher__slug", "slug"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["publisher", "slug"], name="model_name_once"),
+            models.CheckConstraint(condition=models.Q(royalty_bps__lte=10_000), name="royalty_at_most_all"),
+        ]
+
+    def __str__(self) -> str:
+        return self.full_slug
+
+    @property
+    def full_slug(self) -> str:
+        """`publisher/slug`, the name that requests use."""
+        return f"{self.publisher.slug}/{self.slug}"
+
+
+class Version(models.Model):
+    """A frozen build of a hosted model; its id says its content."""
+
+    id = models.CharField(max_length=64, primary_key=True)
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="versions")
+    cog_version = models.CharField(max_length=32)
+    openapi_schema = models.JSONField()
+    # Where the runtime finds the build, relative to var/builds.
+    build_path = models.CharField(max_length=200)
+    size_bytes = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.id[:12]
+
+
+class Provider(models.Model):
+    """Who runs endpoints, how they are spoken to, and what they promise about data."""
+
+    slug = models.CharField(max_length=64, unique=True, validators=[SLUG])
+    name = models.CharField(max_length=200)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="providers")
+    dialect = models.CharField(max_length=32)
+    base_url = models.CharField(max_length=500)
+    sealed_credentials = models.TextField(blank=True, editable=False)
+    policy = models.JSONField(default=dict, blank=True)
+    is_simulated = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager[Provider]] = TenantQuerySet["Provider"].as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["slug"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    @property
+    def _secret_context(self) -> str:
+        # Bound to the origin: pointing a provider at another host does not take its key along.
+        return f"provider:{self.slug}@{self.base_url}"
+
+    def seal(self, credentials: dict[str, Any]) -> None:
+        """Encrypt the credentials into this row (not saved yet); an empty object clears them."""
+        self.sealed_credentials = crypto.encrypt(credentials, context=self._secret_context) if credentials else ""
+
+    def credentials(self) -> dict[str, Any]:
+        """The credentials in clear, for the sender only. Raises crypto.WrongSecret."""
+        if not self.sealed_credentials:
+            return {}
+        return crypto.decrypt(self.sealed_credentials, context=self._secret_context)
+
+
+class Endpoint(models.Model):
+    """One place that serves a model."""
+
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="endpoints")
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="endpoints")
+    upstream = models.CharField(max_length=200)
+    context_length = models.PositiveIntegerField()
+    max_output = models.PositiveIntegerField(null=True, blank=True)
+    input_modalities = models.JSONField(default=_text_only)
+    output_modalities = models.JSONField(default=_text_only)
+    parameters = models.JSONField(default=list, blank=True)
+    quantization = models.CharField(max_length=16, default="unknown")
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["model", "provider"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["model", "provider", "upstream"], name="endpoint_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.provider}"
