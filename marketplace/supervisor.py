@@ -28,7 +28,7 @@ LOG_BYTES = 20_000_000
 
 # Runs in the child before the program: asks the kernel for its own end with the parent's. Not preexec_fn,
 # which may deadlock in a process that has threads.
-_LEASH = """
+LEASH = """
 import ctypes, os, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 9)
@@ -191,7 +191,7 @@ class Supervisor:
             log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} {program.name} starts\n".encode())
             log.flush()
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *program.command),
+                *(sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *program.command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

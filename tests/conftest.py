@@ -1,0 +1,78 @@
+"""The cast, the skips and the whole system for every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+
+from tests.servers import binaries
+from tests.servers.postgres import Postgres
+from tests.servers.redis import Redis
+from tests.servers.system import System
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, by name, what this machine cannot have."""
+    on_postgres = "postgresql" in settings.DATABASES["default"]["ENGINE"]
+    absent = {
+        "postgres": None if on_postgres else "PostgreSQL is not here: DATABASE_URL is unset; `make test` starts one",
+        "redis": None if settings.REDIS_URL else "Redis is not here: REDIS_URL is unset; `make test` starts one",
+        "browser": None if binaries.chromium() else "Chromium is not installed",
+    }
+    for item in items:
+        for name, reason in absent.items():
+            if reason and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With CI=true a skip is a failure: there, everything is to be had."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"Skipped with CI=true: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _clean_cache() -> None:
+    """Counters in the cache (rate limits) start anew with each test."""
+    cache.clear()
+
+
+# -- the whole system, as a newcomer gets it; see tests/servers/system.py for what it offers
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """`make run`: SQLite and a broker of files. Shared by all tests that ask; leave it whole."""
+    with System(tmp_path_factory.mktemp("embedded")) as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The same on PostgreSQL and Redis of its own (`system.postgres`, `system.redis`). Shared; leave it whole."""
+    if not (binaries.postgres_bin() and binaries.redis_server()):
+        pytest.skip("PostgreSQL and Redis are not both installed")
+    with Postgres() as postgres, Redis() as redis:
+        folder = tmp_path_factory.mktemp("grown")
+        with System(folder, database_url=postgres.url, redis_url=redis.url) as system:
+            system.postgres, system.redis = postgres, redis
+            yield system
+
+
+@pytest.fixture(params=["embedded", "grown"])
+def live(request: pytest.FixtureRequest) -> System:
+    """The whole system, once in each arrangement."""
+    system: System = request.getfixturevalue(request.param)
+    return system

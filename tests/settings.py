@@ -1,0 +1,17 @@
+"""The product's settings on a folder of the test run's own; PostgreSQL and Redis when `make test` gives them."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+if "TURNPIKE_TEST_VAR" not in os.environ:  # a test's subprocess shares its parent's
+    os.environ["TURNPIKE_TEST_VAR"] = tempfile.mkdtemp(prefix="turnpike-test-")
+    atexit.register(shutil.rmtree, os.environ["TURNPIKE_TEST_VAR"], ignore_errors=True)
+os.environ["TURNPIKE_VAR"] = os.environ["TURNPIKE_TEST_VAR"]
+
+from marketplace.settings import *  # noqa: F403  the one inheritance of settings, for this folder's sake
+
+# Slow on purpose in the product; a test logs in often.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
