@@ -1,0 +1,57 @@
+"""What an adapter is: a pure translation between canonical types and one provider dialect's bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from routing.canonical import ChatRequest, Chunk, UpstreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes: the provider's base URL, its credentials, and the provider's own name of the model."""
+
+    base_url: str
+    upstream: str
+    credentials: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """An HTTP POST, ready to send."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class StreamParser(Protocol):
+    """Reads one streamed answer. Raises UpstreamError(kind malformed, cut or what the provider says)."""
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """The chunks that these bytes complete."""
+
+    def finish(self) -> list[Chunk]:
+        """The chunks that the end of the body completes; raises UpstreamError(kind cut) for a body cut short."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the provider said that the answer is complete."""
+
+
+class Adapter(Protocol):
+    """One provider dialect for chats."""
+
+    kind: str
+
+    def build(self, request: ChatRequest, *, target: Target, stream: bool, max_tokens: int | None) -> HttpRequest:
+        """The provider's request. `max_tokens` caps the answer: what was reserved for it."""
+
+    def parse_answer(self, body: bytes) -> Chunk:
+        """A plain answer as one chunk. Raises UpstreamError(kind malformed or what the body says)."""
+
+    def stream_parser(self) -> StreamParser:
+        """A reader for one streamed answer."""
+
+    def error(self, *, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        """A refused request, understood. `headers` have lower-case names."""

@@ -1,0 +1,63 @@
+"""The `provider` object of a request: who may serve it, in what order, at most at what price."""
+
+from typing import Final
+
+from marketplace.lib import money
+from routing.canonical import Json, ProviderPreferences
+from routing.ingress import fields
+
+MAX_NAMES: Final = 100
+SORTS: Final = frozenset({"price", "throughput", "latency", "exacto"})
+PER_MILLION: Final = frozenset({"prompt", "completion"})
+PER_UNIT: Final = frozenset({"request", "image", "audio"})
+
+
+def read_preferences(value: Json) -> ProviderPreferences:
+    """The preferences in the request's `provider` field; unknown keys are left alone. Raises InvalidRequest."""
+    if value is None:
+        return ProviderPreferences()
+    if not isinstance(value, dict):
+        raise fields.wrong("provider", "must be an object")
+    fallbacks = fields.flag(value, "allow_fallbacks", where="provider.allow_fallbacks")
+    collection = fields.text(value, "data_collection", where="provider.data_collection") or "allow"
+    if collection not in {"allow", "deny"}:
+        raise fields.wrong("provider.data_collection", 'must be "allow" or "deny"')
+    return ProviderPreferences(
+        order=fields.texts(value, "order", most=MAX_NAMES, where="provider.order"),
+        only=fields.texts(value, "only", most=MAX_NAMES, where="provider.only"),
+        ignore=fields.texts(value, "ignore", most=MAX_NAMES, where="provider.ignore"),
+        allow_fallbacks=True if fallbacks is None else fallbacks,
+        require_parameters=fields.flag(value, "require_parameters", where="provider.require_parameters") or False,
+        data_collection=collection,
+        zdr=fields.flag(value, "zdr", where="provider.zdr") or False,
+        quantizations=fields.texts(value, "quantizations", most=MAX_NAMES, where="provider.quantizations"),
+        sort=_sort(value.get("sort")),
+        max_price=_max_price(value.get("max_price")),
+    )
+
+
+def _sort(value: Json) -> str | None:
+    if isinstance(value, dict):
+        value = value.get("by")
+    if value is None or (isinstance(value, str) and value in SORTS):
+        return value
+    raise fields.wrong("provider.sort", f"must be one of {', '.join(sorted(SORTS))}")
+
+
+def _max_price(value: Json) -> dict[str, int]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise fields.wrong("provider.max_price", "must be an object")
+    limits: dict[str, int] = {}
+    for unit, price in value.items():
+        if price is None or unit not in PER_MILLION | PER_UNIT:
+            continue
+        if isinstance(price, bool) or not isinstance(price, str | int | float):
+            raise fields.wrong(f"provider.max_price.{unit}", "must be a decimal number of dollars")
+        read = money.price_per_million if unit in PER_MILLION else money.price_per_unit
+        try:
+            limits[unit] = read(str(price))
+        except ValueError:
+            raise fields.wrong(f"provider.max_price.{unit}", "must be a decimal number of dollars") from None
+    return limits
