@@ -50,7 +50,7 @@ class BuildCanceled(Exception):
 
 
 class Build(Protocol):
-    """Build `source` (an unpacked upload) into `target` (which must not exist yet; on failure it does not exist after)."""
+    """Build `source` (an unpacked upload) into `target`, which does not exist yet, and does not after a failure."""
 
     def __call__(
         self,
@@ -63,5 +63,5 @@ class Build(Protocol):
         is_canceled: Callable[[], bool],
         salt: str = "",
     ) -> Built:
-        """`log` gets whole lines without their end, from this thread. Raises BuildFailed, BuildCanceled, PackageError."""
+        """`log` gets lines without their end, from this thread. Raises BuildFailed, BuildCanceled, PackageError."""
         ...

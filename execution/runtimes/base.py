@@ -15,7 +15,10 @@ MEBIBYTE: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """Bounds on one instance and on each of its predictions. Bytes and seconds; every error names the limit that it met."""
+    """Bounds on one instance and on each of its predictions. Bytes and seconds.
+
+    Every error names the limit that it met.
+    """
 
     setup_seconds: float = 300.0
     run_seconds: float = 3600.0
@@ -43,7 +46,7 @@ class InstanceSpec:
 
 @dataclass(frozen=True, slots=True)
 class ProducedFile:
-    """A file that a prediction made. It lies in the runtime's folder until the prediction ends: the sink must take it at once."""
+    """A file that a prediction made, lying in the runtime's folder: the sink must take it at once."""
 
     path: Path
     name: str
@@ -72,7 +75,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Output. `append`: one more item of an iterator; else the whole value. Files are the strings that the sink gave."""
+    """Output. `append`: one more item of an iterator; else the whole value. Files are the strings the sink gave."""
 
     value: Any
     append: bool
@@ -136,7 +139,7 @@ class Instance(Protocol):
         self,
         *,
         prediction_id: str,
-        input: Mapping[str, Any],  # noqa: A002 (the word of Cog's API)
+        input: Mapping[str, Any],  # the word of Cog's API
         files: Mapping[str, Path],
         sink: FileSink,
         is_canceled: Callable[[], bool] = lambda: False,
@@ -150,7 +153,7 @@ class Instance(Protocol):
         ...
 
     def cancel(self, prediction_id: str) -> None:
-        """Ask the model to end this prediction; after `cancel_seconds` the instance is killed. Unknown ids are ignored."""
+        """Ask the model to end this prediction; after `cancel_seconds` the instance is killed. Unknown ids: nothing."""
         ...
 
     def stop(self) -> None:

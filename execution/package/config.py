@@ -1,0 +1,280 @@
+"""cog.yaml and requirements read strictly: every complaint names the line and the key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from execution.package.errors import PackageError
+
+MAX_CONFIG_CHARACTERS: Final = 64 * 1024
+MAX_REQUIREMENTS: Final = 500
+PYTHON_VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13")
+TOP_KEYS: Final = frozenset({"build", "image", "predict", "run", "train", "concurrency", "weights", "environment"})
+BUILD_KEYS: Final = frozenset(
+    {
+        "gpu",
+        "cuda",
+        "cudnn",
+        "python_version",
+        "python_requirements",
+        "python_packages",
+        "system_packages",
+        "run",
+        "sdk_version",
+        "fast",
+    }
+)
+REFERENCE: Final = re.compile(r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_./-]*\.py):(?P<name>[A-Za-z_]\w*)")
+SYSTEM_PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.:~=_-]{0,127}")
+REQUIREMENT: Final = re.compile(
+    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
+    r"\s*(?P<extras>\[[A-Za-z0-9._,\s-]*\])?"
+    r"\s*(?P<version>\(?(?:(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*\)?)"
+    r"\s*(?P<marker>;[^#]*?)?"
+    r"(?P<hashes>(?:\s+--hash=sha(?:256|384|512):[0-9a-f]+)*)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One requirement as pip takes it, and where the creator wrote it: `origin` is "requirements.txt line 3"."""
+
+    text: str
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class CogConfig:
+    """A cog.yaml. `path` and `name` say which class or function of which file is run."""
+
+    path: str
+    name: str
+    python_version: str = ""  # "3.11"; empty: the builder's own
+    requirements_file: str = ""
+    packages: tuple[Requirement, ...] = ()
+    system_packages: tuple[str, ...] = ()
+    run_commands: tuple[str, ...] = ()
+    gpu: bool = False
+    cuda: str = ""
+    concurrency: int = 1
+    train: str = ""
+
+    @property
+    def reference(self) -> str:
+        """What Cog calls the type stub, "predict.py:Predictor"."""
+        return f"{self.path}:{self.name}"
+
+
+class _Reader:
+    """A YAML mapping with the line of each key, so that complaints can point to it."""
+
+    def __init__(self, node: yaml.MappingNode, where: str) -> None:
+        self.where = where
+        self.line = node.start_mark.line + 1
+        self.nodes: dict[str, yaml.Node] = {}
+        self.lines: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise PackageError(f"cog.yaml line {line}: a key must be a word.")
+            if key.value in self.nodes:
+                raise PackageError(f"cog.yaml line {line}: {self.path(key.value)} is written twice.")
+            self.nodes[key.value], self.lines[key.value] = value, line
+
+    def path(self, key: str) -> str:
+        return f"{self.where}.{key}" if self.where else key
+
+    def fail(self, key: str, text: str) -> PackageError:
+        return PackageError(f"cog.yaml line {self.lines.get(key, self.line)}: {self.path(key)} {text}")
+
+    def only(self, known: frozenset[str]) -> None:
+        for key in self.nodes:
+            if key not in known:
+                raise self.fail(key, f"is not known here. Known: {', '.join(sorted(known))}.")
+
+    def has(self, key: str) -> bool:
+        node = self.nodes.get(key)
+        return node is not None and node.tag != "tag:yaml.org,2002:null"
+
+    def text(self, key: str) -> str:
+        node = self.nodes[key]
+        if not isinstance(node, yaml.ScalarNode):
+            raise self.fail(key, "must be a text.")
+        return str(node.value).strip()
+
+    def flag(self, key: str) -> bool:
+        node = self.nodes[key]
+        if not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:bool":
+            raise self.fail(key, "must be true or false.")
+        return node.value.lower() in {"true", "yes", "on"}
+
+    def items(self, key: str) -> Iterator[tuple[int, yaml.Node]]:
+        node = self.nodes[key]
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.fail(key, "must be a list.")
+        for item in node.value:
+            yield item.start_mark.line + 1, item
+
+    def texts(self, key: str) -> Iterator[tuple[int, str]]:
+        for line, item in self.items(key):
+            if not isinstance(item, yaml.ScalarNode):
+                raise PackageError(f"cog.yaml line {line}: an entry of {self.path(key)} must be a text.")
+            yield line, str(item.value).strip()
+
+    def mapping(self, key: str) -> _Reader:
+        node = self.nodes[key]
+        if not isinstance(node, yaml.MappingNode):
+            raise self.fail(key, "must hold keys of its own.")
+        return _Reader(node, self.path(key))
+
+
+def _parse(text: str) -> _Reader:
+    if len(text) > MAX_CONFIG_CHARACTERS:
+        raise PackageError(f"cog.yaml has more than {MAX_CONFIG_CHARACTERS} characters.")
+    try:
+        # Aliases are refused before anything is composed: a few lines of them can stand for gigabytes.
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                at = event.start_mark.line + 1 if event.start_mark else 1
+                raise PackageError(f"cog.yaml line {at}: aliases (*name) are not allowed.")
+        node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f" line {mark.line + 1}" if mark else ""
+        raise PackageError(f"cog.yaml{line}: not valid YAML: {error.problem or error.context}.") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise PackageError(f"cog.yaml: not valid YAML: {str(error)[:200]}.") from None
+    if not isinstance(node, yaml.MappingNode):
+        raise PackageError("cog.yaml line 1: must hold keys such as build and predict.")
+    return _Reader(node, "")
+
+
+def _reference(top: _Reader, key: str) -> tuple[str, str]:
+    found = REFERENCE.fullmatch(top.text(key))
+    if not found or ".." in found["path"].split("/") or "//" in found["path"]:
+        raise top.fail(key, f"must look like predict.py:Predictor, not {top.text(key)[:80]!r}.")
+    return found["path"], found["name"]
+
+
+def _python_version(build: _Reader) -> str:
+    if not build.has("python_version"):
+        return ""
+    given = build.text("python_version")
+    minor = ".".join(given.split(".")[:2])
+    if minor not in PYTHON_VERSIONS:
+        hint = ' Write it in quotes: "3.10".' if given == "3.1" else ""
+        raise build.fail("python_version", f"must be one of {', '.join(PYTHON_VERSIONS)}, not {given!r}.{hint}")
+    return minor
+
+
+def _concurrency(top: _Reader) -> int:
+    if not top.has("concurrency"):
+        return 1
+    inner = top.mapping("concurrency")
+    inner.only(frozenset({"max", "default_target"}))
+    if not inner.has("max"):
+        return 1
+    given = inner.text("max")
+    if not given.isdecimal() or not 1 <= int(given[:4]) <= 256:
+        raise inner.fail("max", f"must be a whole number from 1 to 256, not {given[:20]!r}.")
+    return int(given)
+
+
+def _run_commands(build: _Reader) -> tuple[str, ...]:
+    commands = []
+    for line, item in build.items("run") if build.has("run") else ():
+        if isinstance(item, yaml.MappingNode):
+            commands.append(_Reader(item, "build.run").text("command"))
+        elif isinstance(item, yaml.ScalarNode):
+            commands.append(str(item.value))
+        else:
+            raise PackageError(f"cog.yaml line {line}: an entry of build.run must be a command.")
+    return tuple(commands)
+
+
+def read_config(text: str) -> CogConfig:
+    """A cog.yaml in either spelling (`predict:` or `run:`). Raises PackageError naming line and key."""
+    top = _parse(text)
+    top.only(TOP_KEYS)
+    if top.has("predict") and top.has("run"):
+        raise top.fail("run", "and predict name the same thing; keep one of them.")
+    key = "run" if top.has("run") else "predict"
+    if not top.has(key):
+        raise PackageError('cog.yaml: predict is missing; add a line such as predict: "predict.py:Predictor".')
+    path, name = _reference(top, key)
+    train = ":".join(_reference(top, "train")) if top.has("train") else ""
+    if not top.has("build"):
+        return CogConfig(path=path, name=name, concurrency=_concurrency(top), train=train)
+    build = top.mapping("build")
+    build.only(BUILD_KEYS)
+    if build.has("python_requirements") and build.has("python_packages"):
+        raise build.fail("python_packages", "and build.python_requirements exclude each other; keep one of them.")
+    packages = []
+    for line, one in build.texts("python_packages") if build.has("python_packages") else ():
+        packages.append(_requirement(one, f"cog.yaml line {line}"))
+    system = []
+    for line, one in build.texts("system_packages") if build.has("system_packages") else ():
+        if not SYSTEM_PACKAGE.fullmatch(one):
+            raise PackageError(f"cog.yaml line {line}: {one[:80]!r} is not the name of a system package.")
+        system.append(one)
+    requirements_file = build.text("python_requirements") if build.has("python_requirements") else ""
+    if requirements_file.startswith("/") or ".." in requirements_file.split("/") or "\\" in requirements_file:
+        raise build.fail("python_requirements", "must be a path inside the upload, such as requirements.txt.")
+    return CogConfig(
+        path=path,
+        name=name,
+        python_version=_python_version(build),
+        requirements_file=requirements_file.removeprefix("./"),
+        packages=tuple(packages),
+        system_packages=tuple(system),
+        run_commands=_run_commands(build),
+        gpu=build.flag("gpu") if build.has("gpu") else False,
+        cuda=build.text("cuda") if build.has("cuda") else "",
+        concurrency=_concurrency(top),
+        train=train,
+    )
+
+
+def _requirement(text: str, origin: str) -> Requirement:
+    text = text.strip()
+    if text.startswith("-"):
+        raise PackageError(
+            f"{origin}: the option {text.split()[0][:40]!r} is not allowed; the package index is the host's. "
+            "Write plain requirements such as numpy==2.2.1."
+        )
+    if "@" in text or "://" in text or text.startswith((".", "/")) or text.endswith((".whl", ".tar.gz", ".zip")):
+        raise PackageError(f"{origin}: {text[:80]!r} is an address or a path; only names from the package index work.")
+    found = REQUIREMENT.fullmatch(text)
+    if not found:
+        raise PackageError(f"{origin}: {text[:80]!r} is not a requirement such as numpy==2.2.1.")
+    name = re.sub(r"[-_.]+", "-", found["name"]).lower()
+    if name in {"cog", "coglet"}:
+        raise PackageError(f"{origin}: {found['name']} comes with the platform; remove this line.")
+    return Requirement(text=text, name=name, origin=origin)
+
+
+def read_requirements(*, text: str, name: str) -> tuple[Requirement, ...]:
+    """The requirements of a requirements.txt called `name`. Options, URLs and paths are refused."""
+    found: list[Requirement] = []
+    pending, first = "", 0
+    for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
+        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
+        first = first or number
+        if line.endswith("\\"):
+            pending += line[:-1] + " "
+            continue
+        line, origin = (pending + line).strip(), f"{name} line {first}"
+        pending, first = "", 0
+        if line:
+            found.append(_requirement(line, origin))
+        if len(found) > MAX_REQUIREMENTS:
+            raise PackageError(f"{name}: more than {MAX_REQUIREMENTS} requirements.")
+    if pending.strip():
+        raise PackageError(f"{name} line {first}: the last line ends with a backslash.")
+    return tuple(found)
