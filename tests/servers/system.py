@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +18,7 @@ from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from marketplace.demo import SIMULATED
 from marketplace.supervisor import LEASH
 from tests.servers.ports import free_port
 from tests.servers.postgres import Postgres
@@ -66,7 +69,7 @@ class System:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running():
             self.stop()
 
     # -- life
@@ -114,6 +117,14 @@ class System:
     def supervisor_pid(self) -> int:
         """The process that `make run` would show in the foreground."""
         return self._started.pid
+
+    def wait(self) -> int:
+        """The supervisor's exit code, once it has ended by itself or was killed."""
+        return self._started.wait(timeout=30)
+
+    def is_running(self) -> bool:
+        """Whether the supervisor lives."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def terminal_path(self) -> Path:
@@ -183,6 +194,29 @@ class System:
             "shell", "--no-imports", "-c", f"{code}\nimport json; print({mark!r} + json.dumps(result))"
         )
         return json.loads(printed.split(mark, 1)[1])
+
+    @property
+    def simulated_ports(self) -> dict[str, int]:
+        """Where each simulated provider listens, by its slug."""
+        base = int(json.loads((self.var / "ports.json").read_text())["base"])
+        return {provider.slug: base + place for place, provider in enumerate(SIMULATED)}
+
+    def listens(self, port: int) -> bool:
+        """Whether something takes connections there."""
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    def worker_answers(self) -> bool:
+        """Whether a worker takes a task from the broker within two seconds."""
+        nonce = uuid.uuid4().hex
+        answer = self.var / "run" / f"answer-{nonce}"
+        send = f"from marketplace.lib import jobs; jobs.send('marketplace.answer', nonce={nonce!r}); result = True"
+        self.query(send)
+        deadline = time.monotonic() + 2
+        while not answer.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return answer.exists()
 
     def is_healthy(self) -> bool:
         """Whether web answers."""
