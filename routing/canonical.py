@@ -6,7 +6,7 @@ requests; answers travel the other way as chunks. A plain answer is a single chu
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 Json = Any  # a decoded JSON value that is carried along and not read
 NOTHING: Final[Mapping[str, Json]] = {}
@@ -178,7 +178,8 @@ class Usage:
     source: Literal["provider", "counted"] = "provider"
 
 
-class ToolDelta(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ToolDelta:
     """A piece of a tool call; `id` and `name` come with its first piece only."""
 
     index: int

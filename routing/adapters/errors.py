@@ -39,7 +39,7 @@ def from_status(
 ) -> UpstreamError:
     """The error for a refused request. Redirects count as a provider's failure: they are never followed."""
     kind, retryable = STATUSES.get(status, ("invalid", False) if 400 <= status < 500 else ("unavailable", True))
-    if code in CODES and status < 500:
+    if code is not None and code in CODES and status < 500:
         kind = CODES[code]
         retryable = kind == "credit"
     return UpstreamError(

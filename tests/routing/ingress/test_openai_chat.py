@@ -110,9 +110,11 @@ JSON = st.recursive(
     max_leaves=12,
 )
 NAMES = st.sampled_from(
-    "model models messages tools tool_choice stop stream reasoning provider response_format max_tokens temperature"
-    " top_k seed logit_bias session_id user surprise".split()
-)
+    [
+        "model", "models", "messages", "tools", "tool_choice", "stop", "stream", "reasoning", "provider",
+        "response_format", "max_tokens", "temperature", "top_k", "seed", "logit_bias", "session_id", "user", "surprise",
+    ]
+)  # fmt: skip
 
 
 @given(st.dictionaries(NAMES, JSON, max_size=5))

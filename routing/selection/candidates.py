@@ -1,0 +1,92 @@
+"""What the choice is made between, and what a request needs of it. Pure data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from billing.rating import Rated, rate
+from routing.canonical import Usage
+
+# Units that are a part of another one, priced there unless they have a price of their own.
+CACHED, WRITTEN, REASONING = "cached_read", "cached_write", "reasoning"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One endpoint as the choice sees it; prices and costs are nano-USD per million units."""
+
+    endpoint_id: int
+    model: str
+    provider: str
+    provider_name: str
+    context_length: int
+    max_output: int | None
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+    parameters: frozenset[str]
+    quantization: str
+    prices: Mapping[str, int]
+    costs: Mapping[str, int] = field(default_factory=dict)
+    collects_data: bool = True
+    keeps_nothing: bool = False
+
+    def rated(self, usage: Usage, *, images: int = 0) -> Rated:
+        """What a usage costs the caller here."""
+        return rate(self.prices, quantities(usage, self.prices, images=images))
+
+    def bound(self, *, input_tokens: int, max_tokens: int, images: int = 0) -> int:
+        """The most that a request can cost here, in nano-USD: each token at the dearest price it may get."""
+        prompt = max(self.prices.get(unit, 0) for unit in ("prompt", CACHED, WRITTEN))
+        completion = max(self.prices.get(unit, 0) for unit in ("completion", REASONING))
+        dearest = {**self.prices, "prompt": prompt, "completion": completion}
+        counts = {
+            "prompt": min(input_tokens, self.context_length),
+            "completion": max_tokens,
+            "request": 1,
+            "image": images,
+        }
+        return rate(dearest, counts).amount_nano
+
+    def tokens_for(self, amount_nano: int, *, input_tokens: int, images: int = 0) -> int:
+        """How many tokens of answer an amount pays for here, beside the input."""
+        left = amount_nano - self.bound(input_tokens=input_tokens, max_tokens=0, images=images)
+        price = max(self.prices.get(unit, 0) for unit in ("completion", REASONING))
+        if left < 0:
+            return 0
+        # One nano-dollar aside: input and output are rounded together, not one by one.
+        return max(0, left - 1) * 1_000_000 // price if price else 2**31
+
+    def most_output(self) -> int:
+        """Tokens of answer that the endpoint can give at all."""
+        return self.max_output or self.context_length
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a request needs: tokens in at most and by estimate, what kinds of content, which parameters."""
+
+    input_bound: int
+    input_estimate: int
+    max_tokens: int | None
+    images: int = 0
+    inputs: frozenset[str] = frozenset({"text"})
+    outputs: frozenset[str] = frozenset({"text"})
+    parameters: frozenset[str] = frozenset()
+
+
+def quantities(usage: Usage, prices: Mapping[str, int], *, images: int = 0) -> dict[str, int]:
+    """A usage in priced units: parts that have a price of their own are taken out of the whole."""
+    counts = {"prompt": usage.prompt_tokens, "completion": usage.completion_tokens}
+    parts = (
+        (CACHED, usage.cached_tokens, "prompt"),
+        (WRITTEN, usage.cache_write_tokens, "prompt"),
+        (REASONING, usage.reasoning_tokens, "completion"),
+    )
+    for unit, count, whole in parts:
+        if unit in prices:
+            counts[unit] = count
+            counts[whole] -= count
+    if "request" in prices:
+        counts["request"] = 1
+    if "image" in prices:
+        counts["image"] = images
+    return counts

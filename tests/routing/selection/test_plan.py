@@ -1,0 +1,169 @@
+"""The order of attempts, and the reason for each endpoint that is left out."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.canonical import ProviderPreferences, Usage
+from routing.selection.candidates import Candidate, Need, quantities
+from routing.selection.plan import Plan, Standing, plan
+
+BASE = Candidate(
+    endpoint_id=1,
+    model="acme/small",
+    provider="cheap",
+    provider_name="Cheap",
+    context_length=8_000,
+    max_output=2_000,
+    inputs=frozenset({"text"}),
+    outputs=frozenset({"text"}),
+    parameters=frozenset({"temperature", "max_tokens"}),
+    quantization="fp8",
+    prices={"prompt": 100_000_000, "completion": 400_000_000},
+)
+CHEAP = BASE
+MIDDLE = replace(BASE, endpoint_id=2, provider="middle", prices={"prompt": 200_000_000, "completion": 400_000_000})
+DEAR = replace(
+    BASE,
+    endpoint_id=3,
+    provider="dear",
+    prices={"prompt": 900_000_000, "completion": 900_000_000},
+    inputs=frozenset({"text", "image"}),
+    parameters=frozenset({"temperature", "tools", "max_tokens"}),
+    context_length=100_000,
+    max_output=None,
+    collects_data=False,
+    keeps_nothing=True,
+    quantization="bf16",
+)
+ALL = (DEAR, MIDDLE, CHEAP)
+NEED = Need(input_bound=400, input_estimate=100, max_tokens=100)
+ILL = Standing(is_healthy=False)
+
+
+def planned(
+    groups: tuple[tuple[Candidate, ...], ...] = (ALL,),
+    need: Need = NEED,
+    standings: dict[int, Standing] | None = None,
+    **wishes: Any,
+) -> Plan:
+    return plan(groups=groups, need=need, preferences=ProviderPreferences(**wishes), standings=standings or {})
+
+
+def order(found: Plan) -> list[str]:
+    return [attempt.candidate.provider for attempt in found.attempts]
+
+
+def test_the_cheapest_for_this_request_goes_first() -> None:
+    assert order(planned()) == ["cheap", "middle", "dear"]
+    long_answers = replace(CHEAP, endpoint_id=4, provider="chatty", prices={"prompt": 0, "completion": 800_000_000})
+    assert order(planned(((CHEAP, long_answers),))) == ["cheap", "chatty"]
+    reading = replace(NEED, input_estimate=5_000)
+    assert order(planned(((CHEAP, long_answers),), reading)) == ["chatty", "cheap"]
+
+
+def test_an_ill_endpoint_goes_last_and_stays() -> None:
+    assert order(planned(standings={1: ILL})) == ["middle", "dear", "cheap"]
+    assert order(planned(standings={1: ILL, 2: ILL, 3: ILL})) == ["cheap", "middle", "dear"]
+
+
+def test_fallback_models_come_after_the_model() -> None:
+    other = replace(CHEAP, endpoint_id=9, model="acme/free", provider="free", prices={})
+    assert order(planned(((DEAR, MIDDLE), (other,)))) == ["middle", "dear", "free"]
+
+
+WISHES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"order": ("dear", "middle")}, ["dear", "middle", "cheap"]),
+    ({"order": ("dear",), "allow_fallbacks": False}, ["dear"]),
+    ({"allow_fallbacks": False}, ["cheap"]),
+    ({"only": ("middle", "dear")}, ["middle", "dear"]),
+    ({"only": ("MIDDLE",)}, ["middle"]),
+    ({"ignore": ("cheap",)}, ["middle", "dear"]),
+    ({"data_collection": "deny"}, ["dear"]),
+    ({"zdr": True}, ["dear"]),
+    ({"quantizations": ("fp8",)}, ["cheap", "middle"]),
+    ({"max_price": {"prompt": 200_000_000}}, ["cheap", "middle"]),
+    ({"max_price": {"prompt": 1}}, []),
+]
+
+
+@pytest.mark.parametrize(("wishes", "providers"), WISHES)
+def test_the_callers_wishes_hold(wishes: dict[str, Any], providers: list[str]) -> None:
+    assert order(planned(**wishes)) == providers
+
+
+def test_sort_by_speed_uses_what_was_measured_and_puts_the_unknown_last() -> None:
+    standings = {3: Standing(latency_s=0.2, tokens_per_s=90), 2: Standing(latency_s=0.4, tokens_per_s=120)}
+    assert order(planned(standings=standings, sort="latency")) == ["dear", "middle", "cheap"]
+    assert order(planned(standings=standings, sort="throughput")) == ["middle", "dear", "cheap"]
+
+
+EXCLUDED: list[tuple[Need, dict[str, Any], str, str]] = [
+    (replace(NEED, inputs=frozenset({"text", "image"})), {}, "input_modalities", "takes no image"),
+    (replace(NEED, outputs=frozenset({"audio"})), {}, "output_modalities", "gives no audio"),
+    (replace(NEED, input_estimate=9_000), {}, "context_length", "about 9000 tokens"),
+    (replace(NEED, max_tokens=3_000), {}, "context_length", "at most 2000"),
+    (
+        replace(NEED, parameters=frozenset({"tools"})),
+        {"require_parameters": True},
+        "require_parameters",
+        "does not support tools",
+    ),
+    (NEED, {"ignore": ("cheap",)}, "allowed_providers", "provider.ignore"),
+    (NEED, {"max_price": {"completion": 1}}, "max_price", "completion price"),
+    (NEED, {"quantizations": ("bf16",)}, "quantization", "fp8"),
+]
+
+
+@pytest.mark.parametrize(("need", "wishes", "reason", "detail"), EXCLUDED)
+def test_each_exclusion_tells_its_reason(need: Need, wishes: dict[str, Any], reason: str, detail: str) -> None:
+    (excluded,) = planned(((CHEAP,),), need, **wishes).excluded
+    assert excluded.reason == reason
+    assert detail in excluded.detail
+
+
+def test_tools_go_to_those_that_have_them_and_else_to_all() -> None:
+    need = replace(NEED, parameters=frozenset({"tools"}))
+    assert order(planned(need=need)) == ["dear"]
+    assert order(planned(((CHEAP, MIDDLE),), need)) == ["cheap", "middle"]
+
+
+def test_parts_with_a_price_of_their_own_are_taken_out_of_the_whole() -> None:
+    usage = Usage(prompt_tokens=100, completion_tokens=50, cached_tokens=40, reasoning_tokens=20)
+    assert quantities(usage, {"prompt": 1, "completion": 1}) == {"prompt": 100, "completion": 50}
+    priced = {"prompt": 1, "completion": 1, "cached_read": 0, "reasoning": 2, "request": 5}
+    assert quantities(usage, priced) == {
+        "prompt": 60,
+        "cached_read": 40,
+        "completion": 30,
+        "reasoning": 20,
+        "request": 1,
+    }
+
+
+PRICES = st.dictionaries(
+    st.sampled_from(["prompt", "completion", "cached_read", "cached_write", "reasoning", "request"]),
+    st.integers(0, 10**12),
+)
+
+
+@given(PRICES, st.integers(0, 8_000), st.integers(0, 2_000), st.data())
+def test_the_bound_covers_whatever_comes_within_it(
+    prices: dict[str, int], prompt: int, completion: int, data: st.DataObject
+) -> None:
+    candidate = replace(BASE, prices=prices)
+    cached = data.draw(st.integers(0, prompt))
+    usage = Usage(
+        prompt, completion, cached, data.draw(st.integers(0, prompt - cached)), data.draw(st.integers(0, completion))
+    )
+    assert candidate.rated(usage).amount_nano <= candidate.bound(input_tokens=8_000, max_tokens=completion)
+
+
+@given(PRICES, st.integers(0, 10**10), st.integers(0, 8_000))
+def test_what_is_affordable_is_within_the_amount(prices: dict[str, int], amount: int, tokens: int) -> None:
+    candidate = replace(BASE, prices=prices)
+    cap = candidate.tokens_for(amount, input_tokens=tokens)
+    assert cap == 0 or candidate.bound(input_tokens=tokens, max_tokens=cap) <= amount
