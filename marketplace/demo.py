@@ -11,7 +11,7 @@ import os
 import random
 import secrets
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,11 @@ FIRST_PORT, LAST_PORT = 20_000, 29_000
 
 @dataclass(frozen=True, slots=True)
 class SimulatedProvider:
-    """A provider that runs on this machine: its price level in percent of list, and how it behaves.
-
-    `options` are flags of `manage.py simulate_provider`, without dashes.
-    """
+    """A provider that runs on this machine; `options` are flags of `manage.py simulate_provider`, without dashes."""
 
     slug: str
-    name: str
-    price_percent: int
+    options: dict[str, str]
     dialect: str = "openai_chat"
-    options: dict[str, str] = field(default_factory=dict)
 
     def arguments(self, *, port: int) -> list[str]:
         """The command line after `manage.py`."""
@@ -41,15 +36,14 @@ class SimulatedProvider:
         return ["simulate_provider", "--dialect", self.dialect, "--port", str(port), *flags]
 
 
+# Prices, models and policies of the same slugs are in seeds/catalogue.yaml.
 SIMULATED = (
-    SimulatedProvider(
-        "sim-thrift", "Thrift (simulated)", 80, options={"ttft": "0.35", "tps": "60", "error-rate": "0.05"}
-    ),
-    SimulatedProvider("sim-steady", "Steady (simulated)", 100, options={"ttft": "0.20", "tps": "90"}),
-    SimulatedProvider("sim-swift", "Swift (simulated)", 140, options={"ttft": "0.08", "tps": "220"}),
-    SimulatedProvider(
-        "sim-rugged", "Rugged (simulated)", 120, options={"ttft": "0.25", "tps": "70", "error-rate": "0.10"}
-    ),
+    SimulatedProvider("sim-thrift", {"ttft": "0.35", "tps": "60", "error-rate": "0.05"}),
+    SimulatedProvider("sim-steady", {"ttft": "0.20", "tps": "90"}),
+    SimulatedProvider("sim-swift", {"ttft": "0.08", "tps": "220"}),
+    SimulatedProvider("sim-rugged", {"ttft": "0.25", "tps": "70", "error-rate": "0.10"}),
+    SimulatedProvider("sim-harbour", {"ttft": "0.15", "tps": "120"}),
+    SimulatedProvider("sim-summit", {"ttft": "0.10", "tps": "160"}),
 )
 
 
