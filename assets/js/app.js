@@ -41,3 +41,11 @@ function enhance(root) {
 
 enhance(document);
 document.addEventListener("htmx:afterSwap", (event) => enhance(event.target));
+
+// Filters stand open beside a wide list and fold away above a narrow one.
+const narrow = matchMedia("(max-width: 60rem)");
+function foldFilters() {
+  for (const filters of document.querySelectorAll("details.filter-more")) filters.open = !narrow.matches;
+}
+foldFilters();
+narrow.addEventListener("change", foldFilters);

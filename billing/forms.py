@@ -1,0 +1,97 @@
+"""The forms of the money pages."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, cast
+
+from django import forms
+from django.utils import timezone
+
+from billing.services.statements import Narrowed
+from marketplace.lib.money import NANO
+from marketplace.models import ApiKey
+
+LIFETIMES = (
+    ("", "Never"),
+    ("1", "In a day"),
+    ("7", "In a week"),
+    ("30", "In 30 days"),
+    ("90", "In 90 days"),
+    ("365", "In a year"),
+)
+SCOPES = (
+    (ApiKey.Scope.INFERENCE, "Inference: call models and run predictions"),
+    (ApiKey.Scope.MANAGEMENT, "Management: keys, credits and activity through the API"),
+)
+
+
+class KeyForm(forms.Form):
+    """A new key."""
+
+    name = forms.CharField(max_length=100, help_text="Where it is used, so that you know it on the usage page.")
+    limit = forms.DecimalField(
+        required=False,
+        min_value=Decimal(0),
+        max_value=Decimal(1_000_000),
+        max_digits=16,
+        decimal_places=9,
+        label="Spend limit, $",
+        help_text="Requests beyond it are refused with 402.",
+    )
+    limit_reset = forms.ChoiceField(
+        required=False,
+        choices=[("", "Never"), ("daily", "Daily"), ("weekly", "Weekly, on Monday"), ("monthly", "Monthly")],
+        label="Limit starts anew",
+        help_text="At midnight UTC.",
+    )
+    lifetime = forms.ChoiceField(required=False, choices=LIFETIMES, label="Expires")
+    scopes = forms.MultipleChoiceField(
+        choices=SCOPES, initial=[ApiKey.Scope.INFERENCE], widget=forms.CheckboxSelectMultiple, label="May be used for"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["limit"].widget.attrs |= {"step": "any", "inputmode": "decimal", "placeholder": "No limit"}
+        self.fields["name"].widget.attrs |= {"autocomplete": "off", "placeholder": "my-app"}
+
+    def asked(self) -> dict[str, Any]:
+        """What keys.issue takes."""
+        given = self.cleaned_data
+        limit: Decimal | None = given["limit"]
+        lifetime = given["lifetime"]
+        return {
+            "name": given["name"],
+            "scopes": given["scopes"],
+            "limit_nano": None if limit is None else int(limit * NANO),
+            "limit_reset": given["limit_reset"],
+            "expires_at": timezone.now() + dt.timedelta(days=int(lifetime)) if lifetime else None,
+        }
+
+
+class UsageFilter(forms.Form):
+    """What the usage page is narrowed by; wrong values count as left out."""
+
+    key = forms.ChoiceField(required=False)
+    model = forms.ChoiceField(required=False)
+    first = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
+    last = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, *args: Any, keys: Iterable[ApiKey], models: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        named = [(str(key.pk), f"{key.name} ({key.label})" if not key.is_playground else "Playground") for key in keys]
+        cast(forms.ChoiceField, self.fields["key"]).choices = [("", "All keys"), *named]
+        cast(forms.ChoiceField, self.fields["model"]).choices = [("", "All models"), *((one, one) for one in models)]
+
+    def narrowed(self) -> Narrowed:
+        """What was asked for."""
+        self.is_valid()
+        given = self.cleaned_data
+        return Narrowed(
+            key_id=int(given["key"]) if given.get("key") else None,
+            model=given.get("model", ""),
+            first_day=given.get("first"),
+            last_day=given.get("last"),
+        )

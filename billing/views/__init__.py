@@ -1,0 +1,1 @@
+"""Pages about money: keys with what they spent, usage, credits. Roles: see marketplace.views."""

@@ -1,0 +1,17 @@
+"""Addresses of the money pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from billing.views import credits, keys, usage
+
+urlpatterns = [
+    path("keys", keys.keys, name="keys"),
+    path("keys/create", keys.key_create, name="key_create"),
+    path("keys/<int:key_id>/toggle", keys.key_toggle, name="key_toggle"),
+    path("keys/<int:key_id>/revoke", keys.key_revoke, name="key_revoke"),
+    path("usage", usage.usage, name="usage"),
+    path("usage.csv", usage.usage_csv, name="usage_csv"),
+    path("credits", credits.credits, name="credits"),
+]

@@ -1,0 +1,86 @@
+"""The catalogue's pages: models, one model, providers."""
+
+from __future__ import annotations
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
+from django.views.decorators.http import require_safe
+
+from marketplace.forms import ModelsFilter
+from marketplace.models import Version
+from marketplace.services import browse
+from marketplace.views import snippets
+from marketplace.views.visitor import Visitor, public
+
+PAGE_SIZE = 30
+RUN_FORM = "execution/components/run_form.html"
+
+
+@require_safe
+@public
+def models(request: HttpRequest, visitor: Visitor | None) -> HttpResponse:
+    """The list; HTMX asks for the results alone."""
+    account_id = visitor.account.pk if visitor else None
+    everything = browse.models(account_id=account_id)
+    inputs, outputs = browse.modalities(everything)
+    providers = [(one.slug, one.name) for one in browse.providers()]
+    form = ModelsFilter(request.GET, inputs=inputs, outputs=outputs, providers=providers)
+    narrowed = form.narrowed()
+    found = browse.models(account_id=account_id, narrowed=narrowed)
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "section": "models",
+        "form": form,
+        "page": page,
+        "total": len(everything),
+        "sorts": browse.SORTS,
+        "sort": narrowed.sort,
+    }
+    partial = request.headers.get("HX-Request") == "true" and request.headers.get("HX-Target") == "results"
+    response = render(request, "marketplace/models_results.html" if partial else "marketplace/models.html", context)
+    response.headers["Vary"] = "HX-Request, HX-Target, Cookie"
+    return response
+
+
+@require_safe
+@public
+def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slug: str) -> HttpResponse:
+    """One model: where it is served and at what price, a playground or a form to run it, code to paste."""
+    listing = browse.model(full_slug=f"{author}/{slug}", account_id=visitor.account.pk if visitor else None)
+    site_url = snippets.site_url(request)
+    context = {
+        "section": "models",
+        "listing": listing,
+        "model": listing.model,
+        "is_own": bool(visitor and listing.model.publisher.account_id == visitor.account.pk),
+    }
+    if listing.chats:
+        context["snippets"] = snippets.chat(listing.model.full_slug, site_url=site_url)
+    elif listing.version:
+        version = Version.objects.get(pk=listing.version.pk)
+        schemas = version.openapi_schema.get("components", {}).get("schemas", {})
+        fields = schemas.get("Input", {}).get("properties", {})
+        context |= {
+            "version": version,
+            "snippets": snippets.prediction(listing.model.full_slug, version.pk, fields=fields, site_url=site_url),
+            "run_form": RUN_FORM if _exists(RUN_FORM) else "",
+        }
+    return render(request, "marketplace/model.html", context)
+
+
+@require_safe
+@public
+def providers(request: HttpRequest, visitor: Visitor | None) -> HttpResponse:
+    """Who runs endpoints, and what they say about data."""
+    return render(request, "marketplace/providers.html", {"section": "providers", "providers": browse.providers()})
+
+
+def _exists(template: str) -> bool:
+    try:
+        get_template(template)
+    except TemplateDoesNotExist:
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""Code to paste: always `$TURNPIKE_API_KEY`, never a key (contracts, Isolation 4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def site_url(request: HttpRequest) -> str:
+    """Where callers reach this site, without a slash at the end."""
+    return str(settings.PUBLIC_URL).rstrip("/") or f"{request.scheme}://{request.get_host()}"
+
+
+def chat(model: str, *, site_url: str) -> dict[str, str]:
+    """A streaming chat in curl, Python (openai) and JavaScript."""
+    return {
+        "curl": f"""curl -N {site_url}/api/v1/chat/completions \\
+  -H "Authorization: Bearer $TURNPIKE_API_KEY" \\
+  -H "Content-Type: application/json" \\
+  -d '{{
+    "model": "{model}",
+    "messages": [{{"role": "user", "content": "Say hello."}}],
+    "stream": true
+  }}'
+""",
+        "python": f"""import os
+from openai import OpenAI
+
+client = OpenAI(
+    base_url="{site_url}/api/v1",
+    api_key=os.environ["TURNPIKE_API_KEY"],
+)
+stream = client.chat.completions.create(
+    model="{model}",
+    messages=[{{"role": "user", "content": "Say hello."}}],
+    stream=True,
+)
+for chunk in stream:
+    if chunk.choices:
+        print(chunk.choices[0].delta.content or "", end="")
+""",
+        "javascript": f"""import OpenAI from "openai";
+
+const client = new OpenAI({{
+  baseURL: "{site_url}/api/v1",
+  apiKey: process.env.TURNPIKE_API_KEY,
+}});
+const stream = await client.chat.completions.create({{
+  model: "{model}",
+  messages: [{{ role: "user", content: "Say hello." }}],
+  stream: true,
+}});
+for await (const chunk of stream) {{
+  process.stdout.write(chunk.choices[0]?.delta?.content ?? "");
+}}
+""",
+    }
+
+
+def prediction(model: str, version: str, *, fields: Mapping[str, Any], site_url: str) -> dict[str, str]:
+    """A prediction in curl, Python (replicate) and JavaScript; `fields` is the input schema's properties."""
+    example = {name: _example(schema) for name, schema in fields.items() if "default" not in schema}
+    body = json.dumps({"version": version, "input": example}, indent=2).replace("\n", "\n  ")
+    inputs = json.dumps(example, indent=4).replace("\n", "\n    ")
+    return {
+        "curl": f"""curl {site_url}/v1/predictions \\
+  -H "Authorization: Bearer $TURNPIKE_API_KEY" \\
+  -H "Content-Type: application/json" \\
+  -H "Prefer: wait" \\
+  -d '{body}'
+""",
+        "python": f"""import os
+import replicate
+
+client = replicate.Client(
+    base_url="{site_url}",
+    api_token=os.environ["TURNPIKE_API_KEY"],
+)
+output = client.run(
+    "{model}:{version}",
+    input={inputs},
+)
+print(output)
+""",
+        "javascript": f"""const response = await fetch("{site_url}/v1/predictions", {{
+  method: "POST",
+  headers: {{
+    Authorization: `Bearer ${{process.env.TURNPIKE_API_KEY}}`,
+    "Content-Type": "application/json",
+    Prefer: "wait",
+  }},
+  body: JSON.stringify({body}),
+}});
+console.log((await response.json()).output);
+""",
+    }
+
+
+def _example(schema: Mapping[str, Any]) -> Any:
+    if schema.get("format") == "uri":
+        return "https://example.com/image.png"
+    return {"integer": 1, "number": 0.5, "boolean": True, "array": []}.get(str(schema.get("type")), "…")

@@ -1,0 +1,56 @@
+"""Addresses of the floor's pages. The last one, /<author>/<slug>, takes what nobody else took."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from marketplace.views import home, models, organisations, playground, settings
+
+# First segments that are pages of ours: no publisher may be called so.
+RESERVED = frozenset(
+    {
+        "accounts",
+        "admin",
+        "api",
+        "chat",
+        "credits",
+        "deployments",
+        "docs",
+        "files",
+        "generations",
+        "healthz",
+        "keys",
+        "media",
+        "models",
+        "organisations",
+        "playground",
+        "predictions",
+        "providers",
+        "publish",
+        "settings",
+        "staff",
+        "static",
+        "usage",
+        "v1",
+        "v2",
+    }
+)
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("models", models.models, name="models"),
+    path("providers", models.providers, name="providers"),
+    path("playground/key", playground.playground_key, name="playground_key"),
+    path("settings", settings.account_settings, name="account_settings"),
+    path("settings/switch", settings.account_switch, name="account_switch"),
+    path("organisations", organisations.organisations, name="organisations"),
+    path("organisations/create", organisations.organisation_create, name="organisation_create"),
+    path("organisations/<str:slug>/", organisations.organisation, name="organisation"),
+    path("organisations/<str:slug>/members", organisations.member_add, name="member_add"),
+    path("organisations/<str:slug>/members/<int:member_id>/remove", organisations.member_remove, name="member_remove"),
+    re_path(
+        rf"^(?!(?:{'|'.join(sorted(RESERVED))})/)(?P<author>[a-z0-9][a-z0-9._-]*)/(?P<slug>[a-z0-9][a-z0-9._-]*)$",
+        models.model_detail,
+        name="model_detail",
+    ),
+]
