@@ -15,3 +15,7 @@ from marketplace.settings import *  # noqa: F403  the one inheritance of setting
 # Slow on purpose in the product; a test logs in often.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+if "sqlite3" in DATABASES["default"]["ENGINE"]:  # noqa: F405
+    # In a file as in the product: threads of a test then meet real locks, not a shared memory.
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR / "test.sqlite3")}  # noqa: F405

@@ -15,7 +15,8 @@ class Unbalanced(AssertionError):
 
 def account_id(*, kind: str, owner_id: int | None = None) -> int:
     """The ledger account of a kind (and owner), made when first needed."""
-    row, _ = LedgerAccount.objects.get_or_create(kind=kind, account=owner_id, defaults={"account_id": owner_id})
+    # A house account has no owner: None is looked up as IS NULL.
+    row, _ = LedgerAccount.objects.get_or_create(kind=kind, account_id=owner_id)  # type: ignore[misc]
     return row.pk
 
 

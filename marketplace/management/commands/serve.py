@@ -55,6 +55,8 @@ class Command(BaseCommand):
         children = Supervisor(var=settings.VAR, environment=_environment(address), say=self.say)
         _on_signals(children)
         await children.prepare()
+        for late in children.run_dir.glob("answer-*"):
+            late.unlink(missing_ok=True)
         try:
             for provider in demo.SIMULATED:
                 arguments = provider.arguments(port=ports[provider.slug])
