@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import sys
 import time
@@ -25,6 +26,7 @@ FIRST_DELAY = 0.2
 LONGEST_DELAY = 5.0
 HEALTHY_AFTER = 30.0
 LOG_BYTES = 20_000_000
+LOG_CHECK_SECONDS = 60.0
 
 # Runs in the child before the program: asks the kernel for its own end with the parent's. Not preexec_fn,
 # which may deadlock in a process that has threads.
@@ -99,11 +101,13 @@ class Supervisor:
         self._keepers: list[asyncio.Task[None]] = []
         self._spawning = asyncio.Lock()
         self._watcher: asyncio.subprocess.Process | None = None
+        self._tending: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
         """End what a killed predecessor may have left, and see to it that we leave nothing."""
         for path in self.run_dir.glob("*.pid"):
             _end_leftover(path)
+        self._tending = asyncio.create_task(self._tend_logs())
         if sys.platform != "linux":
             self._watcher = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", _WATCH, str(self.run_dir)), stdin=asyncio.subprocess.PIPE, process_group=0
@@ -149,6 +153,8 @@ class Supervisor:
             names = [name for name, program in self._programs.items() if program.stop_rank == rank]
             await asyncio.gather(*(self._end(self._programs[name]) for name in names if name in self._running))
         await asyncio.gather(*self._keepers, return_exceptions=True)
+        if self._tending:
+            self._tending.cancel()
         if self._watcher and self._watcher.stdin:
             self._watcher.stdin.close()
             await self._watcher.wait()
@@ -184,10 +190,7 @@ class Supervisor:
             delay = min(delay * 2, LONGEST_DELAY)
 
     async def _spawn(self, program: Program) -> asyncio.subprocess.Process:
-        path = self.log_path(program.name)
-        if path.exists() and path.stat().st_size > LOG_BYTES:
-            path.replace(path.with_suffix(".log.1"))
-        with path.open("ab") as log:
+        with self.log_path(program.name).open("ab") as log:
             log.write(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} {program.name} starts\n".encode())
             log.flush()
             process = await asyncio.create_subprocess_exec(
@@ -201,6 +204,15 @@ class Supervisor:
         self._running[program.name] = process
         (self.run_dir / f"{program.name}.pid").write_text(f"{process.pid}\n")
         return process
+
+    async def _tend_logs(self) -> None:
+        """Keep one earlier log beside a log that has grown large; the writers append, so they go on at its new end."""
+        while True:
+            for path in self.log_dir.glob("*.log"):
+                if path.stat().st_size > LOG_BYTES:
+                    await asyncio.to_thread(shutil.copyfile, path, path.with_suffix(".log.1"))
+                    os.truncate(path, 0)
+            await asyncio.sleep(LOG_CHECK_SECONDS)
 
     def _bury(self, name: str) -> None:
         self._running.pop(name, None)

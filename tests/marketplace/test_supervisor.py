@@ -98,6 +98,20 @@ async def test_children_stop_by_rank(children: Supervisor, said: list[str]) -> N
     assert said[3:] == ["first stopped", "middle stopped", "last stopped"]
 
 
+async def test_a_log_that_has_grown_large_is_put_aside(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LOG_BYTES", 1000)
+    monkeypatch.setattr(supervisor, "LOG_CHECK_SECONDS", 0.05)
+    children = Supervisor(var=tmp_path, environment=dict(os.environ), say=said.append)
+    await children.prepare()
+    children.start(Program("talker", python("import time\nwhile True: print('x' * 99); time.sleep(0.01)")))
+    aside = tmp_path / "log" / "talker.log.1"
+    await until(aside.exists)
+    await until(lambda: 0 < (tmp_path / "log" / "talker.log").stat().st_size < aside.stat().st_size)
+    await children.stop()
+
+
 async def test_a_step_that_fails_shows_its_end(children: Supervisor) -> None:
     with pytest.raises(StepFailed, match="out of cheese"):
         await children.step("migrate", python("raise SystemExit('out of cheese')"))
