@@ -48,7 +48,7 @@ def main() -> int:
 def environment(var: str) -> dict[str, str]:
     """Ours, without what would point the checks at somebody's database."""
     kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
-    return {**kept, "TURNPIKE_VAR": var}
+    return {**kept, "TURNPIKE_VAR": var, "NO_COLOR": "1"}
 
 
 if __name__ == "__main__":
