@@ -22,7 +22,6 @@ from marketplace.models import (
 )
 from marketplace.services import accounts
 
-
 PASSWORD = "secret-pass-9"
 
 
