@@ -1,0 +1,177 @@
+"""A simulated provider: a small ASGI application that speaks OpenAI's chat dialect, with faults on order.
+
+POST /v1/chat/completions, GET /v1/models, GET /healthz; and for tests: POST /_faults orders faults,
+POST /_settings changes the pace, GET and DELETE /_requests show and forget what was received.
+"""
+
+import asyncio
+import itertools
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
+
+from routing.simulation.answers import answer
+from routing.simulation.faults import Rates, Script, UnknownFault
+from routing.simulation.openai_chat import Exchange
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+REMEMBERED: Final = 5_000
+BODY_SHOWN: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How it answers: seconds to the first token, tokens a second, tokens of an answer."""
+
+    ttft: float = 0.0
+    tps: float = 0.0  # 0: at once
+    tokens: int = 40
+
+
+@dataclass(slots=True)
+class Received:
+    """One request as GET /_requests shows it."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+    fault: str
+    outcome: str = "open"  # then: done, failed, disconnected
+    pieces: int = 0
+
+
+@dataclass
+class Simulator:
+    """The application's state; `application` is what the server calls."""
+
+    name: str
+    pace: Pace = field(default_factory=Pace)
+    rates: Rates = field(default_factory=Rates)
+    seed: int = 0
+    api_key: str = ""
+    models: tuple[str, ...] = ("simulated",)
+
+    def __post_init__(self) -> None:
+        self.script = Script(rates=self.rates, seed=self.seed)
+        self.received: deque[Received] = deque(maxlen=REMEMBERED)
+        self.ids = itertools.count(1)
+
+    async def application(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request (or the server's lifespan)."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        body = await _body(receive)
+        match (scope["method"], scope["path"]):
+            case ("GET", "/healthz"):
+                await _json(send, 200, {"status": "ok", "name": self.name, "simulated": True})
+            case ("POST", "/_faults"):
+                await self._order(body, send)
+            case ("POST", "/_settings"):
+                self.pace = replace(self.pace, **json.loads(body))
+                await _json(send, 200, asdict(self.pace))
+            case ("GET", "/_requests"):
+                await _json(send, 200, [asdict(one) for one in self.received])
+            case ("DELETE", "/_requests"):
+                self.received.clear()
+                await _json(send, 200, {})
+            case ("GET", "/v1/models"):
+                entries = [{"id": model, "object": "model", "owned_by": self.name} for model in self.models]
+                await _json(send, 200, {"object": "list", "data": entries})
+            case ("POST", "/v1/chat/completions"):
+                await self._chat(scope, body, receive, send)
+            case _:
+                await _json(send, 404, _error("There is nothing here.", "not_found"))
+
+    async def _order(self, body: bytes, send: Send) -> None:
+        try:
+            wanted = json.loads(body)
+            self.script.order(wanted["script"], always=bool(wanted.get("always")))
+        except (UnknownFault, ValueError, KeyError, TypeError) as error:
+            await _json(send, 400, _error(str(error), "invalid_request_error"))
+            return
+        await _json(send, 200, {})
+
+    async def _chat(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
+        shown = {name: "given" if name == "authorization" else value for name, value in headers.items()}
+        try:
+            asked = json.loads(body)
+        except ValueError:
+            asked = None
+        fault = self.script.next()
+        one = Received(scope["path"], shown, asked if len(body) <= BODY_SHOWN else "too long to show", fault.kind)
+        self.received.append(one)
+        if self.api_key and headers.get("authorization") != f"Bearer {self.api_key}":
+            one.outcome = "failed"
+            await _json(send, 401, _error("Incorrect API key provided.", "invalid_api_key"))
+            return
+        if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list):
+            one.outcome = "failed"
+            await _json(send, 400, _error("messages must be an array.", "invalid_request_error"))
+            return
+        exchange = Exchange(
+            id=f"chatcmpl-sim{next(self.ids)}",
+            body=asked,
+            answer=answer(asked, name=self.name, length=self.pace.tokens),
+            fault=fault,
+            ttft=self.pace.ttft,
+            tps=self.pace.tps,
+            send=send,
+        )
+        await _until_disconnect(exchange, one, receive)
+
+
+async def _until_disconnect(exchange: Exchange, one: Received, receive: Receive) -> None:
+    """Answer until done or until the client goes away, and note which it was."""
+    work = asyncio.ensure_future(exchange.run())
+    watch = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            one.outcome = "disconnected"
+            return
+        one.outcome = "failed" if work.exception() else "done"
+        work.result()
+    finally:
+        one.pieces = exchange.sent
+        for task in (work, watch):
+            task.cancel()
+        await asyncio.gather(work, watch, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _error(message: str, code: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": code, "param": None, "code": code}}
+
+
+async def _json(send: Send, status: int, data: Any) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(data).encode()})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,11 @@
+"""Addresses of the gateway's pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from routing import views
+
+urlpatterns = [
+    path("chat", views.playground, name="playground"),
+]
