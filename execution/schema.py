@@ -269,7 +269,8 @@ def is_cheap(pattern: str, length: int) -> bool:
         return False
     plain = re.sub(r"\[[^\]]*\]", "_", plain)
     repeats = len(re.findall(r"[*+]|\{\d*,", plain)) + (not pattern.startswith(("^", "\\A")))
-    return max(length, 2) ** repeats <= MAX_PATTERN_STEPS
+    steps: int = max(length, 2) ** repeats
+    return steps <= MAX_PATTERN_STEPS
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:

@@ -1,0 +1,69 @@
+"""What all views of this API share."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, ParamSpec, TypeVar
+
+from adrf.views import APIView
+from django.http import HttpRequest, JsonResponse
+
+from execution import limits
+from marketplace.api import auth
+from marketplace.lib import pool
+from marketplace.lib.errors import InvalidRequest
+from marketplace.services.keys import Caller
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_WAIT: Final = re.compile(r"\bwait(?:\s*=\s*(\d{1,6}))?(?![\w-])")
+
+
+class View(APIView):  # type: ignore[misc]  # adrf ships no types
+    """Async; who calls is asked for by each handler, on the shared pool."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    async def caller(self, request: Any) -> Caller:
+        """The caller. Raises Unauthorized or Forbidden."""
+        return await auth.caller(plain(request), scope="inference")
+
+
+async def hop(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """One short hop to the database."""
+    return await pool.run(call, *args, **kwargs)
+
+
+def plain(request: Any) -> HttpRequest:
+    """Django's request inside the framework's."""
+    inner: HttpRequest = request._request
+    return inner
+
+
+def answer(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> JsonResponse:
+    """JSON, lists too."""
+    return JsonResponse(body, status=status, headers=dict(headers or {}), safe=False)
+
+
+def read_json(request: HttpRequest) -> dict[str, Any]:
+    """The body as a JSON object. Raises InvalidRequest."""
+    try:
+        body = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return body
+
+
+def wait_seconds(request: HttpRequest) -> float:
+    """How long `Prefer: wait[=n]` asks to wait: 1 to 60 seconds, 60 unless said; 0 without it."""
+    found = _WAIT.search(request.headers.get("Prefer", "").lower())
+    if found is None:
+        return 0.0
+    asked = int(found.group(1) or limits.MAX_WAIT_SECONDS)
+    return float(min(max(asked, 1), limits.MAX_WAIT_SECONDS))

@@ -1,0 +1,152 @@
+"""POST and GET /v1/predictions, POST /v1/models/{owner}/{name}/predictions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+from django.utils.dateparse import parse_datetime
+
+from execution.api import pages, shapes
+from execution.api.edge import View, answer, hop, plain, read_json, wait_seconds
+from execution.models import IdempotencyKey, Prediction
+from execution.services import idempotency, predictions, waits
+from marketplace.lib.errors import AppError, InvalidRequest
+from marketplace.services.keys import Caller
+
+PAGE = 100
+# Clients give up at n + 0.5 seconds; the answer leaves a little before n.
+_EARLY_SECONDS = 0.25
+
+
+class Predictions(View):
+    """The account's predictions."""
+
+    async def get(self, request: Any) -> JsonResponse:
+        """A page of them, newest first."""
+        caller = await self.caller(request)
+        return answer(await hop(_page, plain(request), caller.account_id))
+
+    async def post(self, request: Any) -> JsonResponse:
+        """Make one; `version` is owner/name, owner/name:id or id."""
+        return await _create(self, plain(request))
+
+
+class ModelPredictions(View):
+    """Predictions of one model's newest version."""
+
+    async def post(self, request: Any, owner: str, name: str) -> JsonResponse:
+        """Make one."""
+        return await _create(self, plain(request), model=(owner, name))
+
+
+class OnePrediction(View):
+    """One prediction."""
+
+    async def get(self, request: Any, prediction_id: str) -> JsonResponse:
+        """As it is now."""
+        caller = await self.caller(request)
+        return answer(await hop(_shown, caller.account_id, prediction_id, shapes.base_of(plain(request))))
+
+
+class CancelPrediction(View):
+    """The end of one, wanted by its owner."""
+
+    async def post(self, request: Any, prediction_id: str) -> JsonResponse:
+        """Cancel it; one that has ended is answered as it is."""
+        caller = await self.caller(request)
+        return answer(await hop(_canceled, caller.account_id, prediction_id, shapes.base_of(plain(request))))
+
+
+async def _create(view: View, request: HttpRequest, model: tuple[str, str] | None = None) -> JsonResponse:
+    caller = await view.caller(view.request)
+    base = shapes.base_of(request)
+    prediction_id, replayed = await hop(_make, request, caller, model, base)
+    seconds = wait_seconds(request)
+    over = seconds > 0 and await waits.until_over(prediction_id, seconds=max(0.5, seconds - _EARLY_SECONDS))
+    row = await hop(_shown, caller.account_id, prediction_id, base, as_starting=seconds > 0 and not over)
+    headers = {"Location": row["urls"]["get"]}
+    if seconds:
+        headers["Preference-Applied"] = f"wait={seconds:g}"
+    if replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return answer(row, status=202 if seconds and not over else 201, headers=headers)
+
+
+def _make(request: HttpRequest, caller: Caller, model: tuple[str, str] | None, base: str) -> tuple[str, bool]:
+    """The new prediction's id, or that of the one made earlier under the same Idempotency-Key."""
+    body = read_json(request)
+    cancel_after = predictions.parse_cancel_after(request.headers.get("Cancel-After", ""))
+    once: IdempotencyKey | None = None
+    name = request.headers.get("Idempotency-Key", "").strip()
+    if name:
+        begun = idempotency.begin(
+            account_id=caller.account_id,
+            key_id=caller.key_id,
+            route=f"POST predictions {'/'.join(model or ())}"[:100],
+            name=name,
+            body=[body, cancel_after],
+        )
+        if isinstance(begun, str):
+            return begun, True
+        once = begun
+    try:
+        if model is not None:
+            version = predictions.latest_of(owner=model[0], name=model[1], account_id=caller.account_id)
+        elif isinstance(body.get("version"), str):
+            version = predictions.resolve(reference=body["version"], account_id=caller.account_id)
+        else:
+            raise InvalidRequest('Say which model to run: "version" is owner/name, owner/name:id or a version\'s id.')
+        row = predictions.create(
+            account_id=caller.account_id,
+            key_id=caller.key_id,
+            version=version,
+            given=body.get("input", {}),
+            base=base,
+            cancel_after=cancel_after,
+            once=once,
+        )
+    except AppError:
+        if once is not None:
+            idempotency.forget(row=once)
+        raise
+    return row.pk, False
+
+
+def _shown(account_id: int, prediction_id: str, base: str, *, as_starting: bool = False) -> dict[str, Any]:
+    row = predictions.find(account_id=account_id, prediction_id=prediction_id)
+    return shapes.prediction(row, base=base, as_starting=as_starting and not row.is_over)
+
+
+def _canceled(account_id: int, prediction_id: str, base: str) -> dict[str, Any]:
+    return shapes.prediction(predictions.cancel(account_id=account_id, prediction_id=prediction_id), base=base)
+
+
+def _page(request: HttpRequest, account_id: int) -> dict[str, Any]:
+    source = request.GET.get("source", "")
+    if source not in ("", *Prediction.Source.values):
+        raise InvalidRequest("`source` is web or api.")
+    rows = predictions.listed(
+        account_id=account_id,
+        source=source,
+        created_after=_time(request, "created_after"),
+        created_before=_time(request, "created_before"),
+    )
+    base = shapes.base_of(request)
+    return pages.page(
+        rows, request=request, size=PAGE, show=lambda found: [shapes.listed_prediction(row, base=base) for row in found]
+    )
+
+
+def _time(request: HttpRequest, name: str) -> dt.datetime | None:
+    text = request.GET.get(name, "")
+    if not text:
+        return None
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        found = None
+    if found is None:
+        raise InvalidRequest(f"`{name}` is an ISO 8601 time, such as 2026-01-31T12:00:00Z.")
+    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)

@@ -1,0 +1,40 @@
+"""The numbers that bound hosted runs; each can be set in the environment."""
+
+import datetime as dt
+from typing import Final
+
+from marketplace.lib import env
+
+MEBIBYTE: Final = 1024 * 1024
+
+LEASE: Final = dt.timedelta(seconds=env.integer("RUN_LEASE_SECONDS", 15, minimum=3))
+HEARTBEAT_SECONDS: Final = 2.0
+WATCH_SECONDS: Final = 0.25
+RUN_ATTEMPTS: Final = 3
+BUILD_ATTEMPTS: Final = 2
+
+HOLD_AHEAD_MS: Final = 60_000
+# A run whose reserved time ends within this is stopped, so that stopping it still fits in the hold.
+HOLD_MARGIN_MS: Final = 6_000
+
+RUN_SECONDS: Final = env.integer("PREDICTION_RUN_SECONDS", 1_800, minimum=1)
+QUEUE_TIME: Final = dt.timedelta(seconds=env.integer("PREDICTION_QUEUE_SECONDS", 6 * 3_600, minimum=1))
+# A backstop only: every prediction ends by itself long before, and its end settles or releases its hold.
+HOLD_LIFE: Final = dt.timedelta(hours=24)
+MIN_CANCEL_AFTER: Final = 5
+MAX_WAIT_SECONDS: Final = 60
+
+MAX_FILE_BYTES: Final = env.integer("MAX_UPLOAD_BYTES", 100 * MEBIBYTE, minimum=1)
+MAX_INLINE_BYTES: Final = 64 * 1024
+MAX_INPUT_FILES: Final = 50
+MAX_LOG_CHARACTERS: Final = MEBIBYTE
+MAX_OUTPUT_CHARACTERS: Final = 10 * MEBIBYTE
+MAX_OUTPUT_FILES: Final = 200
+FETCH_SECONDS: Final = 60.0
+
+FILE_LIFE: Final = dt.timedelta(hours=env.integer("FILE_HOURS", 24, minimum=1))
+LINK_LIFE: Final = dt.timedelta(hours=1)
+API_RETENTION: Final = dt.timedelta(seconds=env.integer("PREDICTION_RETENTION_SECONDS", 3_600, minimum=60))
+WEB_RETENTION: Final = dt.timedelta(days=90)
+IDEMPOTENCY_LIFE: Final = dt.timedelta(hours=24)
+IDEMPOTENCY_LEASE: Final = dt.timedelta(seconds=30)

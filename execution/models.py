@@ -1,0 +1,202 @@
+"""Builds, predictions, and the files that go in and come out."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from execution.states import BuildStatus, Status
+from marketplace.lib import ids
+from marketplace.models import Account, ApiKey, Hardware, Model, Version
+from marketplace.models.tenancy import TenantQuerySet
+
+
+def new_id() -> str:
+    """26 lower-case characters, as clients know them."""
+    return ids.random_lower(26)
+
+
+class Claim(models.Model):
+    """Work that one worker at a time may do: a lease, and a fence that grows with every claim."""
+
+    lease_owner = models.CharField(max_length=100, blank=True, default="")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    fence = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    # When a worker was last told of this work: the poller rings again after a while.
+    rung_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        abstract = True
+
+
+class Build(Claim):
+    """One upload on its way to a version."""
+
+    Status = BuildStatus
+
+    id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="builds")
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="builds")
+    status = models.CharField(max_length=16, choices=[(s.value, s.value) for s in BuildStatus], default="queued")
+    # Names in the file storage.
+    source_path = models.CharField(max_length=200)
+    source_name = models.CharField(max_length=255)
+    source_sha256 = models.CharField(max_length=64)
+    log = models.TextField(blank=True)
+    error = models.TextField(blank=True)
+    version = models.ForeignKey(Version, null=True, blank=True, on_delete=models.SET_NULL, related_name="builds")
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[TenantQuerySet[Build]] = TenantQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["created_at"], condition=Q(status__in=["queued", "building"]), name="build_open")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.source_name}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the build has ended."""
+        return self.status in {"succeeded", "failed", "canceled"}
+
+
+class Prediction(Claim):
+    """One hosted run: its input, what came of it, the money held and charged for it."""
+
+    Status = Status
+
+    class Source(models.TextChoices):
+        """Where it was made."""
+
+        API = "api"
+        WEB = "web"
+
+    id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="predictions")
+    key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="predictions")
+    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="predictions")
+    hardware = models.ForeignKey(Hardware, on_delete=models.PROTECT, related_name="+")
+    source = models.CharField(max_length=4, choices=Source.choices, default=Source.API)
+    status = models.CharField(max_length=16, choices=[(s.value, s.value) for s in Status], default="starting")
+
+    # Files inside are written "turnpike-file:<id>"; services.files turns them into links when they are shown.
+    input = models.JSONField(default=dict)
+    output = models.JSONField(null=True, blank=True)
+    logs = models.TextField(blank=True)
+    error = models.TextField(null=True, blank=True)
+    metrics = models.JSONField(default=dict, blank=True)
+    data_removed = models.BooleanField(default=False)
+
+    hold_id = models.UUIDField(null=True, blank=True)
+    # Unit -> nano-USD per million units, as it was when the prediction was made.
+    prices = models.JSONField(default=dict)
+    # How much run time the hold pays for, and how much was run.
+    covered_ms = models.BigIntegerField(default=0)
+    run_ms = models.BigIntegerField(default=0)
+    amount_nano = models.BigIntegerField(null=True, blank=True)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    deadline = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[TenantQuerySet[Prediction]] = TenantQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(run_ms__gte=0), name="run_time_not_negative"),
+            models.CheckConstraint(
+                condition=Q(status__in=["starting", "processing"], completed_at=None)
+                | Q(status__in=["succeeded", "failed", "canceled"], completed_at__isnull=False),
+                name="an_end_has_a_time",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "-created_at", "-id"], name="prediction_page"),
+            models.Index(
+                fields=["hardware", "created_at"],
+                condition=Q(status__in=["starting", "processing"]),
+                name="prediction_open",
+            ),
+            models.Index(fields=["completed_at"], condition=Q(data_removed=False), name="prediction_keeps_data"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.status})"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the prediction has ended."""
+        return self.status in {"succeeded", "failed", "canceled"}
+
+
+class File(models.Model):
+    """A stored file: uploaded by an account, or made by a prediction of it."""
+
+    id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="files")
+    prediction = models.ForeignKey(Prediction, null=True, blank=True, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    path = models.CharField(max_length=200)
+    metadata = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[TenantQuerySet[File]] = TenantQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [models.Index(fields=["expires_at"], name="file_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.id})"
+
+
+class IdempotencyKey(models.Model):
+    """A POST that was asked for under a name: the same one again has no second effect."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    # The API key's id as text; "" for the portal.
+    asked_by = models.CharField(max_length=32, blank=True)
+    route = models.CharField(max_length=100)
+    name = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
+    # What was made; "" while it is being made.
+    result = models.CharField(max_length=64, blank=True)
+    lease_expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[TenantQuerySet[IdempotencyKey]] = TenantQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "asked_by", "route", "name"], name="asked_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def labels_of(prediction: Prediction) -> dict[str, Any]:
+    """What a charge says of its prediction."""
+    return {
+        "model": prediction.model.full_slug,
+        "version": prediction.version_id,
+        "hardware": prediction.hardware.sku,
+        "status": prediction.status,
+    }

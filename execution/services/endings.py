@@ -1,0 +1,99 @@
+"""The one place where a prediction ends and its money moves: a terminal compare-and-set (contracts, Money 4 and 5)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from billing import rating
+from billing.models import LedgerAccount
+from billing.rating import Part
+from billing.services import holds
+from execution.models import Prediction, labels_of
+from execution.states import Status, sources_of
+
+UNIT = "hardware_ms"
+
+
+def cost_nano(prices: dict[str, int], run_ms: int) -> int:
+    """What some run time costs by a price snapshot."""
+    return rating.rate(prices, {UNIT: max(0, run_ms)}).amount_nano
+
+
+def end(
+    *,
+    prediction_id: str,
+    status: Status,
+    run_ms: int,
+    error: str | None = None,
+    only: Q | None = None,
+    changes: dict[str, Any] | None = None,
+    now: dt.datetime | None = None,
+) -> bool:
+    """End a prediction and charge its run time, or release its hold when there was none; False when it had ended.
+
+    `only` narrows who may end it (a fence, a lease that is over); `changes` are fields written with the end.
+    Setup and queue cost nothing; run time of succeeded, failed and canceled runs alike is charged. A caller
+    whose loss it is (a worker that died) passes `run_ms=0`.
+    """
+    now = now or timezone.now()
+    run_ms = max(0, run_ms)
+    with transaction.atomic():
+        rows = Prediction.objects.filter(only or Q(), pk=prediction_id, status__in=sources_of(status))
+        moved = rows.update(
+            status=status,
+            completed_at=now,
+            run_ms=run_ms,
+            error=error,
+            lease_owner="",
+            lease_expires_at=None,
+            **(changes or {}),
+        )
+        if not moved:
+            return False
+        prediction = Prediction.objects.select_related("model__publisher", "hardware").get(pk=prediction_id)
+        amount = _settle(prediction)
+        total = max(dt.timedelta(0), now - prediction.created_at).total_seconds()
+        metrics = {**prediction.metrics, "total_time": round(total, 6)}
+        if prediction.started_at is not None:
+            metrics["predict_time"] = run_ms / 1000
+        Prediction.objects.filter(pk=prediction_id).update(amount_nano=amount, metrics=metrics)
+    return True
+
+
+def _settle(prediction: Prediction) -> int:
+    """Charge or release; returns what the caller paid."""
+    if prediction.hold_id is None:
+        return 0
+    if prediction.run_ms == 0:
+        holds.release(hold_id=prediction.hold_id)
+        return 0
+    charge = holds.settle(
+        hold_id=prediction.hold_id,
+        rated=rating.rate(prediction.prices, {UNIT: prediction.run_ms}),
+        parts=_parts(prediction),
+        labels=labels_of(prediction),
+    )
+    return charge.amount_nano if charge else 0
+
+
+def _parts(prediction: Prediction) -> list[Part]:
+    """The publisher's royalty; the rest, the hardware part, is the platform's."""
+    model = prediction.model
+    if not model.royalty_bps or model.publisher.account_id is None:
+        return []
+    return [Part(LedgerAccount.Kind.PUBLISHER_PAYABLE, model.publisher.account_id, bps=model.royalty_bps)]
+
+
+def elapsed_ms(prediction: Prediction, *, now: dt.datetime | None = None) -> int:
+    """Run time so far by the clock, for an end that comes from outside the worker; 0 when the worker is lost."""
+    now = now or timezone.now()
+    if prediction.started_at is None or prediction.status != Status.PROCESSING:
+        return 0
+    if prediction.lease_expires_at is None or prediction.lease_expires_at < now:
+        return 0
+    return max(0, int((now - prediction.started_at).total_seconds() * 1000))

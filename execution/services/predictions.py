@@ -1,0 +1,166 @@
+"""Predictions as their callers see them: make, find, list, cancel."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from billing.services import holds
+from execution import limits
+from execution.models import IdempotencyKey, Prediction, new_id
+from execution.services import endings, idempotency, inputs
+from execution.services.endings import UNIT, cost_nano
+from execution.states import Status
+from marketplace.lib import jobs
+from marketplace.lib.errors import InvalidRequest, NotFound, Unavailable, Unprocessable
+from marketplace.models import Model, Version
+from marketplace.services import prices
+
+TASK: Final = "execution.run_prediction"
+_NO_VERSION: Final = "The specified version does not exist (or perhaps you don't have permission to use it?)"
+_DURATION: Final = re.compile(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s?)?")
+
+
+def parse_cancel_after(text: str) -> int | None:
+    """Seconds from "30", "30s", "5m", "1h30m45s"; None for an empty text. Raises InvalidRequest under 5 seconds."""
+    if not text.strip():
+        return None
+    found = _DURATION.fullmatch(text.strip().lower())
+    seconds = (
+        sum(int(part or 0) * scale for part, scale in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0
+    )
+    if seconds < limits.MIN_CANCEL_AFTER:
+        raise InvalidRequest("Cancel-After is a duration of at least 5 seconds, such as 30, 30s, 5m or 1h30m45s.")
+    return seconds
+
+
+def resolve(*, reference: str, account_id: int) -> Version:
+    """The version behind "owner/name" (its latest), "owner/name:64hex" or "64hex". Raises Unprocessable."""
+    name, _, version_id = reference.strip().rpartition(":") if ":" in reference else ("", "", reference.strip())
+    versions = Version.objects.select_related("model__hardware", "model__publisher")
+    versions = versions.filter(model__in=Model.objects.visible_to(account_id))
+    if "/" in version_id and not name:
+        name, version_id = version_id, ""
+    if name:
+        publisher, _, slug = name.partition("/")
+        versions = versions.filter(model__publisher__slug=publisher, model__slug=slug)
+    if version_id:
+        versions = versions.filter(pk=version_id)
+    found = versions.order_by("-created_at").first() if name or version_id else None
+    if found is None:
+        raise Unprocessable(_NO_VERSION)
+    return found
+
+
+def latest_of(*, owner: str, name: str, account_id: int) -> Version:
+    """A model's newest version. Raises NotFound for a model that is not there for this account, or has none."""
+    model = Model.objects.visible_to(account_id).named(f"{owner}/{name}").first()
+    if model is None:
+        raise NotFound(f"There is no model {owner}/{name}.")
+    version = model.versions.select_related("model__hardware", "model__publisher").order_by("-created_at").first()
+    if version is None:
+        raise NotFound(f"The model {owner}/{name} has no version that can be run yet.")
+    return version
+
+
+def create(
+    *,
+    account_id: int,
+    key_id: int | None,
+    version: Version,
+    given: Any,
+    base: str,
+    source: str = Prediction.Source.API,
+    cancel_after: int | None = None,
+    once: IdempotencyKey | None = None,
+) -> Prediction:
+    """Validate, hold money for the first minute, write the row and ring a worker: all or nothing.
+
+    Raises Unprocessable for the input, PaymentRequired, Unavailable when the version has no priced hardware.
+    """
+    hardware = version.model.hardware
+    if hardware is None or not hardware.is_active:
+        raise Unavailable(f"{version.model.full_slug} has no hardware to run on at the moment.")
+    ready = inputs.accept(document=version.openapi_schema, given=given, account_id=account_id, base=base)
+    snapshot = prices.snapshot(hardware_id=hardware.pk)
+    if UNIT not in snapshot:
+        raise Unavailable(f"The hardware {hardware.sku} has no price at the moment.")
+    now = timezone.now()
+    covered = min(limits.HOLD_AHEAD_MS, cancel_after * 1000) if cancel_after else limits.HOLD_AHEAD_MS
+    prediction_id = new_id()
+    with transaction.atomic():
+        hold = holds.place(
+            account_id=account_id,
+            key_id=key_id,
+            amount_nano=cost_nano(snapshot, covered),
+            kind="prediction",
+            reference=prediction_id,
+            expires_in=limits.HOLD_LIFE,
+        )
+        prediction = Prediction.objects.create(
+            id=prediction_id,
+            account_id=account_id,
+            key_id=key_id,
+            model=version.model,
+            version=version,
+            hardware=hardware,
+            source=source,
+            input=ready,
+            prices={UNIT: snapshot[UNIT]},
+            hold_id=hold.pk,
+            covered_ms=covered,
+            created_at=now,
+            rung_at=now,
+            deadline=now + dt.timedelta(seconds=cancel_after) if cancel_after else None,
+        )
+        if once is not None:
+            idempotency.complete(row=once, result=prediction.pk)
+        jobs.enqueue(TASK, queue=hardware.queue, prediction_id=prediction.pk)
+    return prediction
+
+
+def _rows() -> QuerySet[Prediction]:
+    return Prediction.objects.select_related("model__publisher", "version", "hardware")
+
+
+def find(*, account_id: int, prediction_id: str) -> Prediction:
+    """The account's prediction. Raises NotFound, also for a stranger's."""
+    row = _rows().filter(account_id=account_id, pk=prediction_id).first()
+    if row is None:
+        raise NotFound("There is no such prediction in this account.")
+    return row
+
+
+def listed(
+    *,
+    account_id: int,
+    source: str = "",
+    created_after: dt.datetime | None = None,
+    created_before: dt.datetime | None = None,
+) -> QuerySet[Prediction]:
+    """The account's predictions, without logs; narrowed where something is said."""
+    rows = _rows().filter(account_id=account_id).defer("logs", "version__openapi_schema")
+    if source:
+        rows = rows.filter(source=source)
+    if created_after is not None:
+        rows = rows.filter(created_at__gt=created_after)
+    if created_before is not None:
+        rows = rows.filter(created_at__lt=created_before)
+    return rows
+
+
+def cancel(*, account_id: int, prediction_id: str) -> Prediction:
+    """End the account's prediction as canceled, charged up to now; one that has ended stays as it is. Raises NotFound.
+
+    The worker sees within half a second that the row is no longer its own, and stops the model.
+    """
+    prediction = find(account_id=account_id, prediction_id=prediction_id)
+    if not prediction.is_over:
+        endings.end(prediction_id=prediction.pk, status=Status.CANCELED, run_ms=endings.elapsed_ms(prediction))
+        prediction = find(account_id=account_id, prediction_id=prediction_id)
+    return prediction

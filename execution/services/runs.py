@@ -1,0 +1,243 @@
+"""A worker's way with predictions: take a slot, claim, run, end, and take the next (house.md, "one hosted prediction").
+
+No transaction is open while the model runs. A pulse beside the run renews the lease and keeps it paid; the run
+itself writes output and logs with its fence at most twice a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections, connection
+
+from execution import limits
+from execution.agent.agent import Agent, Lease
+from execution.models import Prediction
+from execution.runtimes.base import Finished, Log, Output, ProducedFile, SetupFailed, Started, StartFailed
+from execution.services import attempts, endings, files, host, inputs
+from execution.services.attempts import Attempt
+from execution.states import Status
+
+logger = structlog.get_logger(__name__)
+
+FLUSH_SECONDS: Final = 0.5
+_MARGIN_SECONDS: Final = 5.0
+
+
+def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
+    """Run this prediction and then others that wait for the hardware, as long as there is a free slot.
+
+    Returns how many were run here. Never waits for a slot: who frees one takes the next from the database.
+    """
+    done = 0
+    wanted: str | None = prediction_id
+    while wanted is not None:
+        prediction = _waiting(wanted, hardware)
+        if prediction is not None:
+            lease = agent.acquire(host.spec_of(prediction.version))
+            if lease is None:
+                return done
+            try:
+                attempt = attempts.begin(prediction_id=wanted, owner=owner, hardware=hardware)
+                if attempt is not None:
+                    _run(lease, attempt)
+                    done += 1
+            finally:
+                lease.release()
+        wanted = attempts.next_unclaimed(hardware=hardware)
+    return done
+
+
+def _waiting(prediction_id: str, hardware: str) -> Prediction | None:
+    rows = Prediction.objects.select_related("version").filter(
+        pk=prediction_id, status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware
+    )
+    return rows.first()
+
+
+def _run(lease: Lease, attempt: Attempt) -> None:
+    """One attempt, from its inputs to its end; whatever goes wrong on our side gives the prediction back."""
+    prediction = Prediction.objects.select_related("version", "model").get(pk=attempt.prediction_id)
+    with _workspace() as folder, Pulse(attempt) as pulse:
+        try:
+            given, local = inputs.fetch(prediction=prediction, folder=folder)
+        except inputs.BadFile as error:
+            endings.end(
+                prediction_id=prediction.pk, status=Status.FAILED, run_ms=0, error=error.message, only=attempt.mine
+            )
+            return
+        try:
+            _Drive(prediction, attempt, pulse).run(lease, given, local)
+        except SetupFailed as error:
+            endings.end(
+                prediction_id=prediction.pk,
+                status=Status.FAILED,
+                run_ms=0,
+                error=f"The model's setup failed: {error.message}",
+                only=attempt.mine,
+                changes={"logs": error.logs[-limits.MAX_LOG_CHARACTERS :]},
+            )
+        except StartFailed as error:
+            logger.warning("model_start_failed", prediction=prediction.pk, error=error.message)
+            attempts.give_back(attempt, reason=f"The model could not be started: {error.message}")
+        except Exception:
+            logger.exception("run_failed", prediction=prediction.pk)
+            attempts.give_back(attempt, reason="The run failed on our side")
+
+
+@contextlib.contextmanager
+def _workspace() -> Iterator[Path]:
+    parent = Path(settings.VAR) / "run" / "inputs"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Pulse:
+    """A thread beside a run: sees a lost claim within half a second, renews lease and hold every two seconds."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._over = threading.Event()
+        self._lost = threading.Event()
+        self._started_at: float | None = None
+        self._thread = threading.Thread(target=self._beat, name=f"pulse-{attempt.prediction_id}", daemon=True)
+
+    def __enter__(self) -> Pulse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def run_started(self) -> None:
+        """Run time, and with it what must be paid ahead, counts from now."""
+        self._started_at = time.monotonic()
+
+    def lose(self) -> None:
+        """The claim is lost: the run is to stop."""
+        self._lost.set()
+
+    def is_lost(self) -> bool:
+        """Whether the run is to stop: canceled, given to another, or no longer paid."""
+        return self._lost.is_set()
+
+    def _beat(self) -> None:
+        next_beat = time.monotonic()
+        last_success = time.monotonic()
+        try:
+            while not self._over.is_set() and not self._lost.is_set():
+                try:
+                    now = time.monotonic()
+                    if now >= next_beat:
+                        elapsed = None if self._started_at is None else int((now - self._started_at) * 1000)
+                        alive = attempts.heartbeat(self._attempt, elapsed_ms=elapsed)
+                        next_beat = now + limits.HEARTBEAT_SECONDS
+                    else:
+                        alive = attempts.is_mine(self._attempt)
+                    last_success = now
+                    if not alive:
+                        self._lost.set()
+                except Exception:
+                    # The database is away: the run may go on for as long as its lease holds.
+                    logger.exception("heartbeat_failed", prediction=self._attempt.prediction_id)
+                    close_old_connections()
+                    if time.monotonic() - last_success > limits.LEASE.total_seconds():
+                        self._lost.set()
+                self._over.wait(limits.WATCH_SECONDS)
+        finally:
+            connection.close()
+
+
+class _Drive:
+    """What comes out of a running model, on its way into the row."""
+
+    def __init__(self, prediction: Prediction, attempt: Attempt, pulse: Pulse) -> None:
+        self._prediction = prediction
+        self._attempt = attempt
+        self._pulse = pulse
+        self._logs: list[str] = []
+        self._output: Any = None
+        self._changed = False
+        self._flushed_at = 0.0
+
+    def run(self, lease: Lease, given: dict[str, Any], local: dict[str, Path]) -> None:
+        """Drive the model to its end. Raises SetupFailed or StartFailed."""
+        events = lease.predict(
+            prediction_id=self._prediction.pk,
+            input=given,
+            files=local,
+            sink=self._keep,
+            is_canceled=self._pulse.is_lost,
+            run_seconds=float(limits.RUN_SECONDS),
+        )
+        try:
+            for event in events:
+                match event:
+                    case Started():
+                        self._pulse.run_started()
+                        if not attempts.started(self._attempt):
+                            self._pulse.lose()
+                    case Log(text=text):
+                        self._logs.append(text)
+                        self._changed = True
+                    case Output(value=value, append=append):
+                        self._output = [*(self._output or []), value] if append else value
+                        self._changed = True
+                    case Finished():
+                        self._finish(event)
+                        return
+                self._flush()
+        finally:
+            close = getattr(events, "close", None)
+            if close is not None:
+                close()
+        attempts.give_back(self._attempt, reason="The model stopped without an end")
+
+    def _keep(self, produced: ProducedFile) -> str:
+        return files.keep_output(
+            prediction=self._prediction, path=produced.path, name=produced.name, content_type=produced.content_type
+        )
+
+    def _text(self) -> str:
+        return "".join(self._logs)[: limits.MAX_LOG_CHARACTERS]
+
+    def _flush(self) -> None:
+        now = time.monotonic()
+        if not self._changed or now - self._flushed_at < FLUSH_SECONDS:
+            return
+        self._changed = False
+        self._flushed_at = now
+        if not attempts.write(self._attempt, logs=self._text(), output=self._output):
+            self._pulse.lose()
+
+    def _finish(self, event: Finished) -> None:
+        """The end by the worker's own clock. Loses quietly against a cancel that came first."""
+        status = Status(event.status) if event.status in ("succeeded", "failed", "canceled") else Status.FAILED
+        changes: dict[str, Any] = {"logs": self._text(), "output": self._output}
+        known = {name: value for name, value in event.metrics.items() if name not in ("predict_time", "total_time")}
+        if known:
+            changes["metrics"] = known
+        won = endings.end(
+            prediction_id=self._prediction.pk,
+            status=status,
+            run_ms=round(max(0.0, event.seconds) * 1000),
+            error=event.error or None,
+            only=self._attempt.mine,
+            changes=changes,
+        )
+        if not won:
+            logger.info("run_end_lost", prediction=self._prediction.pk, status=event.status)

@@ -1,0 +1,31 @@
+"""Whose code may run here (contracts, Isolation 3)."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from marketplace.lib import env
+from marketplace.lib.errors import Forbidden
+from marketplace.models import Account
+
+
+def is_local_only() -> bool:
+    """Whether this site is bound to the loopback address (HOST), where its users are its operator."""
+    host = env.text("HOST", "127.0.0.1").strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def require(*, account: Account) -> None:
+    """Raise Forbidden when this account's code may not run here.
+
+    The process runtime is no wall against a determined stranger: on a public address only publishers that staff
+    have marked trusted may use it.
+    """
+    if not is_local_only() and not account.is_trusted:
+        raise Forbidden(
+            "This site runs models as processes, and only for publishers that its staff have marked as trusted: "
+            "ask them to review your account."
+        )

@@ -1,0 +1,71 @@
+"""What the clock does for predictions: rings for unclaimed work, ends what is overdue. Every second, idempotent."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db.models import Q
+from django.utils import timezone
+
+from execution import limits
+from execution.models import Prediction
+from execution.services import attempts, endings
+from execution.services.predictions import TASK
+from execution.states import LIVE, Status
+from marketplace.lib import jobs
+from marketplace.models import Hardware
+
+RING_AFTER = dt.timedelta(seconds=2)
+RING_AT_ONCE = 4
+
+
+def poll(*, now: dt.datetime | None = None) -> None:
+    """One tick. Each part is a few conditional UPDATEs; two at once do no harm."""
+    now = now or timezone.now()
+    attempts.reap(now=now)
+    end_overdue(now=now)
+    ring(now=now)
+
+
+def end_overdue(*, now: dt.datetime) -> int:
+    """Cancel what is past its deadline; fail what nobody took for hours. Returns how many."""
+    late = Prediction.objects.filter(status__in=LIVE, deadline__lt=now)
+    ended = 0
+    for prediction in late[:200]:
+        ended += endings.end(
+            prediction_id=prediction.pk,
+            status=Status.CANCELED,
+            run_ms=endings.elapsed_ms(prediction, now=now),
+            error="The deadline of this prediction (Cancel-After) passed.",
+            now=now,
+        )
+    unserved = Prediction.objects.filter(
+        status=Status.STARTING, lease_expires_at=None, created_at__lt=now - limits.QUEUE_TIME
+    )
+    for prediction in unserved.select_related("hardware")[:200]:
+        ended += endings.end(
+            prediction_id=prediction.pk,
+            status=Status.FAILED,
+            run_ms=0,
+            error=f"No worker with the hardware {prediction.hardware.sku} took this prediction; nothing was charged.",
+            only=Q(lease_expires_at=None),
+            now=now,
+        )
+    return ended
+
+
+def ring(*, now: dt.datetime) -> int:
+    """Ring again for predictions that wait: the doorbell may have been lost. Returns how many were rung for.
+
+    A few per hardware are enough, since a worker that ends one takes the next from the database itself.
+    """
+    rung = 0
+    waiting = Prediction.objects.filter(status=Status.STARTING, lease_expires_at=None, rung_at__lt=now - RING_AFTER)
+    for hardware_id in set(waiting.values_list("hardware_id", flat=True).distinct()):
+        queue = Hardware.objects.get(pk=hardware_id).queue
+        oldest = waiting.filter(hardware_id=hardware_id).order_by("created_at").values_list("pk", flat=True)
+        for prediction_id in list(oldest[:RING_AT_ONCE]):
+            if waiting.filter(pk=prediction_id).update(rung_at=now):
+                jobs.enqueue(TASK, queue=queue, prediction_id=prediction_id)
+                rung += 1
+    return rung

@@ -1,0 +1,151 @@
+"""Publishing: an uploaded archive becomes a model's next version."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from pathlib import Path
+from typing import IO, Final
+
+from django.conf import settings
+from django.core.files.base import File as StorageFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+
+from execution import limits
+from execution.models import Build, new_id
+from execution.services import builds, host, trust
+from marketplace.lib import jobs
+from marketplace.lib.errors import InvalidRequest, NotFound, PayloadTooLarge, Unprocessable
+from marketplace.models import Account, Hardware, Model, Version
+from marketplace.models.accounts import SLUG
+from marketplace.services import accounts
+
+_SKIPPED: Final = frozenset({"__pycache__", ".git", ".cog", ".venv"})
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def publish(
+    *,
+    account: Account,
+    slug: str,
+    archive: IO[bytes],
+    archive_name: str,
+    name: str = "",
+    description: str = "",
+    hardware: str = "cpu",
+    visibility: str = Model.Visibility.PUBLIC,
+    ring: bool = True,
+) -> Build:
+    """Store an upload, make its model where there is none yet, and queue the build.
+
+    Raises InvalidRequest for a bad name, Unprocessable for unknown hardware or a file that is no zip, PayloadTooLarge,
+    Forbidden when this account's code may not run here.
+    """
+    trust.require(account=account)
+    if not re.fullmatch(str(SLUG.regex.pattern), slug):
+        raise InvalidRequest(str(SLUG.message))
+    machine = Hardware.objects.filter(sku=hardware, is_active=True).first()
+    if machine is None:
+        raise Unprocessable(f"There is no hardware {hardware!r}.")
+    if not zipfile.is_zipfile(archive):
+        raise Unprocessable("The file is not a zip archive: upload a .zip with cog.yaml and your predictor in it.")
+    build_id = new_id()
+    path, digest = _store(archive, f"sources/{account.pk}/{build_id}.zip")
+    with transaction.atomic():
+        publisher = accounts.publisher_of(account=account)
+        model, made = Model.objects.get_or_create(
+            publisher=publisher,
+            slug=slug,
+            defaults={
+                "name": name or slug,
+                "description": description,
+                "visibility": visibility,
+                "hardware": machine,
+                "royalty_bps": settings.PUBLISHER_ROYALTY_BPS,
+            },
+        )
+        if not made and model.hardware_id is None:
+            raise InvalidRequest(f"{model.full_slug} is served by providers; choose another name for a hosted model.")
+        build = Build.objects.create(
+            id=build_id,
+            account=account,
+            model=model,
+            source_path=path,
+            source_name=archive_name[-255:],
+            source_sha256=digest,
+        )
+        if ring:
+            jobs.enqueue(builds.TASK, queue=builds.QUEUE, build_id=build.pk)
+    return build
+
+
+def _store(archive: IO[bytes], wanted: str) -> tuple[str, str]:
+    digest, size = hashlib.sha256(), 0
+    archive.seek(0)
+    while chunk := archive.read(limits.MEBIBYTE):
+        digest.update(chunk)
+        size += len(chunk)
+        if size > limits.MAX_FILE_BYTES:
+            raise PayloadTooLarge(f"An upload is at most {limits.MAX_FILE_BYTES // limits.MEBIBYTE} MB.")
+    archive.seek(0)
+    return default_storage.save(wanted, StorageFile(archive)), digest.hexdigest()
+
+
+def publish_folder(*, account: Account, slug: str, folder: Path, name: str = "", description: str = "") -> Version:
+    """Publish a folder and build it here and now; the same content again is the same version, at once.
+
+    Raises what `publish` raises, and Unprocessable with the build's error.
+    """
+    packed = pack(folder)
+    digest = hashlib.sha256(packed).hexdigest()
+    known = Build.objects.filter(
+        account=account, model__slug=slug, source_sha256=digest, status="succeeded", version__isnull=False
+    ).select_related("version")
+    for earlier in known:
+        if earlier.version is not None and host.build_folder(earlier.version.build_path).is_dir():
+            return earlier.version
+    build = publish(
+        account=account,
+        slug=slug,
+        archive=io.BytesIO(packed),
+        archive_name=f"{folder.name}.zip",
+        name=name,
+        description=description,
+        ring=False,
+    )
+    builds.run(build_id=build.pk, owner="publish command")
+    build.refresh_from_db()
+    if build.version is None:
+        raise Unprocessable(build.error or f"The build ended as {build.status}.")
+    return build.version
+
+
+def pack(folder: Path) -> bytes:
+    """The folder as a zip whose bytes depend on nothing but its files. Raises NotFound."""
+    if not folder.is_dir():
+        raise NotFound(f"There is no folder {folder}.")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            inside = path.relative_to(folder)
+            if path.is_file() and not path.is_symlink() and not _SKIPPED & set(inside.parts):
+                entry = zipfile.ZipInfo(inside.as_posix(), date_time=_EPOCH)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, path.read_bytes())
+    return content.getvalue()
+
+
+def find(*, account_id: int | None, owner: str, name: str, version_id: str) -> Version:
+    """A version of a visible model. Raises NotFound."""
+    found = (
+        Version.objects.select_related("model__publisher", "model__hardware")
+        .filter(model__in=Model.objects.visible_to(account_id).named(f"{owner}/{name}"), pk=version_id)
+        .first()
+    )
+    if found is None:
+        raise NotFound(f"There is no version {version_id} of {owner}/{name}.")
+    return found

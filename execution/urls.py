@@ -1,0 +1,27 @@
+"""Replicate's paths under /v1 (and /v1/v1, for the 2.x client's environment variable), and the portal's pages."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+from execution.api import files, models, predictions
+
+API: list[URLPattern | URLResolver] = [
+    path("predictions", predictions.Predictions.as_view()),
+    path("predictions/<slug:prediction_id>", predictions.OnePrediction.as_view()),
+    path("predictions/<slug:prediction_id>/cancel", predictions.CancelPrediction.as_view()),
+    path("account", models.AccountView.as_view()),
+    path("hardware", models.HardwareView.as_view()),
+    path("models", models.Models.as_view()),
+    path("models/<str:owner>/<str:name>", models.OneModel.as_view()),
+    path("models/<str:owner>/<str:name>/predictions", predictions.ModelPredictions.as_view()),
+    path("models/<str:owner>/<str:name>/versions", models.Versions.as_view()),
+    path("models/<str:owner>/<str:name>/versions/<slug:version_id>", models.OneVersion.as_view()),
+    path("files", files.Files.as_view()),
+    path("files/<slug:file_id>", files.OneFile.as_view()),
+    path("files/<slug:file_id>/download", files.Download.as_view(), name="file_download"),
+    path("files/<slug:file_id>/download/<str:name>", files.Download.as_view()),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("v1/", include(API)),
+    path("v1/v1/", include(API)),
+]

@@ -1,0 +1,95 @@
+"""Hosted models for tests: rows only; what really runs is built by the `hello` fixture of tests/execution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from execution.models import Prediction
+from execution.services import predictions
+from marketplace.lib import money
+from marketplace.models import Account, Hardware, Model, Version
+from marketplace.services import accounts, prices
+from tests.factories.billing import fund
+from tests.factories.marketplace import HardwareFactory, account
+
+BASE = "http://testserver"
+CPU = "0.0001"
+
+SCHEMA: dict[str, Any] = {
+    "openapi": "3.0.2",
+    "info": {"title": "Cog", "version": "0.1.0"},
+    "components": {
+        "schemas": {
+            "Input": {
+                "type": "object",
+                "title": "Input",
+                "required": ["text"],
+                "properties": {
+                    "text": {"type": "string", "title": "Text", "description": "what to say", "x-order": 0},
+                    "times": {"type": "integer", "default": 1, "minimum": 1, "maximum": 5, "x-order": 1},
+                    "image": {"type": "string", "format": "uri", "title": "Image", "x-order": 2},
+                },
+            },
+            "Output": {"type": "string", "title": "Output"},
+        }
+    },
+}
+
+
+def hardware(sku: str = "cpu", per_second: str = CPU) -> Hardware:
+    """Hardware with a price in dollars per second."""
+    machine = HardwareFactory(sku=sku, name=sku.upper())
+    # Dollars a second -> nano-USD per million milliseconds.
+    prices.set_prices(hardware=machine, prices={"hardware_ms": money.price_per_unit(per_second) // 1000})
+    return machine
+
+
+def hosted(
+    *,
+    owner: Account | None = None,
+    slug: str = "echo",
+    machine: Hardware | None = None,
+    version_id: str = "",
+    royalty_bps: int = 1000,
+    visibility: str = Model.Visibility.PUBLIC,
+    schema: dict[str, Any] | None = None,
+) -> Version:
+    """A hosted model with one version, published by `owner` (demo)."""
+    publisher = accounts.publisher_of(account=owner or account(email="demo@example.com", slug="demo"))
+    model, _ = Model.objects.get_or_create(
+        publisher=publisher,
+        slug=slug,
+        defaults={
+            "name": slug,
+            "hardware": machine or hardware(),
+            "royalty_bps": royalty_bps,
+            "visibility": visibility,
+        },
+    )
+    return Version.objects.create(
+        id=version_id or f"{model.pk:064x}",
+        model=model,
+        cog_version="0.23.1",
+        openapi_schema=schema or SCHEMA,
+        build_path="nowhere",
+    )
+
+
+def payer(dollars: str = "1.00", *, email: str = "payer@example.com", slug: str = "payer") -> Account:
+    """An account with credit."""
+    made = account(email=email, slug=slug)
+    if money.parse_usd(dollars):
+        fund(made, dollars)
+    return made
+
+
+def predict(by: Account, version: Version, *, given: Any = None, **more: Any) -> Prediction:
+    """A prediction made as the API would."""
+    return predictions.create(
+        account_id=by.pk,
+        key_id=more.pop("key_id", None),
+        version=version,
+        given={"text": "hi"} if given is None else given,
+        base=BASE,
+        **more,
+    )
