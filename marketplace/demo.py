@@ -113,19 +113,19 @@ def _free_base() -> int:
 
 
 def _all_free(base: int) -> bool:
-    return all(is_free("127.0.0.1", base + place) for place in range(len(SIMULATED)))
+    return not any(why_taken("127.0.0.1", base + place) for place in range(len(SIMULATED)))
 
 
-def is_free(host: str, port: int) -> bool:
-    """True if a server could listen there now."""
+def why_taken(host: str, port: int) -> OSError | None:
+    """None if a server could listen there now, else what the system says."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 # -- what the newcomer is told

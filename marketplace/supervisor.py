@@ -40,7 +40,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 # Where the kernel has no such service: waits for the parent's end of a pipe to close, then ends the groups.
-_WATCH = """
+WATCH = """
 import os, pathlib, signal, sys
 sys.stdin.read()
 for path in pathlib.Path(sys.argv[1]).glob("*.pid"):
@@ -110,7 +110,7 @@ class Supervisor:
         self._tending = asyncio.create_task(self._tend_logs())
         if sys.platform != "linux":
             self._watcher = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", _WATCH, str(self.run_dir)), stdin=asyncio.subprocess.PIPE, process_group=0
+                *(sys.executable, "-c", WATCH, str(self.run_dir)), stdin=asyncio.subprocess.PIPE, process_group=0
             )
 
     def log_path(self, name: str) -> Path:

@@ -138,6 +138,18 @@ async def test_a_pid_that_now_belongs_to_another_is_left_alone(tmp_path: Path, s
     stranger.wait()
 
 
+def test_the_watcher_ends_the_groups_once_its_pipe_closes(tmp_path: Path) -> None:
+    left = subprocess.Popen(["sleep", "300"], process_group=0)
+    (tmp_path / "web.pid").write_text(f"{left.pid}\n")
+    watcher = subprocess.Popen([sys.executable, "-c", supervisor.WATCH, str(tmp_path)], stdin=subprocess.PIPE)
+    assert watcher.stdin is not None
+    time.sleep(0.2)
+    assert left.poll() is None
+    watcher.stdin.close()
+    assert left.wait(timeout=5) == -signal.SIGKILL
+    assert watcher.wait(timeout=5) == 0
+
+
 def test_one_folder_has_one_supervisor(tmp_path: Path) -> None:
     with supervisor.exclusive(tmp_path):
         second = supervisor.exclusive(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -29,13 +30,13 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, port = env.text("HOST", "127.0.0.1"), env.integer("PORT", 8000, minimum=1)
+        try:
+            host, port = env.text("HOST", "127.0.0.1"), env.integer("PORT", 8000, minimum=1)
+        except env.BadSetting as error:
+            raise CommandError(str(error)) from None
         try:
             with supervisor.exclusive(settings.VAR):
-                if not demo.is_free(host, port):
-                    raise CommandError(
-                        f"Port {port} on {host} is taken by another program. Choose another: make run PORT={port + 1}"
-                    )
+                _refuse_taken(host, port)
                 code = asyncio.run(self._serve(host, port))
         except supervisor.AlreadyRunning as error:
             raise CommandError(
@@ -99,6 +100,16 @@ class Command(BaseCommand):
                 self.say(f"still waiting for {', '.join(waiting)}; see {children.log_dir}")
                 complained = True
             await asyncio.sleep(0.1)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Raise CommandError, with the way out, where web could not listen."""
+    error = demo.why_taken(host, port)
+    if error is None:
+        return
+    if error.errno == errno.EADDRINUSE:
+        raise CommandError(f"Port {port} on {host} is taken by another program. Another one: make run PORT={port + 1}")
+    raise CommandError(f"Cannot listen on {host}, port {port}: {error.strerror}. Change HOST or PORT.")
 
 
 def _programs(host: str, port: int) -> list[Program]:
