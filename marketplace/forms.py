@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 
@@ -11,6 +11,12 @@ from marketplace.lib.money import NANO
 from marketplace.models import Account, Member, User
 from marketplace.models.accounts import SLUG
 from marketplace.services.browse import SORTS, Filter
+
+if TYPE_CHECKING:
+    _UserForm = forms.ModelForm[User]
+    _AccountForm = forms.ModelForm[Account]
+else:  # Django's own class takes no parameter
+    _UserForm = _AccountForm = forms.ModelForm
 
 CONTEXTS = (
     ("", "Any"),
@@ -61,7 +67,7 @@ class ModelsFilter(forms.Form):
         )
 
 
-class ProfileForm(forms.ModelForm[User]):
+class ProfileForm(_UserForm):
     """A user's name."""
 
     class Meta:
@@ -69,7 +75,7 @@ class ProfileForm(forms.ModelForm[User]):
         fields = ("first_name", "last_name")
 
 
-class AccountForm(forms.ModelForm[Account]):
+class AccountForm(_AccountForm):
     """What an account is called; its slug stays, since models are named by it."""
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What sign-up does beyond making a user: the personal account."""
+"""What sign-up and log-out do beyond the user: the personal account, the playground's key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.forms import BaseForm
 from django.http import HttpRequest
 
 from marketplace.models import User
-from marketplace.services import accounts
+from marketplace.services import accounts, playground
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
@@ -20,3 +20,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if commit:
             accounts.open_personal(user=saved)
         return saved
+
+    def logout(self, request: HttpRequest) -> None:
+        """End the playground's key with the session that it is bound to."""
+        playground.end(session=request.session)
+        super().logout(request)

@@ -46,14 +46,6 @@ class Offer:
         """Units beyond input and output tokens."""
         return [(unit, nano) for unit, nano in self.prices.items() if unit not in {"prompt", "completion"}]
 
-    @property
-    def collects_data(self) -> bool | None:
-        """Whether the provider says that it keeps prompts or trains on them; None: it says nothing."""
-        policy: Mapping[str, Any] = self.endpoint.provider.policy
-        if not policy:
-            return None
-        return policy.get("data_collection") == "allow" or bool(policy.get("training"))
-
 
 @dataclass(frozen=True, slots=True)
 class Listing:

@@ -47,14 +47,14 @@ def per_unit(unit: str) -> str:
 
 @register.filter
 def compact(number: int | None) -> str:
-    """A count in at most four characters and a letter: 999, 8.2K, 128K, 1M. A dash for None."""
+    """A count in at most four characters and a letter: 999, 8.1K, 131K, 1M. A dash for None."""
     if number is None:
         return "–"
     for size, letter in ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K")):
         if number >= size:
             tenths = number * 10 // size
             whole, rest = divmod(tenths, 10)
-            return f"{whole}.{rest}{letter}" if rest and whole < 100 else f"{whole}{letter}"
+            return f"{whole}.{rest}{letter}" if rest and whole < 10 else f"{whole}{letter}"
     return str(number)
 
 
