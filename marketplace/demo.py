@@ -33,7 +33,7 @@ class SimulatedProvider:
     def arguments(self, *, port: int) -> list[str]:
         """The command line after `manage.py`."""
         flags = [part for name, value in self.options.items() for part in (f"--{name}", value)]
-        return ["simulate_provider", "--dialect", self.dialect, "--port", str(port), *flags]
+        return ["simulate_provider", "--dialect", self.dialect, "--port", str(port), "--name", self.slug, *flags]
 
 
 # Prices, models and policies of the same slugs are in seeds/catalogue.yaml.
@@ -41,7 +41,7 @@ SIMULATED = (
     SimulatedProvider("sim-thrift", {"ttft": "0.35", "tps": "60", "error-rate": "0.05"}),
     SimulatedProvider("sim-steady", {"ttft": "0.20", "tps": "90"}),
     SimulatedProvider("sim-swift", {"ttft": "0.08", "tps": "220"}),
-    SimulatedProvider("sim-rugged", {"ttft": "0.25", "tps": "70", "error-rate": "0.10"}),
+    SimulatedProvider("sim-rugged", {"ttft": "0.25", "tps": "70", "error-rate": "0.05", "rate-limit-rate": "0.05"}),
     SimulatedProvider("sim-harbour", {"ttft": "0.15", "tps": "120"}),
     SimulatedProvider("sim-summit", {"ttft": "0.10", "tps": "160"}),
 )
