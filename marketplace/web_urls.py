@@ -6,36 +6,6 @@ from django.urls import path, re_path
 
 from marketplace.views import home, models, organisations, playground, settings
 
-# First segments that are pages of ours: no publisher may be called so.
-RESERVED = frozenset(
-    {
-        "accounts",
-        "admin",
-        "api",
-        "chat",
-        "credits",
-        "deployments",
-        "docs",
-        "files",
-        "generations",
-        "healthz",
-        "keys",
-        "media",
-        "models",
-        "organisations",
-        "playground",
-        "predictions",
-        "providers",
-        "publish",
-        "settings",
-        "staff",
-        "static",
-        "usage",
-        "v1",
-        "v2",
-    }
-)
-
 urlpatterns = [
     path("", home.home, name="home"),
     path("models", models.models, name="models"),

@@ -12,6 +12,7 @@ from marketplace.lib import ids
 from marketplace.lib.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from marketplace.models import Account, Member, Publisher, User
 from marketplace.models.accounts import SLUG
+from marketplace.names import RESERVED
 
 SESSION_KEY = "account_id"
 
@@ -41,6 +42,8 @@ def open_organisation(*, user: User, slug: str, name: str) -> Account:
 
 
 def _open(*, slug: str, name: str, kind: str, owner: User) -> Account:
+    if slug in RESERVED:
+        raise Conflict(f"The name {slug!r} is one of our own pages: choose another.")
     # Accounts and publishers share one name space: demo/… must be the account demo's.
     if Publisher.objects.filter(slug=slug).exclude(account=None).exists():
         raise Conflict(f"The name {slug!r} is taken: choose another.")

@@ -6,7 +6,9 @@ import pytest
 
 from marketplace.lib.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from marketplace.models import Account, Member, Publisher
+from marketplace.names import RESERVED
 from marketplace.services import accounts
+from tests.architecture.routes import routes
 from tests.factories import marketplace as make
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +34,17 @@ class TestPersonal:
         assert make.account(email="openai@example.com").slug != "openai"
         with pytest.raises(Conflict, match="reserved"):
             accounts.open_organisation(user=make.user("a@example.com"), slug="openai", name="Me")
+
+    def test_a_page_of_ours_is_no_name(self) -> None:
+        assert make.account(email="keys@example.com").slug.startswith("keys-")
+        with pytest.raises(Conflict, match="one of our own pages"):
+            accounts.open_organisation(user=make.user("a@example.com"), slug="v1", name="Me")
+
+    def test_every_first_segment_of_our_addresses_is_reserved(self) -> None:
+        segments = {address.split("/")[0] for address, _ in routes()}
+        literal = {segment for segment in segments if segment.isidentifier()}
+        assert len(literal) > 10
+        assert literal <= RESERVED
 
 
 class TestOrganisation:

@@ -1,0 +1,10 @@
+"""Names that nobody may take: first segments of our own pages' addresses, and the house's own."""
+
+RESERVED = frozenset(
+    """
+    about accounts admin api assets billing blog chat collections credits dashboard deployments docs explore files
+    generations healthz help home house keys legal login logout media metrics models new organisations playground
+    predict predictions pricing privacy providers publish rankings root security settings signup staff static status support
+    system terms trainings turnpike usage v1 v1beta v2 wallet webhooks
+    """.split()  # noqa: SIM905  a list of quoted words would fill a page
+)
