@@ -1,0 +1,252 @@
+"""The only sender: HTTP to providers, checked and pinned, with a deadline for every kind of silence.
+
+One pooled client per origin. The origin's name is resolved here, every address judged, and the client
+pinned to the one that was checked, so a name that changes its mind gains nothing; after `PIN_SECONDS` it
+is resolved anew. No redirects, no proxies from the environment, no content codings.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
+
+from marketplace.lib import addresses, env, pool
+from routing.adapters.base import Adapter, HttpRequest, StreamParser
+from routing.canonical import Chunk, UpstreamError
+
+PIN_SECONDS: Final = 60.0
+MEBIBYTE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds that an upstream may be silent, and bytes that it may send."""
+
+    connect: float = 5.0
+    first_chunk: float = 30.0  # from sending a streamed request to the first piece of its answer
+    answer: float = 120.0  # from sending a plain request to its whole answer
+    idle: float = 60.0  # between two pieces of a stream
+    plain_bytes: int = 32 * MEBIBYTE
+    stream_bytes: int = 128 * MEBIBYTE
+    error_bytes: int = 64 * 1024
+
+
+def deadlines() -> Deadlines:
+    """The deadlines from the environment."""
+    return Deadlines(
+        first_chunk=env.integer("UPSTREAM_FIRST_CHUNK_MS", 30_000, minimum=1) / 1000,
+        answer=env.integer("UPSTREAM_ANSWER_MS", 120_000, minimum=1) / 1000,
+        idle=env.integer("UPSTREAM_IDLE_MS", 60_000, minimum=1) / 1000,
+    )
+
+
+class Stream:
+    """An open streamed answer whose first piece has been read and judged sound."""
+
+    __slots__ = ("_deadlines", "_first", "_parser", "_reader", "_received", "_response", "_stack")
+
+    def __init__(
+        self, *, limits: Deadlines, parser: StreamParser, stack: contextlib.AsyncExitStack, reader: Any
+    ) -> None:
+        self._deadlines = limits
+        self._parser = parser
+        self._stack = stack
+        self._reader = reader
+        self._first: list[Chunk] = []
+        self._received = 0
+
+    async def chunks(self) -> AsyncIterator[list[Chunk]]:
+        """The answer, a list per read. Raises UpstreamError where it breaks off or falls silent."""
+        if self._first:
+            yield self._first
+        while True:
+            batch = await self.read(self._deadlines.idle)
+            if batch is None:
+                break
+            if batch:
+                yield batch
+
+    async def peek(self, seconds: float) -> None:
+        """Read up to the first piece of content (or the end of an answer without any). Raises UpstreamError."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not any(chunk.has_content or chunk.finish_reason for chunk in self._first):
+                    batch = await self.read(seconds)
+                    if batch is None:
+                        raise UpstreamError("The provider's answer is empty.", kind="malformed", retryable=True)
+                    self._first += batch
+        except TimeoutError:
+            raise silence("sent nothing") from None
+
+    async def read(self, seconds: float) -> list[Chunk] | None:
+        """The next pieces; None at the clean end."""
+        if self._reader is None:
+            return None
+        try:
+            async with asyncio.timeout(seconds):
+                data = await self._reader.read_chunk()
+        except (TimeoutError, RequestTimeoutError):
+            raise silence("fell silent") from None
+        except PyreqwestError:
+            raise UpstreamError("The provider broke the connection.", kind="cut", retryable=True) from None
+        if data is None:
+            self._reader = None
+            return self._parser.finish()
+        self._received += len(data)
+        if self._received > self._deadlines.stream_bytes:
+            raise UpstreamError("The provider's answer is too long.", kind="malformed", retryable=True)
+        return self._parser.feed(bytes(data))
+
+    async def close(self) -> None:
+        """Let the connection go; an unfinished answer is cancelled at the provider."""
+        self._reader = None
+        with contextlib.suppress(PyreqwestError):
+            await self._stack.aclose()
+
+
+class Sender:
+    """Sends requests; keeps the pinned clients of this process."""
+
+    def __init__(self, *, limits: Deadlines | None = None, pin_seconds: float = PIN_SECONDS) -> None:
+        self.limits = limits or deadlines()
+        self._pin_seconds = pin_seconds
+        self._clients: dict[str, tuple[Client, float]] = {}
+        self._pinning: dict[str, asyncio.Task[Client]] = {}
+
+    async def send(self, request: HttpRequest, *, adapter: Adapter) -> Chunk:
+        """A plain answer. Raises UpstreamError."""
+        limits = self.limits
+        try:
+            async with asyncio.timeout(limits.answer), contextlib.AsyncExitStack() as stack:
+                response = await self._open(request, stack)
+                await self._check_status(response, adapter)
+                body = await _read_all(response.body_reader, limits.plain_bytes)
+                return adapter.parse_answer(body)
+        except TimeoutError:
+            raise silence("did not answer") from None
+        except PyreqwestError as error:
+            raise broken(error) from None
+
+    async def open_stream(self, request: HttpRequest, *, adapter: Adapter) -> Stream:
+        """A streamed answer, its first piece read. Raises UpstreamError; the caller must close the stream."""
+        limits = self.limits
+        started = time.monotonic()
+        stack = contextlib.AsyncExitStack()
+        try:
+            try:
+                async with asyncio.timeout(limits.first_chunk):
+                    response = await self._open(request, stack)
+                    await self._check_status(response, adapter)
+            except TimeoutError:
+                raise silence("did not answer") from None
+            except PyreqwestError as error:
+                raise broken(error) from None
+            stream = Stream(limits=limits, parser=adapter.stream_parser(), stack=stack, reader=response.body_reader)
+            await stream.peek(max(0.001, limits.first_chunk - (time.monotonic() - started)))
+        except BaseException:
+            with contextlib.suppress(PyreqwestError):
+                await stack.aclose()
+            raise
+        return stream
+
+    async def _open(self, request: HttpRequest, stack: contextlib.AsyncExitStack) -> Any:
+        client = await self._client(request.url)
+        post = client.post(request.url).headers(list(request.headers)).body_bytes(request.body)
+        # Nothing is read ahead: by default the client would wait for 64 KiB before it shows the first byte.
+        return await stack.enter_async_context(post.streamed_read_buffer_limit(0).build_streamed())
+
+    async def _check_status(self, response: Any, adapter: Adapter) -> None:
+        if response.status == 200:
+            return
+        body = await _read_all(response.body_reader, self.limits.error_bytes, cut=True)
+        headers: Mapping[str, str] = {"retry-after": response.get_header("retry-after") or ""}
+        raise adapter.error(status=response.status, headers=headers, body=body)
+
+    async def _client(self, url: str) -> Client:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        origin = f"{parts.scheme}://{addresses.origin(parts.hostname or '', port)}"
+        known = self._clients.get(origin)
+        if known is not None and time.monotonic() < known[1]:
+            return known[0]
+        # Requests that find the pin expired at the same time wait for one resolution.
+        task = self._pinning.get(origin)
+        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
+            task = asyncio.ensure_future(self._pin(origin, parts.scheme, parts.hostname or "", port))
+            self._pinning[origin] = task
+        return await asyncio.shield(task)
+
+    async def _pin(self, origin: str, scheme: str, host: str, port: int) -> Client:
+        try:
+            if scheme not in {"http", "https"}:
+                raise addresses.Refused(f"{scheme} is neither http nor https")
+            found = await pool.run(addresses.resolve, host, port)
+            addresses.check(host=host, port=port, addresses=found, private_origins=settings.PRIVATE_ORIGINS)
+            if scheme == "http" and addresses.origin(host, port) not in settings.PRIVATE_ORIGINS:
+                raise addresses.Refused(f"{host} is called by http: only listed private origins may be")
+        except addresses.Refused as refused:
+            raise UpstreamError(
+                f"The provider's address may not be called: {refused}.", kind="refused_address", retryable=True
+            ) from None
+        client = self._build(host, found[0], port)
+        self._clients[origin] = (client, time.monotonic() + self._pin_seconds)
+        return client
+
+    def _build(self, host: str, address: str, port: int) -> Client:
+        builder = (
+            ClientBuilder()
+            .no_proxy()
+            .follow_redirects(False)
+            .referer(False)
+            .gzip(False)
+            .brotli(False)
+            .zstd(False)
+            .deflate(False)
+            .http1_lower_case_headers()
+            .user_agent("turnpike")
+            .connect_timeout(timedelta(seconds=self.limits.connect))
+            .pool_idle_timeout(timedelta(seconds=30))
+            .pool_max_idle_per_host(256)
+        )
+        if host != address:
+            builder = builder.resolve(host, address, port)
+        return builder.build()
+
+
+async def _read_all(reader: Any, most: int, *, cut: bool = False) -> bytes:
+    """The body, at most so many bytes; a longer one is cut off or refused."""
+    parts: list[bytes] = []
+    size = 0
+    while (data := await reader.read_chunk()) is not None:
+        parts.append(bytes(data))
+        size += len(data)
+        if size > most:
+            if cut:
+                break
+            raise UpstreamError("The provider's answer is too long.", kind="malformed", retryable=True)
+    return b"".join(parts)[:most]
+
+
+def silence(what: str) -> UpstreamError:
+    """The provider let a deadline pass."""
+    return UpstreamError(f"The provider {what} in time.", kind="timeout", retryable=True)
+
+
+def broken(error: PyreqwestError) -> UpstreamError:
+    """The connection failed, in words that are the caller's to know."""
+    if isinstance(error, RequestTimeoutError | ConnectTimeoutError):
+        return silence("did not answer")
+    if isinstance(error, ConnectError):
+        return UpstreamError("The provider could not be reached.", kind="unavailable", retryable=True)
+    return UpstreamError("The provider broke the connection.", kind="cut", retryable=True)
+
+
+SENDER: Final = Sender()
