@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -87,7 +88,7 @@ def _page(request: HttpRequest, account_id: int) -> dict[str, Any]:
 
 
 def _store(request: HttpRequest, account_id: int) -> dict[str, Any]:
-    if not request.content_type.startswith("multipart/"):
+    if not (request.content_type or "").startswith("multipart/"):
         raise InvalidRequest("Send the file as multipart/form-data, in the field `content`.")
     content = request.FILES.get("content")
     if not isinstance(content, UploadedFile):
@@ -96,7 +97,7 @@ def _store(request: HttpRequest, account_id: int) -> dict[str, Any]:
         raise PayloadTooLarge(f"Files must be less than {limits.MAX_FILE_BYTES // limits.MEBIBYTE}MB in size")
     row = files.store(
         account_id=account_id,
-        content=content.file,
+        content=content.file or io.BytesIO(),
         name=str(request.POST.get("filename") or content.name or "file"),
         content_type=str(request.POST.get("type") or content.content_type or ""),
         metadata=_metadata(request),

@@ -38,8 +38,6 @@ def prediction(row: Prediction, *, base: str, as_starting: bool = False) -> dict
         "source": row.source,
         "data_removed": row.data_removed,
         "created_at": moment(row.created_at),
-        "started_at": moment(row.started_at),
-        "completed_at": moment(row.completed_at),
         "metrics": row.metrics,
         "urls": {
             "get": f"{base}/v1/predictions/{row.pk}",
@@ -47,8 +45,10 @@ def prediction(row: Prediction, *, base: str, as_starting: bool = False) -> dict
             "web": f"{base}/predictions/{row.pk}",
         },
     }
-    if row.deadline is not None:
-        body["deadline"] = moment(row.deadline)
+    # Left out rather than null until they are known: the published schema does not allow null for them.
+    for name in ("started_at", "completed_at", "deadline"):
+        if (value := getattr(row, name)) is not None:
+            body[name] = moment(value)
     return body
 
 

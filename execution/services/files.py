@@ -163,7 +163,13 @@ def mark(file: File) -> str:
 def marks_in(value: Any) -> set[str]:
     """The ids of the files that a JSON value names."""
     found: set[str] = set()
-    each_string(value, lambda text: found.update(_MARK.fullmatch(text).groups()) or text if _is_mark(text) else text)  # type: ignore[union-attr]
+
+    def note(text: str) -> str:
+        if match := _MARK.fullmatch(text):
+            found.add(match.group(1))
+        return text
+
+    each_string(value, note)
     return found
 
 

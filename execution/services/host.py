@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 from django.conf import settings
 
 from execution.agent.agent import Agent
 from execution.runtimes.base import InstanceSpec, RunLimits
+from execution.services import builds
 from marketplace.lib import env
 from marketplace.models import Version
 
@@ -39,11 +39,8 @@ def drain() -> None:
             _agent.drain()
 
 
-def build_folder(build_path: str) -> Path:
-    """Where a version's build lies on this machine."""
-    return Path(settings.VAR) / "builds" / build_path
-
-
 def spec_of(version: Version, *, run_limits: RunLimits | None = None) -> InstanceSpec:
     """What the agent needs to start a version."""
-    return InstanceSpec(version_id=version.pk, build=build_folder(version.build_path), limits=run_limits or RunLimits())
+    return InstanceSpec(
+        version_id=version.pk, build=builds.folder(version.build_path), limits=run_limits or RunLimits()
+    )

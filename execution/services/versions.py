@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import re
 import zipfile
-from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
 from django.conf import settings
 from django.core.files.base import File as StorageFile
@@ -16,15 +13,12 @@ from django.db import transaction
 
 from execution import limits
 from execution.models import Build, new_id
-from execution.services import builds, host, trust
+from execution.services import builds, trust
 from marketplace.lib import jobs
 from marketplace.lib.errors import InvalidRequest, NotFound, PayloadTooLarge, Unprocessable
 from marketplace.models import Account, Hardware, Model, Version
 from marketplace.models.accounts import SLUG
 from marketplace.services import accounts
-
-_SKIPPED: Final = frozenset({"__pycache__", ".git", ".cog", ".venv"})
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
 def publish(
@@ -45,7 +39,7 @@ def publish(
     Forbidden when this account's code may not run here.
     """
     trust.require(account=account)
-    if not re.fullmatch(str(SLUG.regex.pattern), slug):
+    if not SLUG.regex.fullmatch(slug):
         raise InvalidRequest(str(SLUG.message))
     machine = Hardware.objects.filter(sku=hardware, is_active=True).first()
     if machine is None:
@@ -92,51 +86,6 @@ def _store(archive: IO[bytes], wanted: str) -> tuple[str, str]:
             raise PayloadTooLarge(f"An upload is at most {limits.MAX_FILE_BYTES // limits.MEBIBYTE} MB.")
     archive.seek(0)
     return default_storage.save(wanted, StorageFile(archive)), digest.hexdigest()
-
-
-def publish_folder(*, account: Account, slug: str, folder: Path, name: str = "", description: str = "") -> Version:
-    """Publish a folder and build it here and now; the same content again is the same version, at once.
-
-    Raises what `publish` raises, and Unprocessable with the build's error.
-    """
-    packed = pack(folder)
-    digest = hashlib.sha256(packed).hexdigest()
-    known = Build.objects.filter(
-        account=account, model__slug=slug, source_sha256=digest, status="succeeded", version__isnull=False
-    ).select_related("version")
-    for earlier in known:
-        if earlier.version is not None and host.build_folder(earlier.version.build_path).is_dir():
-            return earlier.version
-    build = publish(
-        account=account,
-        slug=slug,
-        archive=io.BytesIO(packed),
-        archive_name=f"{folder.name}.zip",
-        name=name,
-        description=description,
-        ring=False,
-    )
-    builds.run(build_id=build.pk, owner="publish command")
-    build.refresh_from_db()
-    if build.version is None:
-        raise Unprocessable(build.error or f"The build ended as {build.status}.")
-    return build.version
-
-
-def pack(folder: Path) -> bytes:
-    """The folder as a zip whose bytes depend on nothing but its files. Raises NotFound."""
-    if not folder.is_dir():
-        raise NotFound(f"There is no folder {folder}.")
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
-            inside = path.relative_to(folder)
-            if path.is_file() and not path.is_symlink() and not _SKIPPED & set(inside.parts):
-                entry = zipfile.ZipInfo(inside.as_posix(), date_time=_EPOCH)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr = 0o644 << 16
-                archive.writestr(entry, path.read_bytes())
-    return content.getvalue()
 
 
 def find(*, account_id: int | None, owner: str, name: str, version_id: str) -> Version:

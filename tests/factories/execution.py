@@ -38,7 +38,8 @@ SCHEMA: dict[str, Any] = {
 
 def hardware(sku: str = "cpu", per_second: str = CPU) -> Hardware:
     """Hardware with a price in dollars per second."""
-    machine = HardwareFactory(sku=sku, name=sku.upper())
+    HardwareFactory(sku=sku, name=sku.upper())
+    machine = Hardware.objects.get(sku=sku)
     # Dollars a second -> nano-USD per million milliseconds.
     prices.set_prices(hardware=machine, prices={"hardware_ms": money.price_per_unit(per_second) // 1000})
     return machine

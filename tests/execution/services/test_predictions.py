@@ -90,7 +90,7 @@ class TestResolve:
     def test_anything_else_is_refused(self, reference: str) -> None:
         hosted()
         if reference == "demo/echo:":
-            assert predictions.resolve(reference=reference, account_id=payer().pk)
+            assert predictions.resolve(reference=reference, account_id=payer().pk).model.slug == "echo"
             return
         with pytest.raises(Unprocessable, match="does not exist"):
             predictions.resolve(reference=reference, account_id=payer().pk)

@@ -1,0 +1,132 @@
+"""A worker's way with builds: unpack the upload, build it, tell what happens, end."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
+from execution import limits, package
+from execution.builders import process
+from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits, Built
+from execution.models import Build
+from execution.services import builds
+from marketplace.models import Version
+
+logger = structlog.get_logger(__name__)
+
+_FLUSH_SECONDS: Final = 0.5
+
+
+class _Journal:
+    """The build's log on its way into the row, and the lease's renewal beside it."""
+
+    def __init__(self, build_id: str, fence: int) -> None:
+        self._where = builds.mine(build_id, fence)
+        self._lines: list[str] = []
+        self._size = 0
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self.lost = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"build-{build_id}", daemon=True)
+
+    def __enter__(self) -> _Journal:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        Build.objects.filter(self._where).update(log=self.text())
+
+    def line(self, text: str) -> None:
+        """Add one line; past the limit the log says so once and stays."""
+        with self._lock:
+            if self._size > limits.MAX_LOG_CHARACTERS:
+                return
+            self._size += len(text) + 1
+            cut = self._size > limits.MAX_LOG_CHARACTERS
+            self._lines.append(f"[the log is cut at {limits.MAX_LOG_CHARACTERS:,} characters]" if cut else text)
+
+    def text(self) -> str:
+        """The log so far."""
+        with self._lock:
+            return "".join(f"{line}\n" for line in self._lines)
+
+    def _beat(self) -> None:
+        written, last_success = 0, time.monotonic()
+        try:
+            while not self._over.wait(_FLUSH_SECONDS) and not self.lost.is_set():
+                try:
+                    changes: dict[str, object] = {"lease_expires_at": timezone.now() + limits.LEASE}
+                    if len(self._lines) != written:
+                        written = len(self._lines)
+                        changes["log"] = self.text()
+                    if not Build.objects.filter(self._where).update(**changes):
+                        self.lost.set()
+                    last_success = time.monotonic()
+                except Exception:
+                    logger.exception("build_heartbeat_failed")
+                    close_old_connections()
+                    if time.monotonic() - last_success > limits.LEASE.total_seconds():
+                        self.lost.set()
+        finally:
+            connection.close()
+
+
+def run(*, build_id: str, owner: str, build_limits: BuildLimits | None = None) -> bool:
+    """Claim and do one build, from the stored upload to its version; False when there was nothing to claim."""
+    fence = builds.begin(build_id=build_id, owner=owner)
+    if fence is None:
+        return False
+    build = Build.objects.get(pk=build_id)
+    target = builds.folder(f"{build_id}-{fence}")
+    built: Built | None = None
+    with _Journal(build_id, fence) as journal:
+        try:
+            built = _build(build, target, journal, build_limits or BuildLimits())
+        except (BuildFailed, package.PackageError) as error:
+            outcome, reason = "failed", str(error)
+            journal.line(f"Build failed: {error}")
+        except BuildCanceled:
+            outcome, reason = "canceled", ""
+        except Exception:
+            logger.exception("build_broke", build=build_id)
+            outcome, reason = "failed", "The build broke on our side; it has been logged. Try again."
+        else:
+            outcome, reason = "succeeded", ""
+            journal.line(f"Published as version {built.digest}")
+    won = builds.end(build_id=build_id, fence=fence, status=outcome, error=reason, built=built)
+    if built is not None and (not won or not Version.objects.filter(build_path=target.name).exists()):
+        shutil.rmtree(target, ignore_errors=True)  # lost the claim, or the same content had been published before
+    return True
+
+
+def _build(build: Build, target: Path, journal: _Journal, build_limits: BuildLimits) -> Built:
+    var = Path(settings.VAR)
+    parent = var / "run" / "sources"
+    parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        source = Path(folder) / "src"
+        with default_storage.open(build.source_path, "rb") as archive:
+            manifest = package.unpack(archive, source)
+        journal.line(f"Unpacked {len(manifest.entries)} files, {manifest.total_bytes:,} bytes")
+        return process.build(
+            source=source,
+            target=target,
+            var=var,
+            log=journal.line,
+            limits=build_limits,
+            is_canceled=journal.lost.is_set,
+            salt=str(build.model_id),
+        )

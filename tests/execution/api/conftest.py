@@ -1,0 +1,67 @@
+"""Callers of the API."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.http.response import HttpResponseBase
+from django.test import Client
+
+from marketplace.models import Account
+from marketplace.services import keys
+from tests.factories.execution import payer
+
+Call = Callable[..., Any]
+
+
+class Caller:
+    """An account with a key, over Django's test client (the views themselves run async, on the real pool)."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.key, self.secret = keys.issue(account=account, name="test")
+        self.client = Client(raise_request_exception=False)
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.client.get(path, headers={"Authorization": f"Bearer {self.secret}", **headers})
+
+    def delete(self, path: str) -> Any:
+        return self.client.delete(path, headers={"Authorization": f"Bearer {self.secret}"})
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        content = body if isinstance(body, str) else json.dumps(body or {})
+        return self.client.post(
+            path,
+            content,
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {self.secret}", **headers},
+        )
+
+    def upload(self, path: str, **parts: Any) -> Any:
+        return self.client.post(path, parts, headers={"Authorization": f"Bearer {self.secret}"})
+
+
+@pytest.fixture
+def caller() -> Caller:
+    return Caller(payer())
+
+
+@pytest.fixture
+def stranger() -> Caller:
+    return Caller(payer(email="eve@example.com", slug="eve"))
+
+
+def read(response: HttpResponseBase) -> bytes:
+    """A streamed answer's bytes, from an async view under the sync client."""
+    import asyncio
+
+    async def gather() -> bytes:
+        return b"".join([bytes(part) async for part in response])  # type: ignore[union-attr]
+
+    return asyncio.run(gather())
+
+
+@pytest.fixture(autouse=True)
+def _own_paths_only(settings: Any) -> None:
+    settings.ROOT_URLCONF = "execution.urls"
