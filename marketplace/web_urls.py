@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
+from marketplace.names import RESERVED
 from marketplace.views import home, models, organisations, playground, settings
 
 urlpatterns = [

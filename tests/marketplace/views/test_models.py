@@ -1,0 +1,123 @@
+"""The models list and the model page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from marketplace.models import Model, Version
+from marketplace.services import accounts, prices
+from tests.factories.marketplace import EndpointFactory, HardwareFactory, ModelFactory, account
+
+pytestmark = pytest.mark.django_db
+
+
+def names(page: str) -> list[str]:
+    """The models of a list, in its order."""
+    return re.findall(r'<a class="cover" href="/([^"]+)"', page)
+
+
+@pytest.fixture
+def shelf() -> None:
+    """Three models: a cheap one, a dear one that sees, and one with no endpoint."""
+    EndpointFactory(
+        model=ModelFactory(slug="cheap", context_length=8192), prices={"prompt": 10**8, "completion": 10**8}
+    )
+    seeing = ModelFactory(slug="seeing", input_modalities=["text", "image"], context_length=200_000)
+    EndpointFactory(model=seeing, prices={"prompt": 3 * 10**9, "completion": 15 * 10**9})
+    ModelFactory(slug="idle", context_length=32_768)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", {"acme/cheap", "acme/seeing", "acme/idle"}),
+        ("?q=see", {"acme/seeing"}),
+        ("?q=acme+chea", {"acme/cheap"}),
+        ("?input=image", {"acme/seeing"}),
+        ("?max_price=0.5", {"acme/cheap"}),
+        ("?context=128000", {"acme/seeing"}),
+        ("?max_price=nonsense&context=nonsense", {"acme/cheap", "acme/seeing", "acme/idle"}),
+        ("?q=nothing-like-it", set()),
+    ],
+)
+def test_filters_narrow_the_list(client: Client, shelf: None, query: str, found: set[str]) -> None:
+    assert set(names(client.get(f"/models{query}").content.decode())) == found
+
+
+def test_a_provider_filter_shows_what_it_serves(client: Client, shelf: None) -> None:
+    slug = Model.objects.get(slug="cheap").endpoints.get().provider.slug
+    assert names(client.get(f"/models?provider={slug}").content.decode()) == ["acme/cheap"]
+
+
+def test_sorted_by_price_the_unserved_come_last(client: Client, shelf: None) -> None:
+    assert names(client.get("/models?sort=price").content.decode()) == ["acme/cheap", "acme/seeing", "acme/idle"]
+
+
+def test_htmx_gets_the_results_alone(client: Client, shelf: None) -> None:
+    part = client.get("/models?q=cheap", headers={"HX-Request": "true", "HX-Target": "results"}).content.decode()
+    assert names(part) == ["acme/cheap"]
+    assert "<html" not in part
+
+
+def test_the_number_of_queries_does_not_grow_with_the_models(
+    client: Client, shelf: None, django_assert_max_num_queries: object
+) -> None:
+    for _ in range(10):
+        EndpointFactory()
+    with django_assert_max_num_queries(14):  # type: ignore[operator]
+        client.get("/models")
+
+
+def test_model_page_shows_every_offer_with_exact_prices(client: Client) -> None:
+    model = ModelFactory(slug="two")
+    EndpointFactory(model=model, prices={"prompt": 32_000_000, "completion": 128_000_000}, quantization="fp8")
+    EndpointFactory(model=model, prices={"prompt": 10**9, "completion": 10**9})
+    page = client.get("/acme/two").content.decode()
+    assert "$0.032" in page
+    assert "$0.128" in page
+    assert "fp8" in page
+    assert page.count("simulated") >= 2
+
+
+def test_snippets_name_the_variable_and_never_a_key(alice: Client) -> None:
+    EndpointFactory(model=ModelFactory(slug="one"))
+    alice.post("/playground/key", headers={"Origin": "http://testserver"})
+    page = alice.get("/acme/one").content.decode()
+    assert "$TURNPIKE_API_KEY" in page
+    assert "http://testserver/api/v1/chat/completions" in page
+    assert "sk-tp-" not in page
+
+
+def test_a_hosted_model_shows_its_hardware_price_and_versions(client: Client) -> None:
+    hardware = HardwareFactory.create(sku="cpu")
+    prices.set_prices(hardware=hardware, prices={"hardware_ms": 100_000_000})
+    model = ModelFactory.create(slug="shapes", hardware=hardware)
+    Version.objects.create(id="ab" * 32, model=model, cog_version="0.16", openapi_schema={}, build_path="x")
+    page = client.get("/acme/shapes").content.decode()
+    assert "$0.0001" in page
+    assert "abababababab" in page
+    assert "/v1/predictions" in page
+
+
+def test_a_private_model_is_there_for_its_publisher_only(alice: Client, charlie: Client, client: Client) -> None:
+    publisher = accounts.publisher_of(account=account(email="alice@example.com"))
+    ModelFactory(publisher=publisher, slug="secret", visibility=Model.Visibility.PRIVATE)
+    assert alice.get("/alice/secret").status_code == 200
+    assert names(alice.get("/models").content.decode()) == ["alice/secret"]
+    for other in (charlie, client):
+        assert other.get("/alice/secret").status_code == 404
+        assert names(other.get("/models").content.decode()) == []
+
+
+@pytest.mark.parametrize("path", ["/nobody/nothing", "/keys/nothing", "/api/nothing-here"])
+def test_unknown_addresses_are_404(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_an_empty_market_says_so(client: Client) -> None:
+    assert "No models yet" in client.get("/models").content.decode()
+    assert "No models yet" in client.get("/").content.decode()
+    assert "No providers yet" in client.get("/providers").content.decode()
