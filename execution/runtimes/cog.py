@@ -1,0 +1,239 @@
+"""Cog's HTTP server as we speak to it: over a unix socket, with every answer bounded.
+
+Predictions are driven by server-sent events (facts: the builder marks every schema with x-cog-streaming): logs and
+output come once each, as they happen; polling would send all of them again each time, webhooks throttle logs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from queue import Empty, Full, Queue
+from typing import Any, Final
+
+import httpx
+
+from execution.runtimes.base import RunLimits
+from execution.runtimes.picker import Picker
+
+CHUNK: Final = 64 * 1024
+SMALL: Final = 64 * 1024
+QUEUED_CHUNKS: Final = 64
+TICK_SECONDS: Final = 0.1
+BUSY_SECONDS: Final = 10.0  # a slot is free a little after the answer before it
+PREFIX: Final = re.compile(r"^(?:(?:Prediction|Setup|setup|worker setup) failed(?: \(slot [0-9a-f-]+\))?: )+")
+
+
+class Gone(Exception):
+    """The server does not answer any more."""
+
+
+class Refused(Exception):
+    """The server answered, and not with a prediction; the text is its own."""
+
+
+@dataclass(slots=True)
+class Message:
+    """One event: its name and the parts of its data that were kept."""
+
+    name: str
+    data: Picker
+
+
+@dataclass(slots=True)
+class Health:
+    """`status` in Cog's words; `logs` of the setup."""
+
+    status: str
+    logs: str = ""
+    succeeded: bool | None = None
+
+
+def plain_error(text: str) -> str:
+    """Cog's error without the prefixes that it stacks."""
+    return PREFIX.sub("", text)
+
+
+class Events:
+    """Server-sent events out of bytes. Each event's data is one line of JSON, as Cog writes it; longer ones are cut."""
+
+    def __init__(self, caps: Mapping[str, Mapping[str, int]]) -> None:
+        self._caps = caps
+        self._name = ""
+        self._head = b""
+        self._picker: Picker | None = None
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The events completed by these bytes. Raises ValueError on what is no such stream."""
+        while data:
+            line, newline, data = data.partition(b"\n")
+            if self._picker is None:
+                self._head += line
+                if self._head.startswith(b"data:"):
+                    self._picker = Picker(caps=self._caps.get(self._name, {}), default=SMALL)
+                    line, self._head = self._head[5:], b""
+                elif len(self._head) > SMALL:
+                    raise ValueError("a line without data is too long")
+            if self._picker is not None:
+                self._picker.feed(line)
+            if newline:
+                if self._picker is not None:
+                    yield Message(self._name, self._picker)
+                    self._picker = None
+                elif self._head.startswith(b"event:"):
+                    self._name = self._head[6:].strip().decode("utf-8", "replace")
+                self._head = b""
+
+
+@dataclass(slots=True)
+class Client:
+    """Speaks to one server. Threads may share it."""
+
+    address: str
+    limits: RunLimits
+    _http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=self.address, retries=0),
+            base_url="http://model",
+            timeout=httpx.Timeout(5.0),
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def health(self) -> Health:
+        """What /health-check says. Raises Gone."""
+        try:
+            with self._http.stream("GET", "/health-check", timeout=3.0) as answer:
+                body = b""
+                for piece in answer.iter_bytes(CHUNK):
+                    body += piece
+                    if len(body) > 4 * self.limits.log_bytes:
+                        raise Gone("its health answer is too long")
+            found = json.loads(body)
+            setup = found.get("setup") or {}
+            return Health(status=str(found["status"]), logs=str(setup.get("logs") or ""))
+        except (httpx.HTTPError, ValueError, KeyError, AttributeError) as error:
+            raise Gone(str(error)) from error
+
+    def cancel(self, prediction_id: str) -> None:
+        """Ask to end the prediction; unknown ids and dead servers are ignored."""
+        try:
+            self._http.post(f"/predictions/{prediction_id}/cancel", timeout=3.0)
+        except httpx.HTTPError:
+            return
+
+    def run(
+        self, *, prediction_id: str, body: Mapping[str, Any], stop: threading.Event, on_wait: Callable[[], bool]
+    ) -> Iterator[Message | None]:
+        """The prediction's events; None when nothing came for TICK_SECONDS. Raises Gone, Refused.
+
+        `stop` hangs up, which makes Cog cancel. `on_wait` is asked while the slot is still busy; False gives up.
+        """
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                yield from self._once(prediction_id=prediction_id, body=body, stop=stop)
+                return
+            except _Busy:
+                if time.monotonic() > deadline or not on_wait():
+                    raise Refused("all of the model's slots are busy") from None
+                time.sleep(0.02)
+
+    def _once(self, *, prediction_id: str, body: Mapping[str, Any], stop: threading.Event) -> Iterator[Message | None]:
+        pieces: Queue[bytes | Exception | None] = Queue(maxsize=QUEUED_CHUNKS)
+        hung_up = threading.Event()
+        reader = threading.Thread(
+            target=self._read, args=(prediction_id, body, pieces, stop, hung_up), name="model-events", daemon=True
+        )
+        reader.start()
+        limits = self.limits
+        events = Events(
+            {
+                "log": {"data": limits.log_bytes},
+                "output": {"chunk": limits.output_bytes + 2},
+                "completed": {"logs": 0, "output": limits.output_bytes + 2},
+            }
+        )
+        try:
+            while True:
+                try:
+                    piece = pieces.get(timeout=TICK_SECONDS)
+                except Empty:
+                    yield None
+                    continue
+                if piece is None:
+                    return
+                if isinstance(piece, Exception):
+                    raise piece
+                try:
+                    yield from events.feed(piece)
+                except ValueError as error:
+                    raise Gone(f"it sent what cannot be read: {error}") from error
+        finally:
+            hung_up.set()
+
+    def _read(
+        self,
+        prediction_id: str,
+        body: Mapping[str, Any],
+        pieces: Queue[bytes | Exception | None],
+        stop: threading.Event,
+        hung_up: threading.Event,
+    ) -> None:
+        """In a thread of its own: waiting for a silent model must not keep the caller from its heartbeat."""
+
+        def put(piece: bytes | Exception | None) -> bool:
+            while not (stop.is_set() or hung_up.is_set()):
+                try:
+                    pieces.put(piece, timeout=0.2)
+                    return True
+                except Full:
+                    continue
+            return False
+
+        end: Exception | None = None
+        try:
+            with self._http.stream(
+                "PUT",
+                f"/predictions/{prediction_id}",
+                json=body,
+                headers={"Accept": "text/event-stream"},
+                timeout=httpx.Timeout(10.0, read=None, write=60.0),
+            ) as answer:
+                if answer.status_code == 409:
+                    end = _Busy()
+                elif answer.status_code != 200:
+                    text = b"".join(piece for piece, _ in zip(answer.iter_bytes(SMALL), range(1), strict=False))
+                    end = Refused(_refusal(answer.status_code, text))
+                else:
+                    # In the sizes in which it comes: a chunk size would hold events back until it is full.
+                    for piece in answer.iter_raw():
+                        if not put(piece):
+                            break
+        except httpx.HTTPError as error:
+            end = Gone(str(error) or type(error).__name__)
+        put(end)
+
+
+class _Busy(Exception):
+    """409: no slot is free."""
+
+
+def _refusal(status: int, body: bytes) -> str:
+    try:
+        found = json.loads(body)
+        detail = found.get("detail")
+        if isinstance(detail, list):
+            return "; ".join(f"{'.'.join(map(str, one.get('loc', [])[1:]))}: {one.get('msg')}" for one in detail)[:2000]
+        return plain_error(str(found.get("error") or detail or found))[:2000]
+    except (ValueError, AttributeError):
+        return f"status {status}: {body[:500].decode('utf-8', 'replace')}"

@@ -1,0 +1,174 @@
+"""One started version: its predictions, its watch, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from execution.runtimes.base import Event, FileSink, Finished, RunLimits
+from execution.runtimes.cog import Client, Gone
+from execution.runtimes.door import Door, Visit
+from execution.runtimes.run import Run
+from execution.runtimes.sandbox import Confined
+from execution.runtimes.sockets import Place
+from execution.runtimes.tail import Tail
+
+WATCH_SECONDS: Final = 0.5
+HEALTH: Final = {"READY": "ready", "BUSY": "busy", "STARTING": "starting", "UNKNOWN": "starting"}
+
+
+class ProcessInstance:
+    """A running model. Only ProcessRuntime makes these."""
+
+    def __init__(
+        self,
+        *,
+        version_id: str,
+        home: Path,
+        confined: Confined,
+        limits: RunLimits,
+        client: Client,
+        door: Door,
+        places: Sequence[Place],
+        tail: Tail,
+        is_iterator: bool,
+        concurrency: int,
+    ) -> None:
+        self.id = home.name
+        self.version_id = version_id
+        self.pid = confined.process.pid
+        self.started_at = confined.started_at
+        self.concurrency = concurrency
+        self.setup_logs = ""
+        self.setup_seconds = 0.0
+        self.lost_reason = ""
+        self.client = client
+        self.limits = limits
+        self._home = home
+        self._confined = confined
+        self._door = door
+        self._places = places
+        self._tail = tail
+        self._is_iterator = is_iterator
+        self._stop_lock = threading.Lock()
+        self._stopped = threading.Event()
+        record = {"id": self.id, "version": version_id, "pid": self.pid, "started_at": self.started_at}
+        (home / "record.json").write_text(json.dumps({**record, "kind": "process", "uid": confined.uid}))
+        threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
+
+    def is_running(self) -> bool:
+        """Whether the outermost process is there."""
+        return not self._stopped.is_set() and self._confined.process.poll() is None
+
+    def health(self) -> str:
+        """One of starting, ready, busy, lost."""
+        if not self.is_running():
+            return "lost"
+        try:
+            return HEALTH.get(self.client.health().status, "lost")
+        except Gone:
+            return "lost"
+
+    def death(self) -> str:
+        """Why there is no process any more, for a person."""
+        if self.lost_reason:
+            return self.lost_reason
+        with contextlib.suppress(Exception):
+            self._confined.process.wait(timeout=1.0)
+        code = self._confined.process.returncode
+        if code is None:
+            return "it does not answer"
+        return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+
+    def logs(self) -> str:
+        """What the setup printed, and the end of what the server said."""
+        if not self.is_running():
+            self._tail.finish()
+        return "\n".join(part for part in (self.setup_logs, self._tail.text()) if part)
+
+    def _watch(self) -> None:
+        """Count the memory of the whole family: the kernel's limit is per process only."""
+        while not self._stopped.wait(WATCH_SECONDS):
+            total = 0
+            try:
+                root = psutil.Process(self.pid)
+                for one in (root, *root.children(recursive=True)):
+                    with contextlib.suppress(psutil.Error):
+                        total += one.memory_info().rss
+            except psutil.NoSuchProcess:
+                return
+            if total > self.limits.memory_bytes:
+                self.lost_reason = f"it used more memory than the limit of {self.limits.memory_bytes} bytes"
+                self._confined.kill()
+                return
+
+    def predict(
+        self,
+        *,
+        prediction_id: str,
+        input: Mapping[str, Any],
+        files: Mapping[str, Path],
+        sink: FileSink,
+        is_canceled: Callable[[], bool] = lambda: False,
+        run_seconds: float | None = None,
+    ) -> Iterator[Event]:
+        """Run one prediction (see base.Instance)."""
+        folder = self._home / "out" / f"{time.monotonic_ns()}"
+        if not self.is_running():
+            yield Finished(status="failed", error=f"The model's process is gone: {self.death()}.", instance_lost=True)
+            return
+        folder.mkdir()
+        visit = Visit(folder=folder, limits=self.limits, inputs=list(files.values()))
+        urls = dict(zip(files, self._door.admit(prediction_id=prediction_id, visit=visit), strict=True))
+        run = Run(
+            instance=self,
+            prediction_id=prediction_id,
+            input=_replaced(input, urls),
+            visit=visit,
+            sink=sink,
+            is_iterator=self._is_iterator,
+            is_canceled=is_canceled,
+            run_seconds=self.limits.run_seconds if run_seconds is None else run_seconds,
+        )
+        try:
+            yield from run.events()
+        finally:
+            self._door.dismiss(prediction_id)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def cancel(self, prediction_id: str) -> None:
+        """Ask the model to end this prediction. The run kills the instance when that takes too long."""
+        self.client.cancel(prediction_id)
+
+    def stop(self) -> None:
+        """End the instance with everything that it started, and remove its files."""
+        with self._stop_lock:
+            if self._stopped.is_set():
+                return
+            self._stopped.set()
+            self._confined.kill()
+            self._door.close()
+            self.client.close()
+            for place in self._places:
+                place.close()
+            self._tail.finish()
+            shutil.rmtree(self._home, ignore_errors=True)
+
+
+def _replaced(value: Any, urls: Mapping[str, str]) -> Any:
+    """The input with the stand-ins for files replaced by addresses behind the door."""
+    if isinstance(value, str):
+        return urls.get(value, value)
+    if isinstance(value, Mapping):
+        return {key: _replaced(one, urls) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replaced(one, urls) for one in value]
+    return value
