@@ -12,6 +12,10 @@ export function enhanceTabs(root) {
         panel(tab).hidden = !on;
       }
     };
+    const choose = (tab) => {
+      select(tab);
+      if (list.dataset.tabs !== "inner") history.replaceState(null, "", tab.hash);
+    };
     list.setAttribute("role", "tablist");
     tabs.forEach((tab, index) => {
       tab.setAttribute("role", "tab");
@@ -21,15 +25,14 @@ export function enhanceTabs(root) {
       panel(tab).setAttribute("aria-labelledby", tab.id);
       tab.addEventListener("click", (event) => {
         event.preventDefault();
-        select(tab);
-        if (list.dataset.tabs !== "inner") history.replaceState(null, "", tab.hash);
+        choose(tab);
       });
       tab.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
         if (!step) return;
         event.preventDefault();
         const next = tabs[(index + step + tabs.length) % tabs.length];
-        select(next);
+        choose(next);
         next.focus();
       });
     });
