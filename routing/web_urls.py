@@ -8,4 +8,5 @@ from routing import views
 
 urlpatterns = [
     path("chat", views.playground, name="playground"),
+    path("generations/<str:generation_id>", views.generation, name="generation"),
 ]

@@ -10,7 +10,7 @@ from django.test import Client
 from marketplace.lib.errors import Unauthorized
 from marketplace.models import Account, ApiKey
 from marketplace.services import keys
-from tests.billing.views.conftest import act_for
+from tests.cast import act_for
 from tests.factories.marketplace import account
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from billing.models import Charge
 from billing.services import holds
 from marketplace.models import Account, ApiKey
 from marketplace.services import keys
-from tests.billing.views.conftest import act_for
+from tests.cast import act_for
 from tests.factories.billing import fund
 from tests.factories.marketplace import account
 

@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 
 from marketplace.models import Account, Member
+from tests.cast import act_for
 from tests.factories.marketplace import user
-from tests.marketplace.views.conftest import act_for
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 from marketplace.lib.errors import Unauthorized
 from marketplace.models import ApiKey
 from marketplace.services import keys
+from tests.cast import act_for
 from tests.factories.marketplace import account, user
-from tests.marketplace.views.conftest import act_for
 
 pytestmark = pytest.mark.django_db
 OWN = {"Origin": "http://testserver"}

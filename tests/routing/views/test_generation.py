@@ -1,0 +1,82 @@
+"""The page of one generation."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.test import Client
+
+from billing import rating
+from billing.services import holds
+from marketplace.lib import ids
+from routing.models import Attempt, Generation
+from tests.factories.billing import fund
+from tests.factories.marketplace import EndpointFactory, account
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def generation(alice: Client) -> Generation:
+    """Alice's: the first provider was silent, the second answered, 1,000 tokens in and 7 out."""
+    owner = account(email="alice@example.com")
+    fund(owner, "1.00")
+    endpoint = EndpointFactory.create()
+    made = ids.uuid7()
+    rated = rating.rate({"prompt": 10**9, "completion": 2 * 10**9}, {"prompt": 1000, "completion": 7})
+    hold = holds.place(
+        account_id=owner.pk,
+        key_id=None,
+        amount_nano=rated.amount_nano,
+        kind="chat",
+        reference=str(made),
+        expires_in=dt.timedelta(minutes=1),
+    )
+    holds.settle(hold_id=hold.pk, rated=rated, labels={"model": "acme/one"})
+    row = Generation.objects.create(
+        id=made,
+        account=owner,
+        hold_id=hold.pk,
+        requested_model="acme/one",
+        model="acme/one",
+        provider=endpoint.provider,
+        status=Generation.Status.FINISHED,
+        streamed=True,
+        prompt_tokens=1000,
+        completion_tokens=7,
+        cost_nano=rated.amount_nano,
+        finish_reason="stop",
+        latency_ms=210,
+    )
+    Attempt.objects.create(
+        generation=row, position=0, provider_name="Silent", model="acme/one", error_kind="timeout", latency_ms=30_000
+    )
+    Attempt.objects.create(generation=row, position=1, provider_name="Talker", model="acme/one", latency_ms=210)
+    return row
+
+
+@pytest.mark.parametrize("name", ["public_id", "pk"])
+def test_it_tells_who_was_asked_in_order_and_what_it_cost(alice: Client, generation: Generation, name: str) -> None:
+    page = alice.get(f"/generations/{getattr(generation, name)}").content.decode()
+    assert page.index("Silent for too long") < page.index("Talker")
+    assert "Answered" in page
+    assert "$0.001014" in page
+    assert "30,000 ms" in page
+
+
+def test_the_usage_page_links_to_it(alice: Client, generation: Generation) -> None:
+    assert f"/generations/{generation.pk}" in alice.get("/usage").content.decode()
+
+
+@pytest.mark.parametrize("wrong", ["gen-1", "nonsense", "gen-1700000000-0000000000000000000000", "x" * 300])
+def test_what_does_not_exist_is_404(alice: Client, generation: Generation, wrong: str) -> None:
+    assert alice.get(f"/generations/{wrong}").status_code == 404
+
+
+def test_a_strangers_is_404(charlie: Client, generation: Generation) -> None:
+    assert charlie.get(f"/generations/{generation.public_id}").status_code == 404
+
+
+def test_it_asks_for_log_in(client: Client, generation: Generation) -> None:
+    assert client.get(f"/generations/{generation.public_id}").status_code == 302
