@@ -23,6 +23,7 @@ from routing.adapters.base import Adapter, HttpRequest, StreamParser
 from routing.canonical import Chunk, UpstreamError
 
 PIN_SECONDS: Final = 60.0
+DRAIN_SECONDS: Final = 0.05
 MEBIBYTE: Final = 1024 * 1024
 
 
@@ -51,7 +52,7 @@ def deadlines() -> Deadlines:
 class Stream:
     """An open streamed answer whose first piece has been read and judged sound."""
 
-    __slots__ = ("_deadlines", "_first", "_parser", "_reader", "_received", "_response", "_stack")
+    __slots__ = ("_deadlines", "_first", "_parser", "_reader", "_received", "_rest", "_stack")
 
     def __init__(
         self, *, limits: Deadlines, parser: StreamParser, stack: contextlib.AsyncExitStack, reader: Any
@@ -61,6 +62,7 @@ class Stream:
         self._stack = stack
         self._reader = reader
         self._first: list[Chunk] = []
+        self._rest: Any = None
         self._received = 0
 
     async def chunks(self) -> AsyncIterator[list[Chunk]]:
@@ -98,16 +100,25 @@ class Stream:
         except PyreqwestError:
             raise UpstreamError("The provider broke the connection.", kind="cut", retryable=True) from None
         if data is None:
-            self._reader = None
+            self._reader, self._rest = None, None
             return self._parser.finish()
         self._received += len(data)
         if self._received > self._deadlines.stream_bytes:
             raise UpstreamError("The provider's answer is too long.", kind="malformed", retryable=True)
-        return self._parser.feed(bytes(data))
+        chunks = self._parser.feed(bytes(data))
+        if self._parser.is_finished:
+            self._reader, self._rest = None, self._reader
+            chunks += self._parser.finish()
+        return chunks
 
     async def close(self) -> None:
         """Let the connection go; an unfinished answer is cancelled at the provider."""
-        self._reader = None
+        with contextlib.suppress(PyreqwestError, TimeoutError):
+            if self._rest is not None:  # the few bytes after the end, so that the connection can be used again
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    while await self._rest.read_chunk() is not None:
+                        pass
+        self._reader, self._rest = None, None
         with contextlib.suppress(PyreqwestError):
             await self._stack.aclose()
 

@@ -36,7 +36,7 @@ class StreamParser(Protocol):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the provider said that the answer is complete."""
+        """Whether the provider marked the end, so that nothing more needs to be read."""
 
 
 class Adapter(Protocol):

@@ -55,8 +55,8 @@ class OpenAIStream:
 
     @property
     def is_finished(self) -> bool:
-        """Whether a finish reason came."""
-        return self._finish_seen
+        """Whether the mark of the end came."""
+        return self._done
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks that these bytes complete. Raises UpstreamError(kind malformed or what an error event says)."""

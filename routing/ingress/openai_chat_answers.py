@@ -129,12 +129,12 @@ def usage_of(bill: Bill) -> dict[str, Json]:
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "cost": _dollars(bill.cost_nano),
+        "cost": dollars(bill.cost_nano),
         "is_byok": False,
         "cost_details": {
             "upstream_inference_cost": None,
-            "upstream_inference_prompt_cost": _dollars(bill.prompt_cost_nano),
-            "upstream_inference_completions_cost": _dollars(bill.completion_cost_nano),
+            "upstream_inference_prompt_cost": dollars(bill.prompt_cost_nano),
+            "upstream_inference_completions_cost": dollars(bill.completion_cost_nano),
         },
         "prompt_tokens_details": {
             "cached_tokens": usage.cached_tokens,
@@ -146,8 +146,8 @@ def usage_of(bill: Bill) -> dict[str, Json]:
     }
 
 
-def _dollars(nano: int) -> orjson.Fragment:
-    # A JSON number with all its digits: no float comes near money.
+def dollars(nano: int) -> orjson.Fragment:
+    """Nano-USD as a JSON number with all its digits, for orjson: no float comes near money."""
     return orjson.Fragment(money.format_usd(nano))
 
 

@@ -161,6 +161,7 @@ class Exchange:
         await self._more(head)
         while True:
             await self._more(b"x" * 65_536)
+            await asyncio.sleep(0)  # the server swallows what a gone client no longer takes: let it say so
 
     def _completion(self) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self.answer.pieces), "refusal": None}

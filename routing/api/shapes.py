@@ -1,0 +1,159 @@
+"""Models, endpoints and generations as the public reference writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from marketplace.lib import money
+from marketplace.models import Model, Provider
+from marketplace.services.browse import Listing, Offer
+from routing.canonical import Json
+from routing.ingress.openai_chat_answers import dollars
+from routing.models import Generation
+
+# Our unit -> the reference's name of its price
+PRICE_NAMES: Final = {
+    "prompt": "prompt",
+    "completion": "completion",
+    "request": "request",
+    "image": "image",
+    "audio_second": "audio",
+    "cached_read": "input_cache_read",
+    "cached_write": "input_cache_write",
+    "reasoning": "internal_reasoning",
+}
+POLICY_LINKS: Final = ("privacy_policy_url", "terms_of_service_url", "status_page_url", "headquarters", "datacenters")
+
+
+def pricing(prices: Mapping[str, int]) -> dict[str, str]:
+    """Dollars for a single unit, as decimal strings."""
+    named = {name: money.format_price_per_unit(prices[unit]) for unit, name in PRICE_NAMES.items() if unit in prices}
+    return {"prompt": "0", "completion": "0", **named}
+
+
+def architecture(model: Model) -> dict[str, Json]:
+    """What goes in and what comes out."""
+    inputs, outputs = model.input_modalities, model.output_modalities
+    return {
+        "modality": f"{'+'.join(inputs)}->{'+'.join(outputs)}",
+        "input_modalities": inputs,
+        "output_modalities": outputs,
+        "tokenizer": model.tokenizer,
+        "instruct_type": None,
+    }
+
+
+def model(listing: Listing) -> dict[str, Json]:
+    """A row of GET /models."""
+    row, best = listing.model, listing.best
+    supported = sorted({name for offer in listing.offers for name in offer.endpoint.parameters})
+    return {
+        "id": row.full_slug,
+        "canonical_slug": row.full_slug,
+        "name": row.name,
+        "created": int(row.created_at.timestamp()),
+        "description": row.description,
+        "context_length": listing.context_length,
+        "architecture": architecture(row),
+        "pricing": pricing(best.prices if best else {}),
+        "top_provider": {
+            "context_length": best.endpoint.context_length if best else None,
+            "max_completion_tokens": best.endpoint.max_output if best else None,
+            "is_moderated": False,
+        },
+        "per_request_limits": None,
+        "supported_parameters": supported,
+        "supported_voices": None,
+        "default_parameters": None,
+        "links": {"details": f"/api/v1/models/{row.full_slug}/endpoints"},
+    }
+
+
+def endpoint(listing: Listing, offer: Offer) -> dict[str, Json]:
+    """An entry of a model's endpoints."""
+    row, provider = offer.endpoint, offer.endpoint.provider
+    return {
+        "name": f"{provider.name} | {listing.model.full_slug}",
+        "model_id": listing.model.full_slug,
+        "model_name": listing.model.name,
+        "provider_name": provider.name,
+        "tag": provider.slug,
+        "context_length": row.context_length,
+        "max_completion_tokens": row.max_output,
+        "max_prompt_tokens": None,
+        "quantization": row.quantization,
+        "pricing": pricing(offer.prices),
+        "supported_parameters": sorted(row.parameters),
+        "supports_implicit_caching": "cached_read" in offer.prices,
+        "is_simulated": provider.is_simulated,
+        "status": 0,
+        "uptime_last_5m": None,
+        "uptime_last_30m": None,
+        "uptime_last_1d": None,
+        "latency_last_30m": None,
+        "throughput_last_30m": None,
+    }
+
+
+def endpoints(listing: Listing) -> dict[str, Json]:
+    """A model with all its endpoints, the cheapest first."""
+    row = listing.model
+    return {
+        "id": row.full_slug,
+        "name": row.name,
+        "created": int(row.created_at.timestamp()),
+        "description": row.description,
+        "architecture": architecture(row),
+        "endpoints": [endpoint(listing, offer) for offer in listing.offers],
+    }
+
+
+def provider(row: Provider) -> dict[str, Json]:
+    """A row of GET /providers."""
+    links = {name: row.policy.get(name) for name in POLICY_LINKS}
+    return {"name": row.name, "slug": row.slug, "is_simulated": row.is_simulated, **links}
+
+
+def generation(row: Generation) -> dict[str, Any]:
+    """What GET /generation tells of one generation: counts and times, no words."""
+    cost = dollars(row.cost_nano)
+    return {
+        "id": row.public_id,
+        "model": row.model or None,
+        "provider_name": row.provider.name if row.provider else None,
+        "api_type": "chat/completions",
+        "created_at": row.created_at.isoformat(),
+        "status": row.status,
+        "total_cost": cost,
+        "usage": cost,
+        "upstream_inference_cost": None,
+        "cache_discount": None,
+        "is_byok": False,
+        "tokens_prompt": row.prompt_tokens,
+        "tokens_completion": row.completion_tokens,
+        "native_tokens_prompt": row.prompt_tokens,
+        "native_tokens_completion": row.completion_tokens,
+        "native_tokens_reasoning": row.reasoning_tokens,
+        "native_tokens_cached": row.cached_tokens,
+        "usage_source": row.usage_source or None,
+        "latency": row.latency_ms,
+        "generation_time": row.generation_ms,
+        "streamed": row.streamed,
+        "cancelled": row.status == Generation.Status.CANCELED,
+        "finish_reason": row.finish_reason or None,
+        "native_finish_reason": row.native_finish_reason or None,
+        "session_id": row.session_id or None,
+        "provider_responses": [
+            {
+                "provider_name": attempt.provider_name,
+                "model_permaslug": attempt.model,
+                "endpoint_id": str(attempt.endpoint_id) if attempt.endpoint_id else None,
+                "status": attempt.status_code or (200 if not attempt.error_kind else None),
+                "error_type": attempt.error_kind or None,
+                "latency": attempt.latency_ms,
+                "is_byok": False,
+            }
+            for attempt in row.attempts.all()
+        ],
+    }

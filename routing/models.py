@@ -1,0 +1,107 @@
+"""What was routed: generations and their attempts. No prompt, no answer and no provider's words in them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from marketplace.lib import ids
+from marketplace.models import Account, ApiKey, Endpoint, Provider
+from marketplace.models.tenancy import TenantQuerySet
+
+
+class Generation(models.Model):
+    """One routed request, from its hold to its charge."""
+
+    class Status(models.TextChoices):
+        """The first two are alive: somebody writes their heartbeat."""
+
+        STARTED = "started"
+        STREAMING = "streaming"
+        FINISHED = "finished"
+        FAILED = "failed"
+        CANCELED = "canceled"
+        SWEPT = "swept"
+
+    LIVE: ClassVar = (Status.STARTED, Status.STREAMING)
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="generations")
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="generations")
+    hold_id = models.UUIDField()
+    requested_model = models.CharField(max_length=200)
+    model = models.CharField(max_length=200, blank=True)
+    provider = models.ForeignKey(Provider, null=True, on_delete=models.SET_NULL, related_name="+")
+    endpoint = models.ForeignKey(Endpoint, null=True, on_delete=models.SET_NULL, related_name="+")
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.STARTED)
+    streamed = models.BooleanField()
+    session_id = models.CharField(max_length=256, blank=True)
+
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    usage_source = models.CharField(max_length=10, blank=True)
+    cost_nano = models.BigIntegerField(default=0)
+    finish_reason = models.CharField(max_length=16, blank=True)
+    native_finish_reason = models.CharField(max_length=64, blank=True)
+    error_kind = models.CharField(max_length=24, blank=True)
+    latency_ms = models.BigIntegerField(null=True)
+    generation_ms = models.BigIntegerField(null=True)
+
+    # What the sweeper needs when the process that served it is gone.
+    input_tokens = models.BigIntegerField(default=0)
+    images = models.BigIntegerField(default=0)
+    delivered_bytes = models.BigIntegerField(default=0)
+    prices = models.JSONField(default=dict)
+    costs = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[TenantQuerySet[Generation]] = TenantQuerySet["Generation"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "-created_at"], name="generations_of_account"),
+            models.Index(
+                fields=["heartbeat_at"],
+                condition=models.Q(status__in=("started", "streaming")),
+                name="live_generations",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        """`gen-…`, as callers know it."""
+        return ids.generation_id(self.id)
+
+
+class Attempt(models.Model):
+    """One endpoint tried for a generation."""
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="attempts")
+    position = models.PositiveSmallIntegerField()
+    endpoint = models.ForeignKey(Endpoint, null=True, on_delete=models.SET_NULL, related_name="+")
+    provider_name = models.CharField(max_length=200)
+    model = models.CharField(max_length=200)
+    # Empty when it answered; else the kind of UpstreamError.
+    error_kind = models.CharField(max_length=24, blank=True)
+    status_code = models.PositiveSmallIntegerField(null=True)
+    latency_ms = models.BigIntegerField()
+
+    class Meta:
+        ordering: ClassVar = ["position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["generation", "position"], name="attempt_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider_name}: {self.error_kind or 'ok'}"

@@ -1,0 +1,187 @@
+"""Admitting a chat: who could serve it, what it may cost at most, and that money set aside, in one database hop."""
+
+import datetime as dt
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+
+from billing.services import holds
+from marketplace.lib import env, ids
+from marketplace.lib.errors import InvalidRequest, NotFound, PaymentRequired
+from marketplace.lib.money import format_usd
+from marketplace.services.keys import Caller
+from routing.canonical import ChatRequest
+from routing.models import Generation
+from routing.selection.candidates import Candidate, Need
+from routing.selection.needs import need_of
+from routing.selection.plan import Exclusion, plan
+from routing.services.health import HEALTH
+from routing.services.routes import Route, known_models, routes
+
+KIND: Final = "chat"
+HOLD_FOR: Final = dt.timedelta(hours=1)
+MAX_ATTEMPTS: Final = 8
+# Tokens of an answer whose request sets no cap; sent to the provider as the cap.
+DEFAULT_MAX_TOKENS: Final = env.integer("DEFAULT_MAX_TOKENS", 4_096, minimum=1)
+EXCLUDED_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """An endpoint to try, and the cap on its answer that the reservation covers."""
+
+    route: Route
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request that may run: its id, its hold, and the endpoints to try in order."""
+
+    generation_id: UUID
+    account_id: int
+    hold_id: UUID
+    need: Need
+    tries: tuple[Try, ...]
+
+
+def admit(*, caller: Caller, request: ChatRequest, streamed: bool) -> Admission:
+    """Choose, reserve and record.
+
+    Raises InvalidRequest for an unknown model, NotFound when no endpoint fits (with the reason of each),
+    PaymentRequired when the wallet or the key's limit covers none.
+    """
+    if not request.wanted_models:
+        raise InvalidRequest("'model' must name a model, such as publisher/model.", metadata={"field": "model"})
+    models = known_models(request.wanted_models, account_id=caller.account_id)
+    if not models:
+        raise _unknown(request.wanted_models)
+    groups = routes(models)
+    by_endpoint = {route.candidate.endpoint_id: route for group in groups for route in group}
+    need = need_of(request)
+    chosen = plan(
+        groups=[[route.candidate for route in group] for group in groups],
+        need=need,
+        preferences=request.preferences,
+        standings=HEALTH.standings(by_endpoint, now=time.monotonic()),
+    )
+    if not chosen.attempts:
+        raise _nothing_fits(list(models), chosen.excluded)
+    candidates = [attempt.candidate for attempt in chosen.attempts][:MAX_ATTEMPTS]
+    return _reserve(caller, request, need, candidates, by_endpoint, streamed=streamed)
+
+
+def _reserve(
+    caller: Caller,
+    request: ChatRequest,
+    need: Need,
+    candidates: Sequence[Candidate],
+    by_endpoint: Mapping[int, Route],
+    *,
+    streamed: bool,
+) -> Admission:
+    """Hold the most that any endpoint to be tried can cost; those beyond what is affordable are not tried."""
+    generation_id = ids.uuid7()
+    free = None if need.max_tokens is not None else _free(caller)
+    for _ in range(3):
+        caps = _caps(candidates, need, free)
+        if not caps:
+            break
+        amount = max(bound for _, _, bound in caps)
+        try:
+            with transaction.atomic():
+                hold = holds.place(
+                    account_id=caller.account_id,
+                    key_id=caller.key_id,
+                    amount_nano=amount,
+                    kind=KIND,
+                    reference=str(generation_id),
+                    expires_in=HOLD_FOR,
+                )
+                Generation.objects.create(
+                    id=generation_id,
+                    account_id=caller.account_id,
+                    key_id=caller.key_id,
+                    hold_id=hold.pk,
+                    requested_model=request.model[:200],
+                    streamed=streamed,
+                    session_id=request.session_id or "",
+                    input_tokens=max(1, need.input_estimate),
+                    images=need.images,
+                )
+        except (holds.InsufficientCredit, holds.KeyLimitExceeded):
+            free = _free(caller)  # less than it was, or not looked at yet: perhaps a cheaper endpoint is covered
+            continue
+        tries = tuple(Try(by_endpoint[candidate.endpoint_id], cap) for candidate, cap, _ in caps)
+        return Admission(generation_id, caller.account_id, hold.pk, need, tries)
+    raise _cannot_afford(caller, candidates, need)
+
+
+def _free(caller: Caller) -> int:
+    return holds.affordable(account_id=caller.account_id, key_id=caller.key_id)
+
+
+def _caps(candidates: Sequence[Candidate], need: Need, free: int | None) -> list[tuple[Candidate, int, int]]:
+    """(candidate, cap on its answer, the most it can cost) for each that is affordable."""
+    found: list[tuple[Candidate, int, int]] = []
+    for candidate in candidates:
+        cap = need.max_tokens
+        if cap is None:
+            room = candidate.context_length - need.input_estimate
+            cap = min(candidate.most_output(), max(1, room), DEFAULT_MAX_TOKENS)
+            if free is not None:
+                cap = min(cap, candidate.tokens_for(free, input_tokens=need.input_bound, images=need.images))
+            if cap < 1:
+                continue
+        bound = candidate.bound(input_tokens=need.input_bound, max_tokens=cap, images=need.images)
+        if free is None or bound <= free:
+            found.append((candidate, cap, bound))
+    return found
+
+
+def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) -> PaymentRequired:
+    free = _free(caller)
+    asked = need.max_tokens or 1
+    cheapest = min(c.bound(input_tokens=need.input_bound, max_tokens=asked, images=need.images) for c in candidates)
+    most = max(c.tokens_for(free, input_tokens=need.input_bound, images=need.images) for c in candidates)
+    afford = min(most, asked)
+    return PaymentRequired(
+        f"This request requires more credits, or fewer max_tokens: it needs up to ${format_usd(cheapest)} held and "
+        f"${format_usd(free)} is free. You requested up to {asked} tokens, but can only afford {afford}.",
+        metadata={"needed_usd": format_usd(cheapest), "available_usd": format_usd(free), "affordable_tokens": afford},
+    )
+
+
+def _unknown(names: Sequence[str]) -> InvalidRequest:
+    return InvalidRequest(
+        f"{', '.join(names)} is not a model here. GET /api/v1/models lists all.",
+        metadata={"availability": {"code": "model_not_found", "retryable": False, "requested_models": list(names)}},
+    )
+
+
+def _nothing_fits(names: Sequence[str], excluded: Sequence[Exclusion]) -> NotFound:
+    if not excluded:
+        message = f"No endpoint serves {', '.join(names)} at the moment."
+        code = "no_endpoints"
+    else:
+        first = excluded[0]
+        message = (
+            f"No endpoint of {', '.join(names)} can serve this request as asked. "
+            f"{first.candidate.provider_name}: {first.detail}."
+        )
+        code = "constraint_filtered"
+    reasons = [
+        {"provider": one.candidate.provider, "model": one.candidate.model, "reason": one.reason, "detail": one.detail}
+        for one in excluded[:EXCLUDED_SHOWN]
+    ]
+    availability = {
+        "code": code,
+        "retryable": False,
+        "requested_models": list(names),
+        "excluded_by": sorted({one.reason for one in excluded}),
+    }
+    return NotFound(message, metadata={"availability": availability, "excluded": reasons})

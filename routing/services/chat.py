@@ -1,0 +1,335 @@
+"""One chat, from admission to settlement. This module reads as the story: admit, choose, call, settle.
+
+Async only, and free of any web framework. Before the first piece of an answer a failure moves on to the
+next endpoint; after it there is no way back. Every way out settles or releases exactly once.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from uuid import UUID
+
+import structlog
+
+from marketplace.lib import env, ids, pool
+from marketplace.services.keys import Caller
+from routing.adapters.base import HttpRequest
+from routing.adapters.registry import adapter_for
+from routing.canonical import ChatRequest, Chunk, UpstreamError, Usage
+from routing.ingress.openai_chat_answers import Bill
+from routing.models import Generation
+from routing.services import settlement
+from routing.services.admission import Admission, Try, admit
+from routing.services.checkpoints import CHECKPOINTS, Live
+from routing.services.failures import failure
+from routing.services.health import HEALTH
+from routing.services.routes import Route
+from routing.services.settlement import Ending, Tried
+from routing.upstream import SENDER, Stream
+
+logger = structlog.get_logger(__name__)
+R = TypeVar("R")
+Status = Generation.Status
+
+KEEP_ALIVE_SECONDS: Final = env.integer("STREAM_KEEP_ALIVE_MS", 5_000, minimum=1) / 1000
+# Settlements that outlive the request they belong to; kept here so that nobody collects them half-way.
+_PENDING: Final[set["asyncio.Task[object]"]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A plain answer and its bill."""
+
+    generation_id: UUID
+    route: Route
+    chunk: Chunk
+    bill: Bill
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing new for a while: time for a comment that keeps the connection open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The clean end of a stream."""
+
+    bill: Bill
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The end of a stream that broke."""
+
+    error: UpstreamError
+    bill: Bill
+
+
+async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
+    """Answer a chat in one piece. Raises AppError."""
+    call = await _begin(caller, request, streamed=False)
+    try:
+        route, chunk = await call.try_each(lambda sent, kind: SENDER.send(sent, adapter=adapter_for(kind)))
+    except BaseException as error:
+        await call.give_up(error)
+        raise
+    call.take(chunk)
+    bill = await call.charge(Status.FINISHED)
+    return Completed(call.admission.generation_id, route, chunk, bill)
+
+
+async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
+    """Begin a streamed answer: returns when its first piece is in hand. Raises AppError."""
+    call = await _begin(caller, request, streamed=True)
+    try:
+        _, stream = await call.try_each(lambda sent, kind: SENDER.open_stream(sent, adapter=adapter_for(kind)))
+    except BaseException as error:
+        await call.give_up(error)
+        raise
+    return ChatStream(call, stream)
+
+
+async def _begin(caller: Caller, request: ChatRequest, *, streamed: bool) -> "Call":
+    work = asyncio.ensure_future(pool.run(admit, caller=caller, request=request, streamed=streamed))
+    try:
+        admission = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        # The hold may be placed all the same: see to it that it is given back.
+        _keep(_release_admitted(work))
+        raise
+    return Call(admission, request)
+
+
+async def _release_admitted(work: "asyncio.Future[Admission]") -> None:
+    try:
+        admission = await work
+    except Exception:  # refused: nothing is held
+        return
+    ending = Ending(Status.CANCELED)
+    await pool.run(settlement.release, generation_id=admission.generation_id, hold_id=admission.hold_id, ending=ending)
+
+
+class Call:
+    """One admitted chat: what has been tried, what has been delivered, and that it ends once."""
+
+    def __init__(self, admission: Admission, request: ChatRequest) -> None:
+        self.admission = admission
+        self.request = request
+        self.live = Live(admission.generation_id)
+        self.tried: list[Tried] = []
+        self.usage: Usage | None = None
+        self.finish_reason = ""
+        self.native_finish_reason = ""
+        self.started = time.monotonic()
+        self.first_at: float | None = None
+        self._ended = False
+        CHECKPOINTS.watch(self.live)
+
+    @property
+    def public_id(self) -> str:
+        """`gen-…`."""
+        return ids.generation_id(self.admission.generation_id)
+
+    async def try_each(self, send: Callable[[HttpRequest, str], Awaitable[R]]) -> tuple[Route, R]:
+        """The first endpoint that answers, and its answer. Raises AppError when none does."""
+        errors: list[tuple[Route, UpstreamError]] = []
+        refused: str | None = None  # a model that found the request itself at fault
+        for attempt in self.admission.tries:
+            if attempt.route.candidate.model == refused:
+                continue
+            try:
+                answer = await self._try(attempt, send)
+            except UpstreamError as error:
+                errors.append((attempt.route, error))
+                if error.is_callers:
+                    refused = attempt.route.candidate.model
+                continue
+            self.first_at = time.monotonic()
+            self.live.route = attempt.route
+            return attempt.route, answer
+        raise failure(errors)
+
+    async def _try(self, attempt: Try, send: Callable[[HttpRequest, str], Awaitable[R]]) -> R:
+        route = attempt.route
+        endpoint_id = route.candidate.endpoint_id
+        started = time.monotonic()
+        HEALTH.begin(endpoint_id, now=started)
+        try:
+            sent = adapter_for(route.dialect).build(
+                self.request, target=route.target, stream=self.request.stream, max_tokens=attempt.max_tokens
+            )
+            answer = await send(sent, route.dialect)
+        except UpstreamError as error:
+            now = time.monotonic()
+            HEALTH.failed(endpoint_id, error, now=now)
+            self.tried.append(Tried(route, _ms(now - started), error.kind, error.status))
+            logger.info("attempt_failed", endpoint=endpoint_id, kind=error.kind, status=error.status)
+            raise
+        latency = time.monotonic() - started
+        HEALTH.succeeded(endpoint_id, latency_s=latency)
+        self.tried.append(Tried(route, _ms(latency)))
+        return answer
+
+    def take(self, chunk: Chunk) -> None:
+        """Note what a piece brings; call it before the piece goes out."""
+        self.live.delivered_bytes += chunk.delivered_bytes
+        self.usage = chunk.usage or self.usage
+        self.finish_reason = chunk.finish_reason or self.finish_reason
+        self.native_finish_reason = chunk.native_finish_reason or self.native_finish_reason
+
+    async def charge(self, status: Status, *, error_kind: str = "") -> Bill:
+        """Settle for what was used: the provider's count, or ours where it did not come."""
+        route = self.live.route
+        if route is None:
+            raise RuntimeError("nothing answered, so nothing can be charged")
+        usage = self.usage
+        if usage is None or (status is not Status.FINISHED and not usage.completion_tokens):
+            usage = settlement.counted(
+                input_tokens=self.admission.need.input_estimate, delivered_bytes=self.live.delivered_bytes
+            )
+        self._measure(route, usage)
+        bill = await self._end(
+            settlement.charge,
+            route=route,
+            usage=usage,
+            images=self.admission.need.images,
+            ending=self._ending(status, error_kind),
+        )
+        return bill if bill is not None else settlement.NOTHING
+
+    async def give_up(self, error: BaseException) -> None:
+        """Release the hold: nothing was delivered."""
+        canceled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        kind = "" if canceled else (self.tried[-1].error_kind if self.tried else "error")
+        ending = self._ending(Status.CANCELED if canceled else Status.FAILED, kind)
+        await self._end(settlement.release, ending=ending)
+
+    async def hang_up(self) -> None:
+        """The caller is gone: settle what was delivered, or release if that is nothing."""
+        if self.live.delivered_bytes:
+            await self.charge(Status.CANCELED)
+        else:
+            await self._end(settlement.release, ending=self._ending(Status.CANCELED, ""))
+
+    async def _end(self, how: Callable[..., R], **arguments: object) -> R | None:
+        """Run the ending once and to its end, whatever becomes of the request meanwhile."""
+        if self._ended:
+            return None
+        self._ended = True
+        CHECKPOINTS.forget(self.live)
+        admission = self.admission
+        work = pool.run(how, generation_id=admission.generation_id, hold_id=admission.hold_id, **arguments)
+        return await asyncio.shield(_keep(work))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has been settled or released, or that is under way."""
+        return self._ended
+
+    def _ending(self, status: Status, error_kind: str) -> Ending:
+        now = time.monotonic()
+        return Ending(
+            status=status,
+            tried=tuple(self.tried),
+            finish_reason=self.finish_reason,
+            native_finish_reason=self.native_finish_reason,
+            error_kind=error_kind,
+            latency_ms=_ms((self.first_at or now) - self.started),
+            generation_ms=_ms(now - self.started),
+            delivered_bytes=self.live.delivered_bytes,
+        )
+
+    def _measure(self, route: Route, usage: Usage) -> None:
+        if self.first_at is not None and (seconds := time.monotonic() - self.started) > 0:
+            HEALTH.measured(route.candidate.endpoint_id, tokens_per_s=usage.completion_tokens / seconds)
+
+
+class ChatStream:
+    """A streamed answer whose first piece is in hand. Iterate `events` to its end, or call `hang_up_soon`."""
+
+    def __init__(self, call: Call, stream: Stream) -> None:
+        self._call = call
+        self._stream = stream
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def generation_id(self) -> UUID:
+        """Whose stream it is."""
+        return self._call.admission.generation_id
+
+    @property
+    def route(self) -> Route:
+        """The endpoint that answers."""
+        route = self._call.live.route
+        if route is None:
+            raise RuntimeError("a stream is opened by an endpoint")
+        return route
+
+    async def events(self) -> AsyncIterator[Chunk | Waiting | Finished | Broken]:
+        """The pieces, and at the end exactly one of Finished and Broken, settled before it is given."""
+        call = self._call
+        try:
+            async for batch in self._batches():
+                if batch is None:
+                    yield Waiting()
+                    continue
+                for chunk in batch:
+                    call.take(chunk)
+                    yield chunk
+                if call.live.is_lost:
+                    raise UpstreamError("The stream was given up.", kind="cut", retryable=False)
+            yield Finished(await call.charge(Status.FINISHED))
+        except UpstreamError as error:
+            await self._stream.close()
+            HEALTH.failed(self.route.candidate.endpoint_id, error, now=time.monotonic())
+            call.finish_reason = "error"
+            yield Broken(error, await self._settle_broken(error))
+        finally:
+            await self._hang_up()
+
+    async def _settle_broken(self, error: UpstreamError) -> Bill:
+        if self._call.live.delivered_bytes:
+            return await self._call.charge(Status.FAILED, error_kind=error.kind)
+        await self._call.give_up(error)
+        return settlement.NOTHING
+
+    async def _batches(self) -> AsyncIterator[list[Chunk] | None]:
+        """The pieces as they come; None each time nothing came for a while."""
+        batches = aiter(self._stream.chunks())
+        while True:
+            step = asyncio.ensure_future(anext(batches, []))
+            try:
+                while not (await asyncio.wait({step}, timeout=KEEP_ALIVE_SECONDS))[0]:
+                    yield None
+            except BaseException:
+                step.cancel()
+                raise
+            if not (batch := step.result()):
+                return
+            yield batch
+
+    def hang_up_soon(self) -> None:
+        """End the stream from any thread, if it has not ended by itself."""
+        if not self._call.has_ended and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: _keep(self._hang_up()))
+
+    async def _hang_up(self) -> None:
+        await asyncio.shield(_keep(self._let_go()))
+
+    async def _let_go(self) -> None:
+        await self._stream.close()
+        await self._call.hang_up()
+
+
+def _keep(work: Awaitable[R]) -> "asyncio.Task[R]":
+    task: asyncio.Task[R] = asyncio.ensure_future(work)
+    _PENDING.add(task)
+    task.add_done_callback(_PENDING.discard)
+    return task
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

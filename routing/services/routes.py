@@ -1,0 +1,77 @@
+"""The endpoints that could serve a request, read from the catalogue with their prices and addresses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from marketplace.lib import crypto
+from marketplace.models import Endpoint, Model, Price
+from marketplace.services import prices
+from routing.adapters.base import Target
+from routing.adapters.registry import ADAPTERS
+from routing.selection.candidates import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint: what the choice sees of it, and what the sender needs."""
+
+    candidate: Candidate
+    dialect: str
+    target: Target
+    provider_id: int
+    provider_account_id: int
+
+
+def known_models(names: Sequence[str], *, account_id: int) -> dict[str, int]:
+    """Name -> id of those models that exist and the account may see, in the given order."""
+    found: dict[str, int] = {}
+    for name in names:
+        row = Model.objects.visible_to(account_id).named(name).values_list("pk", flat=True).first()
+        if row is not None:
+            found[name] = row
+    return found
+
+
+def routes(models: dict[str, int]) -> list[list[Route]]:
+    """The active endpoints of each model, model by model; those whose provider's key cannot be read are left out."""
+    endpoints = list(
+        Endpoint.objects.filter(
+            model_id__in=models.values(), is_active=True, provider__is_active=True, provider__dialect__in=ADAPTERS
+        ).select_related("provider")
+    )
+    priced = prices.snapshots(endpoint_ids=[endpoint.pk for endpoint in endpoints])
+    groups: list[list[Route]] = []
+    for name, model_id in models.items():
+        group: list[Route] = []
+        for endpoint in endpoints:
+            if endpoint.model_id == model_id:
+                try:
+                    group.append(_route(name, endpoint, priced.get(endpoint.pk, {})))
+                except crypto.WrongSecret:
+                    continue
+        groups.append(group)
+    return groups
+
+
+def _route(model: str, endpoint: Endpoint, priced: dict[str, dict[str, int]]) -> Route:
+    provider = endpoint.provider
+    policy = provider.policy
+    candidate = Candidate(
+        endpoint_id=endpoint.pk,
+        model=model,
+        provider=provider.slug,
+        provider_name=provider.name,
+        context_length=endpoint.context_length,
+        max_output=endpoint.max_output,
+        inputs=frozenset(endpoint.input_modalities),
+        outputs=frozenset(endpoint.output_modalities),
+        parameters=frozenset(endpoint.parameters),
+        quantization=endpoint.quantization,
+        prices=priced.get(Price.Kind.PRICE, {}),
+        costs=priced.get(Price.Kind.COST, {}),
+        # A provider that says nothing of its habits is taken to keep what it is sent.
+        collects_data=policy.get("data_collection") != "deny" or bool(policy.get("training")),
+        keeps_nothing=bool(policy.get("zdr")),
+    )
+    target = Target(provider.base_url, endpoint.upstream, provider.credentials())
+    return Route(candidate, provider.dialect, target, provider.pk, provider.account_id)

@@ -1,0 +1,186 @@
+"""Ending a generation exactly once: charged or released, with its row, in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from billing.models import Charge
+from billing.rating import Part, Rated, rate
+from billing.services import holds
+from routing.canonical import Usage
+from routing.ingress.openai_chat_answers import Bill
+from routing.models import Attempt, Generation
+from routing.selection.candidates import quantities
+from routing.services.routes import Route
+
+PROMPT_UNITS: Final = frozenset({"prompt", "cached_read", "cached_write", "image"})
+NOTHING: Final = Bill(Usage(), 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One endpoint tried, for the record."""
+
+    route: Route
+    latency_ms: int
+    error_kind: str = ""
+    status_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a generation ended."""
+
+    status: Generation.Status
+    tried: Sequence[Tried] = ()
+    finish_reason: str = ""
+    native_finish_reason: str = ""
+    error_kind: str = ""
+    latency_ms: int | None = None
+    generation_ms: int | None = None
+    delivered_bytes: int = 0
+
+
+@transaction.atomic
+def charge(
+    *, generation_id: UUID, hold_id: UUID, route: Route, usage: Usage, images: int, ending: Ending
+) -> Bill | None:
+    """Charge what was used at `route`'s prices; None when the generation had been ended by somebody else."""
+    candidate = route.candidate
+    rated = candidate.rated(usage, images=images)
+    charged = _settle(
+        hold_id=hold_id,
+        rated=rated,
+        usage=usage,
+        images=images,
+        costs=candidate.costs,
+        provider_account_id=route.provider_account_id,
+        labels={
+            "model": candidate.model,
+            "provider": candidate.provider,
+            "endpoint": candidate.endpoint_id,
+            "usage_source": usage.source,
+        },
+    )
+    if charged is None:
+        return None
+    _close(
+        generation_id,
+        ending,
+        model=candidate.model,
+        provider_id=route.provider_id,
+        endpoint_id=candidate.endpoint_id,
+        prices=candidate.prices,
+        costs=candidate.costs,
+        cost_nano=charged.amount_nano,
+        **_tokens(usage),
+    )
+    return bill_of(usage, rated, charged.amount_nano)
+
+
+@transaction.atomic
+def release(*, generation_id: UUID, hold_id: UUID, ending: Ending) -> bool:
+    """Give the hold back: nothing was delivered. False when the generation had been ended by somebody else."""
+    if not holds.release(hold_id=hold_id):
+        return False
+    _close(generation_id, ending)
+    return True
+
+
+@transaction.atomic
+def sweep(generation: Generation, *, provider_account_id: int | None) -> Bill | None:
+    """End a generation whose process is gone, from its last checkpoint: charged if anything had been delivered."""
+    ending = Ending(Generation.Status.SWEPT, error_kind="swept", delivered_bytes=generation.delivered_bytes)
+    if not generation.delivered_bytes or provider_account_id is None:
+        if not release(generation_id=generation.pk, hold_id=generation.hold_id, ending=ending):
+            _close(generation.pk, ending)  # the money had been seen to; the row had not
+        return None
+    usage = counted(input_tokens=generation.input_tokens, delivered_bytes=generation.delivered_bytes)
+    rated = rate(generation.prices, quantities(usage, generation.prices, images=generation.images))
+    charged = _settle(
+        hold_id=generation.hold_id,
+        rated=rated,
+        usage=usage,
+        images=generation.images,
+        costs=generation.costs,
+        provider_account_id=provider_account_id,
+        labels={"model": generation.model, "endpoint": generation.endpoint_id, "usage_source": usage.source},
+    )
+    if charged is None:
+        _close(generation.pk, ending)
+        return None
+    _close(generation.pk, ending, cost_nano=charged.amount_nano, **_tokens(usage))
+    return bill_of(usage, rated, charged.amount_nano)
+
+
+def counted(*, input_tokens: int, delivered_bytes: int) -> Usage:
+    """The usage by our own count, where the provider's never came: four bytes a token, at least one each."""
+    return Usage(max(1, input_tokens), max(1, -(-delivered_bytes // 4)), source="counted")
+
+
+def bill_of(usage: Usage, rated: Rated, cost_nano: int) -> Bill:
+    """The bill as the caller sees it; input and output add up to the cost."""
+    exact = sum(line.exact for line in rated.lines if line.unit in PROMPT_UNITS)
+    prompt = min(cost_nano, (exact + 500_000) // 1_000_000)
+    return Bill(usage, cost_nano, prompt, cost_nano - prompt)
+
+
+def _settle(
+    *,
+    hold_id: UUID,
+    rated: Rated,
+    usage: Usage,
+    images: int,
+    costs: Mapping[str, int],
+    provider_account_id: int,
+    labels: Mapping[str, Any],
+) -> Charge | None:
+    if costs:
+        cost = rate(costs, quantities(usage, costs, images=images)).amount_nano
+        part = Part("provider_payable", provider_account_id, fixed_nano=cost)
+    else:
+        part = Part("provider_payable", provider_account_id, bps=settings.PROVIDER_SHARE_BPS)
+    return holds.settle(hold_id=hold_id, rated=rated, parts=[part], labels=labels)
+
+
+def _tokens(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "usage_source": usage.source,
+    }
+
+
+def _close(generation_id: UUID, ending: Ending, **fields: Any) -> None:
+    Generation.objects.filter(pk=generation_id, status__in=Generation.LIVE).update(
+        status=ending.status,
+        finish_reason=ending.finish_reason[:16],
+        native_finish_reason=ending.native_finish_reason[:64],
+        error_kind=ending.error_kind,
+        latency_ms=ending.latency_ms,
+        generation_ms=ending.generation_ms,
+        delivered_bytes=ending.delivered_bytes,
+        finished_at=timezone.now(),
+        **fields,
+    )
+    Attempt.objects.bulk_create(
+        Attempt(
+            generation_id=generation_id,
+            position=position,
+            endpoint_id=tried.route.candidate.endpoint_id,
+            provider_name=tried.route.candidate.provider_name,
+            model=tried.route.candidate.model,
+            error_kind=tried.error_kind,
+            status_code=tried.status_code,
+            latency_ms=tried.latency_ms,
+        )
+        for position, tried in enumerate(ending.tried)
+    )

@@ -1,0 +1,19 @@
+"""The gateway's API: /api/v1, and /v1 for what does not collide with the hosting half."""
+
+from django.urls import path
+
+from routing.api import account, catalogue
+from routing.api.chat import ChatCompletions
+
+urlpatterns = [
+    path("api/v1/chat/completions", ChatCompletions.as_view(), name="chat_completions"),
+    path("v1/chat/completions", ChatCompletions.as_view()),
+    path("api/v1/models", catalogue.Models.as_view(), name="api_models"),
+    path("api/v1/models/count", catalogue.ModelsCount.as_view()),
+    path("api/v1/models/<str:author>/<str:slug>/endpoints", catalogue.ModelEndpoints.as_view()),
+    path("api/v1/model/<str:author>/<str:slug>", catalogue.OneModel.as_view()),
+    path("api/v1/providers", catalogue.Providers.as_view()),
+    path("api/v1/generation", account.OneGeneration.as_view()),
+    path("api/v1/key", account.Key.as_view()),
+    path("api/v1/credits", account.Credits.as_view()),
+]
