@@ -12,6 +12,7 @@ HEARTBEAT_SECONDS: Final = 2.0
 WATCH_SECONDS: Final = 0.25
 RUN_ATTEMPTS: Final = 3
 BUILD_ATTEMPTS: Final = 2
+BUILDS_AT_ONCE: Final = env.integer("BUILDS_AT_ONCE", 2, minimum=1)
 
 HOLD_AHEAD_MS: Final = 60_000
 # A run whose reserved time ends within this is stopped, so that stopping it still fits in the hold.

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from execution import views
 from execution.api import files, models, predictions
 
 API: list[URLPattern | URLResolver] = [
@@ -24,4 +25,15 @@ API: list[URLPattern | URLResolver] = [
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include(API)),
     path("v1/v1/", include(API)),
+]
+
+urlpatterns += [
+    path("publish", views.publish, name="publish"),
+    path("publish/models", views.my_models, name="my_models"),
+    path("publish/builds/<slug:build_id>", views.build_detail, name="build_detail"),
+    path("publish/builds/<slug:build_id>/cancel", views.build_cancel, name="build_cancel"),
+    path("predict/<slug:version_id>", views.predict, name="predict"),
+    path("predictions", views.prediction_list, name="predictions"),
+    path("predictions/<slug:prediction_id>", views.prediction_detail, name="prediction_detail"),
+    path("predictions/<slug:prediction_id>/cancel", views.prediction_cancel, name="prediction_cancel"),
 ]

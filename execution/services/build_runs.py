@@ -25,6 +25,7 @@ from marketplace.models import Version
 logger = structlog.get_logger(__name__)
 
 _FLUSH_SECONDS: Final = 0.5
+_places = threading.BoundedSemaphore(limits.BUILDS_AT_ONCE)
 
 
 class _Journal:
@@ -81,6 +82,22 @@ class _Journal:
                         self.lost.set()
         finally:
             connection.close()
+
+
+def work(*, build_id: str, owner: str) -> int:
+    """Do this build and then others that wait, as long as this worker has a place for builds; returns how many.
+
+    Never waits for a place: builds take minutes, and the worker's threads are there for runs too.
+    """
+    done = 0
+    wanted: str | None = build_id
+    while wanted is not None and _places.acquire(blocking=False):
+        try:
+            done += run(build_id=wanted, owner=owner)
+        finally:
+            _places.release()
+        wanted = builds.next_queued()
+    return done
 
 
 def run(*, build_id: str, owner: str, build_limits: BuildLimits | None = None) -> bool:

@@ -49,6 +49,11 @@ def begin(*, build_id: str, owner: str, now: dt.datetime | None = None) -> int |
     return Build.objects.values_list("fence", flat=True).get(pk=build_id) if claimed else None
 
 
+def next_queued() -> str | None:
+    """The oldest build that waits."""
+    return Build.objects.filter(status="queued").order_by("created_at").values_list("pk", flat=True).first()
+
+
 def folder(build_path: str) -> Path:
     """Where a version's build lies on this machine."""
     return Path(settings.VAR) / "builds" / build_path

@@ -252,7 +252,7 @@ class TestRead:
             seen.append([row["id"] for row in page["results"]])
             previous, url = page["previous"], page["next"] and page["next"].removeprefix("http://testserver")
         assert [len(one) for one in seen] == [3, 3, 1]
-        assert sorted(sum(seen, [])) == sorted(made)
+        assert sorted(one for rows in seen for one in rows) == sorted(made)
         back = caller.get(previous.removeprefix("http://testserver")).json()
         assert [row["id"] for row in back["results"]] == seen[1]
         assert back["next"]

@@ -1,0 +1,50 @@
+// Hosted predictions: draws an output's boxes over the picture that they were found in, also after HTMX has replaced it.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function element(name, attributes) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function draw(figure) {
+  const image = figure.querySelector("img");
+  const data = document.getElementById(figure.dataset.boxes);
+  if (!image || !data || figure.querySelector("svg")) return;
+  const paint = () => {
+    const width = image.naturalWidth;
+    const height = image.naturalHeight;
+    if (!width || figure.querySelector("svg")) return;
+    const line = Math.max(width, height) / 300;
+    const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", preserveAspectRatio: "none" });
+    for (const box of JSON.parse(data.textContent)) {
+      svg.append(element("rect", { x: box.x, y: box.y, width: box.width, height: box.height, "stroke-width": line * 1.5 }));
+      if (!box.label) continue;
+      const text = element("text", { x: box.x + line * 2, y: Math.max(box.y - line * 2, line * 10), "font-size": line * 10 });
+      text.textContent = box.score === null ? box.label : `${box.label} ${Math.round(box.score * 100)} %`;
+      svg.append(text);
+    }
+    figure.append(svg);
+  };
+  if (image.complete) paint();
+  else image.addEventListener("load", paint, { once: true });
+}
+
+function drawAll(root) {
+  for (const figure of root.querySelectorAll("[data-boxes]")) draw(figure);
+}
+
+function followLog() {
+  const log = document.getElementById("build-log") ?? document.getElementById("prediction-logs");
+  if (log) log.scrollTop = log.scrollHeight;
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  drawAll(document);
+  followLog();
+});
+document.addEventListener("htmx:afterSettle", () => {
+  drawAll(document);
+  followLog();
+});

@@ -1,0 +1,123 @@
+"""The forms of the hosting pages: an upload, and a version's inputs by its schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+
+from execution import limits, schema
+from execution.schema import Field
+from marketplace.models import Hardware, Model
+from marketplace.models.accounts import SLUG
+
+
+class PublishForm(forms.Form):
+    """An archive and the name of the model that it becomes a version of."""
+
+    slug = forms.CharField(max_length=64, label="Name", validators=[SLUG], help_text="The second half of its address.")
+    archive = forms.FileField(
+        label="Archive", help_text="A .zip with cog.yaml and your predictor, at most 100 MB.", allow_empty_file=False
+    )
+    description = forms.CharField(max_length=500, required=False, label="Description")
+    hardware = forms.ChoiceField(label="Hardware")
+    visibility = forms.ChoiceField(choices=Model.Visibility.choices, label="Visibility")
+
+    def __init__(self, *args: Any, machines: Sequence[Hardware], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = cast(forms.ChoiceField, self.fields["hardware"])
+        choices.choices = [(one.sku, one.name) for one in machines]
+        self.fields["archive"].widget.attrs["accept"] = ".zip,application/zip"
+
+
+class _ManyFiles(forms.FileField):
+    """Several files under one name."""
+
+    widget = type("_ManyFilesInput", (forms.ClearableFileInput,), {"allow_multiple_selected": True})
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        """Each of them checked."""
+        given = data if isinstance(data, list | tuple) else [data] if data else []
+        if not given:
+            super().clean(None, initial)
+        return [super(_ManyFiles, self).clean(one, initial) for one in given]
+
+
+class RunForm(forms.Form):
+    """A version's inputs, in the order and with the bounds that its schema gives them."""
+
+    def __init__(self, *args: Any, document: schema.Schema, **kwargs: Any) -> None:
+        super().__init__(*args, prefix="run", **kwargs)
+        self.inputs = schema.fields(document)
+        for one in self.inputs:
+            self.fields[one.name] = _field(one)
+
+    def given(self) -> dict[str, Any]:
+        """What was filled in, as JSON values and uploaded files; what was left empty is left out."""
+        found: dict[str, Any] = {}
+        for one in self.inputs:
+            value = self.cleaned_data.get(one.name)
+            if one.kind == "boolean":
+                found[one.name] = bool(value)
+            elif value not in (None, "", []):
+                found[one.name] = value
+        return found
+
+
+def _field(one: Field) -> forms.Field:
+    common: dict[str, Any] = {
+        "label": one.title,
+        "required": one.required and one.kind != "boolean",
+        "help_text": "",
+        "initial": one.default,
+    }
+    field: forms.Field
+    match one.kind:
+        case "file":
+            field = forms.FileField(max_length=255, **common)
+        case "files":
+            field = _ManyFiles(max_length=255, **common)
+        case "choice":
+            empty = [] if one.required or one.default is not None else [("", "—")]
+            field = forms.TypedChoiceField(
+                choices=[*empty, *((str(value), str(value)) for value in one.choices)],
+                coerce=lambda text: next((value for value in one.choices if str(value) == text), text),
+                empty_value=None,
+                **common,
+            )
+        case "boolean":
+            field = forms.BooleanField(**{**common, "required": False})
+        case "integer":
+            field = forms.IntegerField(min_value=_whole(one.minimum), max_value=_whole(one.maximum), **common)
+        case "number":
+            field = forms.FloatField(min_value=one.minimum, max_value=one.maximum, **common)
+            field.widget.attrs["step"] = "any"
+        case "secret":
+            field = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "off"}), strip=False, **common)
+        case "list" | "json":
+            field = forms.JSONField(widget=forms.Textarea(attrs={"rows": 3}), **common)
+        case _:
+            area = forms.Textarea(attrs={"rows": 3}) if (one.max_length or 10_000) > 200 else forms.TextInput()
+            field = forms.CharField(widget=area, max_length=one.max_length, strip=False, **common)
+    field.help_text = _help(one)
+    return field
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _help(one: Field) -> str:
+    """Plain text: it is a creator's, so the page shows it escaped."""
+    parts = [one.description.strip()] if one.description else []
+    if one.minimum is not None or one.maximum is not None:
+        low, high = (("" if bound is None else f"{bound:g}") for bound in (one.minimum, one.maximum))
+        parts.append(f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}")
+    if one.kind in ("file", "files"):
+        parts.append(f"at most {limits.MAX_FILE_BYTES // limits.MEBIBYTE} MB")
+    if one.kind in ("list", "json"):
+        parts.append(f"JSON, such as {json.dumps(one.default if one.default is not None else [])}")
+    return " · ".join(parts)

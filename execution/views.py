@@ -1,0 +1,196 @@
+"""Pages: publish a model and watch it build, run a version and see what comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from execution import overlays, schema
+from execution.forms import PublishForm, RunForm
+from execution.models import Build, File, Prediction
+from execution.services import builds, files, predictions, versions
+from marketplace.lib.errors import AppError, Unprocessable
+from marketplace.models import Hardware, Model
+from marketplace.views.visitor import Visitor, signed_in
+
+PAGE = 30
+LIST_LOGS = 4_000
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def publish(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """The upload form; a good upload leads to its build."""
+    machines = list(Hardware.objects.filter(is_active=True))
+    form = PublishForm(request.POST or None, request.FILES or None, machines=machines, initial=_known(request))
+    if request.method == "POST" and form.is_valid():
+        archive: UploadedFile = form.cleaned_data["archive"]
+        try:
+            build = versions.publish(
+                account=visitor.account,
+                slug=form.cleaned_data["slug"],
+                archive=archive.file,  # type: ignore[arg-type]
+                archive_name=archive.name or "upload.zip",
+                description=form.cleaned_data["description"],
+                hardware=form.cleaned_data["hardware"],
+                visibility=form.cleaned_data["visibility"],
+            )
+        except AppError as error:
+            form.add_error(None, error.message)
+        else:
+            return redirect("build_detail", build.pk)
+    status = 422 if form.is_bound and form.errors else 200
+    return render(request, "execution/publish.html", {"section": "publish", "form": form}, status=status)
+
+
+def _known(request: HttpRequest) -> dict[str, str]:
+    return {"slug": request.GET.get("name", "")}
+
+
+@require_safe
+@signed_in
+def my_models(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """What the account publishes, and its latest builds."""
+    rows = Model.objects.owned_by(visitor.account.pk).filter(hardware__isnull=False)
+    context = {
+        "section": "my_models",
+        "models": rows.select_related("publisher", "hardware").prefetch_related("versions"),
+        "builds": Build.objects.for_account(visitor.account.pk).select_related("model__publisher").defer("log")[:10],
+    }
+    return render(request, "execution/my_models.html", context)
+
+
+@require_safe
+@signed_in
+def build_detail(request: HttpRequest, visitor: Visitor, build_id: str) -> HttpResponse:
+    """One build; HTMX asks for the live part again while it lasts."""
+    build = builds.find(account_id=visitor.account.pk, build_id=build_id)
+    part = "HX-Request" in request.headers
+    template = "execution/components/build_live.html" if part else "execution/build.html"
+    return render(request, template, {"section": "my_models", "build": build})
+
+
+@require_POST
+@signed_in
+def build_cancel(request: HttpRequest, visitor: Visitor, build_id: str) -> HttpResponse:
+    """Stop a build."""
+    build = builds.cancel(account_id=visitor.account.pk, build_id=build_id)
+    return redirect("build_detail", build.pk)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResponse:
+    """Run a version with the form's inputs; with errors the form comes back."""
+    version = predictions.resolve(reference=version_id, account_id=visitor.account.pk)
+    try:
+        form = RunForm(request.POST or None, request.FILES or None, document=version.openapi_schema)
+    except schema.InvalidSchema as error:
+        raise Unprocessable(f"This version cannot be run: {error}.") from None
+    if request.method == "POST" and form.is_valid():
+        try:
+            given = _store_uploads(visitor.account.pk, form.given())
+            made = predictions.create(
+                account_id=visitor.account.pk,
+                key_id=None,
+                version=version,
+                given=given,
+                base=_base(request),
+                source=Prediction.Source.WEB,
+            )
+        except AppError as error:
+            form.add_error(None, error.message)
+        else:
+            return redirect("prediction_detail", made.pk)
+    context = {"section": "models", "version": version, "model": version.model, "form": form}
+    return render(request, "execution/predict.html", context, status=422 if form.is_bound else 200)
+
+
+def _base(request: HttpRequest) -> str:
+    return f"{request.scheme}://{request.get_host()}"
+
+
+def _store_uploads(account_id: int, given: dict[str, Any]) -> dict[str, Any]:
+    def stored(value: Any) -> Any:
+        if isinstance(value, list):
+            return [stored(one) for one in value]
+        if not isinstance(value, UploadedFile):
+            return value
+        file = files.store(
+            account_id=account_id,
+            content=value.file,  # type: ignore[arg-type]
+            name=value.name or "file",
+            content_type=value.content_type or "",
+        )
+        return files.mark(file)
+
+    return {name: stored(value) for name, value in given.items()}
+
+
+@require_safe
+@signed_in
+def prediction_list(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """The account's predictions, newest first."""
+    page = Paginator(predictions.listed(account_id=visitor.account.pk), PAGE).get_page(request.GET.get("page"))
+    return render(request, "execution/predictions.html", {"section": "predictions", "page": page})
+
+
+@require_safe
+@signed_in
+def prediction_detail(request: HttpRequest, visitor: Visitor, prediction_id: str) -> HttpResponse:
+    """One prediction; HTMX asks for the live part again while it runs."""
+    row = predictions.find(account_id=visitor.account.pk, prediction_id=prediction_id)
+    part = "HX-Request" in request.headers
+    template = "execution/components/prediction_live.html" if part else "execution/prediction.html"
+    return render(request, template, {"section": "predictions", "prediction": row, **_shown(row, _base(request))})
+
+
+@require_POST
+@signed_in
+def prediction_cancel(request: HttpRequest, visitor: Visitor, prediction_id: str) -> HttpResponse:
+    """End a prediction."""
+    row = predictions.cancel(account_id=visitor.account.pk, prediction_id=prediction_id)
+    return redirect("prediction_detail", row.pk)
+
+
+def _shown(row: Prediction, base: str) -> dict[str, Any]:
+    """Input and output for the page: files with their kind, boxes with the image that they lie over."""
+    named = files.marks_in([row.input, row.output])
+    own = {files.mark(file): file for file in File.objects.for_account(row.account_id).filter(pk__in=named)}
+
+    def media(value: Any) -> dict[str, str] | None:
+        file = own.get(value) if isinstance(value, str) else None
+        if file is None:
+            return _inline(value)
+        kind = file.content_type.partition("/")[0]
+        return {"kind": kind, "url": files.link(file, base=""), "name": file.name}
+
+    inputs = [(name, value, media(value)) for name, value in row.input.items()]
+    found = overlays.boxes(row.output)
+    pictures = [shown for _, _, shown in inputs if shown and shown["kind"] == "image"]
+    many = row.output if isinstance(row.output, list) else [row.output]
+    return {
+        "inputs": inputs,
+        "output_kind": schema.output_kind(row.version.openapi_schema),
+        "output": files.with_links(row.output, account_id=row.account_id, base=base),
+        "output_media": [shown for one in many if (shown := media(one))],
+        "output_text": "".join(row.output) if _is_texts(row.output) else "",
+        "boxes": found,
+        "boxes_json": overlays.as_json(found),
+        "picture": pictures[0] if pictures and found else None,
+    }
+
+
+def _inline(value: Any) -> dict[str, str] | None:
+    if isinstance(value, str) and value.startswith("data:"):
+        return {"kind": value[5:].partition("/")[0], "url": value, "name": "inline"}
+    return None
+
+
+def _is_texts(output: Any) -> bool:
+    return isinstance(output, list) and bool(output) and all(isinstance(one, str) for one in output)
