@@ -15,8 +15,8 @@ from routing.services import records
 @public
 def playground(request: HttpRequest, visitor: Visitor | None) -> HttpResponse:
     """Chat with any model that answers text; ?model=author/slug chooses one."""
-    listings = browse.models(account_id=visitor.account.pk if visitor else None, narrowed=browse.Filter(sort="name"))
-    chatting = [one for one in listings if one.chats]
+    listings = browse.models(account_id=visitor.account.pk if visitor else None)
+    chatting = [one for one in browse.narrow(listings, narrowed=browse.Filter(sort="name")) if one.chats]
     names = {one.model.full_slug for one in chatting}
     asked = request.GET.get("model", "")
     chosen = asked if asked in names else (chatting[0].model.full_slug if chatting else "")

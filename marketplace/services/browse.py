@@ -1,7 +1,7 @@
 """Reading the catalogue for people: the models list with its filters, one model's page, the providers.
 
-Filters on modalities and prices run here and not in the database: the two databases differ in what
-they can ask of JSON, and a catalogue of some thousand models is read in four queries.
+Filters run here and not in the database: the two databases differ in what they can ask of JSON, and a
+catalogue of some thousand models is read in five queries.
 """
 
 from __future__ import annotations
@@ -105,10 +105,13 @@ class Filter:
     sort: str = "newest"
 
     def holds(self, listing: Listing) -> bool:
-        """Whether a model stays in the list (its text was asked of the database)."""
+        """Whether a model stays in the list; every word of the text must be somewhere in its names or description."""
+        model = listing.model
+        told = f"{model.name} {model.full_slug} {model.publisher.name} {model.description}".lower()
         best = listing.best.prompt if listing.best else listing.hardware_ms
         return (
-            self.inputs <= set(listing.model.input_modalities)
+            all(word in told for word in self.text.lower().split())
+            and self.inputs <= set(listing.model.input_modalities)
             and self.outputs <= set(listing.model.output_modalities)
             and (not self.provider or any(o.endpoint.provider.slug == self.provider for o in listing.offers))
             and (self.most_nano is None or (not listing.is_hosted and best is not None and best <= self.most_nano))
@@ -116,18 +119,15 @@ class Filter:
         )
 
 
-def models(*, account_id: int | None, narrowed: Filter | None = None) -> list[Listing]:
-    """The models that an account (None: anybody) may see, narrowed and sorted."""
-    narrowed = narrowed or Filter()
-    rows = Model.objects.visible_to(account_id)
-    for word in narrowed.text.split():
-        rows = rows.filter(
-            Q(name__icontains=word)
-            | Q(slug__icontains=word)
-            | Q(publisher__slug__icontains=word)
-            | Q(description__icontains=word)
-        )
-    found = [listing for listing in _listings(rows) if narrowed.holds(listing)]
+def models(*, account_id: int | None) -> list[Listing]:
+    """The models that an account (None: anybody) may see, newest first."""
+    found = _listings(Model.objects.visible_to(account_id))
+    return narrow(found, narrowed=Filter())
+
+
+def narrow(listings: Iterable[Listing], *, narrowed: Filter) -> list[Listing]:
+    """Those that the filter holds for, in its order; equals by name."""
+    found = [listing for listing in listings if narrowed.holds(listing)]
     found.sort(key=lambda one: (one.model.name.lower(), one.model.pk))
     if narrowed.sort == "price":
         found.sort(key=lambda one: (one.best is None, (one.best and one.best.prompt) or 0))

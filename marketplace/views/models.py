@@ -29,8 +29,7 @@ def models(request: HttpRequest, visitor: Visitor | None) -> HttpResponse:
     providers = [(one.slug, one.name) for one in browse.providers()]
     form = ModelsFilter(request.GET, inputs=inputs, outputs=outputs, providers=providers)
     narrowed = form.narrowed()
-    found = browse.models(account_id=account_id, narrowed=narrowed)
-    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(browse.narrow(everything, narrowed=narrowed), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
         "section": "models",
         "form": form,

@@ -67,7 +67,7 @@ def test_the_number_of_queries_does_not_grow_with_the_models(
 ) -> None:
     for _ in range(10):
         EndpointFactory()
-    with django_assert_max_num_queries(14):  # type: ignore[operator]
+    with django_assert_max_num_queries(9):  # type: ignore[operator]
         client.get("/models")
 
 
