@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from django import forms
-from django.core.files.uploadedfile import UploadedFile
 
 from execution import limits, schema
 from execution.schema import Field
@@ -38,7 +37,7 @@ class _ManyFiles(forms.FileField):
 
     widget = type("_ManyFilesInput", (forms.ClearableFileInput,), {"allow_multiple_selected": True})
 
-    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
         """Each of them checked."""
         given = data if isinstance(data, list | tuple) else [data] if data else []
         if not given:
@@ -50,7 +49,7 @@ class RunForm(forms.Form):
     """A version's inputs, in the order and with the bounds that its schema gives them."""
 
     def __init__(self, *args: Any, document: schema.Schema, **kwargs: Any) -> None:
-        super().__init__(*args, prefix="run", **kwargs)
+        super().__init__(*args, **{"prefix": "run", **kwargs})
         self.inputs = schema.fields(document)
         for one in self.inputs:
             self.fields[one.name] = _field(one)

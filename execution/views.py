@@ -27,14 +27,14 @@ LIST_LOGS = 4_000
 def publish(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     """The upload form; a good upload leads to its build."""
     machines = list(Hardware.objects.filter(is_active=True))
-    form = PublishForm(request.POST or None, request.FILES or None, machines=machines, initial=_known(request))
+    form = PublishForm(*_sent(request), machines=machines, initial=_known(request))
     if request.method == "POST" and form.is_valid():
-        archive: UploadedFile = form.cleaned_data["archive"]
+        archive = form.cleaned_data["archive"]
         try:
             build = versions.publish(
                 account=visitor.account,
                 slug=form.cleaned_data["slug"],
-                archive=archive.file,  # type: ignore[arg-type]
+                archive=archive.file,
                 archive_name=archive.name or "upload.zip",
                 description=form.cleaned_data["description"],
                 hardware=form.cleaned_data["hardware"],
@@ -46,6 +46,11 @@ def publish(request: HttpRequest, visitor: Visitor) -> HttpResponse:
             return redirect("build_detail", build.pk)
     status = 422 if form.is_bound and form.errors else 200
     return render(request, "execution/publish.html", {"section": "publish", "form": form}, status=status)
+
+
+def _sent(request: HttpRequest) -> tuple[Any, Any]:
+    """Fields and files of a POST, also an empty one; else none."""
+    return (request.POST, request.FILES) if request.method == "POST" else (None, None)
 
 
 def _known(request: HttpRequest) -> dict[str, str]:
@@ -89,7 +94,7 @@ def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResp
     """Run a version with the form's inputs; with errors the form comes back."""
     version = predictions.resolve(reference=version_id, account_id=visitor.account.pk)
     try:
-        form = RunForm(request.POST or None, request.FILES or None, document=version.openapi_schema)
+        form = RunForm(*_sent(request), document=version.openapi_schema)
     except schema.InvalidSchema as error:
         raise Unprocessable(f"This version cannot be run: {error}.") from None
     if request.method == "POST" and form.is_valid():
@@ -179,7 +184,7 @@ def _shown(row: Prediction, base: str) -> dict[str, Any]:
         "output_kind": schema.output_kind(row.version.openapi_schema),
         "output": files.with_links(row.output, account_id=row.account_id, base=base),
         "output_media": [shown for one in many if (shown := media(one))],
-        "output_text": "".join(row.output) if _is_texts(row.output) else "",
+        "output_text": _joined(row.output),
         "boxes": found,
         "boxes_json": overlays.as_json(found),
         "picture": pictures[0] if pictures and found else None,
@@ -192,5 +197,6 @@ def _inline(value: Any) -> dict[str, str] | None:
     return None
 
 
-def _is_texts(output: Any) -> bool:
-    return isinstance(output, list) and bool(output) and all(isinstance(one, str) for one in output)
+def _joined(output: Any) -> str:
+    """A list of texts as one; empty for anything else."""
+    return "".join(output) if isinstance(output, list) and all(isinstance(one, str) for one in output) else ""

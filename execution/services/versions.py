@@ -7,6 +7,7 @@ import zipfile
 from typing import IO
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.files.base import File as StorageFile
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -39,8 +40,10 @@ def publish(
     Forbidden when this account's code may not run here.
     """
     trust.require(account=account)
-    if not SLUG.regex.fullmatch(slug):
-        raise InvalidRequest(str(SLUG.message))
+    try:
+        SLUG(slug)
+    except ValidationError:
+        raise InvalidRequest(str(SLUG.message)) from None
     machine = Hardware.objects.filter(sku=hardware, is_active=True).first()
     if machine is None:
         raise Unprocessable(f"There is no hardware {hardware!r}.")

@@ -1,18 +1,15 @@
 """Callers of the API."""
 
+import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.http.response import HttpResponseBase
 from django.test import Client
 
 from marketplace.models import Account
 from marketplace.services import keys
 from tests.factories.execution import payer
-
-Call = Callable[..., Any]
 
 
 class Caller:
@@ -52,16 +49,10 @@ def stranger() -> Caller:
     return Caller(payer(email="eve@example.com", slug="eve"))
 
 
-def read(response: HttpResponseBase) -> bytes:
+def read(response: Any) -> bytes:
     """A streamed answer's bytes, from an async view under the sync client."""
-    import asyncio
 
     async def gather() -> bytes:
-        return b"".join([bytes(part) async for part in response])  # type: ignore[union-attr]
+        return b"".join([bytes(part) async for part in response])
 
     return asyncio.run(gather())
-
-
-@pytest.fixture(autouse=True)
-def _own_paths_only(settings: Any) -> None:
-    settings.ROOT_URLCONF = "execution.urls"

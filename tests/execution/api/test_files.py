@@ -10,6 +10,7 @@ from django.utils import timezone
 from execution import limits
 from execution.models import File, Prediction
 from execution.services import files, retention
+from marketplace.lib.errors import PayloadTooLarge
 from tests.execution.api.conftest import Caller, read
 from tests.factories.execution import hosted, predict
 
@@ -67,7 +68,7 @@ def test_an_upload_without_a_file_is_a_400(caller: Caller, parts: dict[str, str]
 
 
 def test_a_file_that_is_too_large_leaves_nothing(caller: Caller) -> None:
-    with pytest.raises(files.PayloadTooLarge, match="less than 1MB"):
+    with pytest.raises(PayloadTooLarge, match="less than 1MB"):
         stored(caller, b"x" * (limits.MEBIBYTE + 1), max_bytes=limits.MEBIBYTE)
     assert not File.objects.exists()
 

@@ -253,6 +253,7 @@ class TestRead:
             previous, url = page["previous"], page["next"] and page["next"].removeprefix("http://testserver")
         assert [len(one) for one in seen] == [3, 3, 1]
         assert sorted(one for rows in seen for one in rows) == sorted(made)
+        assert previous is not None
         back = caller.get(previous.removeprefix("http://testserver")).json()
         assert [row["id"] for row in back["results"]] == seen[1]
         assert back["next"]
