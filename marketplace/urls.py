@@ -11,7 +11,6 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("", include("routing.urls")),
     path("", include("execution.urls")),
-    path("", include("billing.urls")),
     path("", include("routing.web_urls")),
     path("", include("billing.web_urls")),
     path("", include("marketplace.web_urls")),
