@@ -74,7 +74,7 @@ class System:
 
     # -- life
 
-    def start(self, *, within: float = 100) -> None:
+    def start(self, *, within: float = 200) -> None:
         """Start the supervisor; returns when it has printed its welcome."""
         self.var.mkdir(parents=True, exist_ok=True)
         with self.terminal_path.open("wb") as terminal:
