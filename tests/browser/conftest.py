@@ -37,15 +37,15 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser, embedded: System) -> Iterator[OpenPage]:
-    """`open_page(size=WIDE, scheme="light")` -> a page of a new visitor; console complaints fail the test."""
+    """`open_page(size=WIDE, scheme="light")` -> a new visitor; complaints but `expected` fail the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
-    def heard(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+    def hear(message: ConsoleMessage, expected: str) -> None:
+        if message.type in {"error", "warning"} and not (expected and expected in message.text):
             complaints.append(f"{message.text} at {message.location.get('url')}")
 
-    def make(*, size: tuple[int, int] = WIDE, scheme: str = "light") -> Page:
+    def make(*, size: tuple[int, int] = WIDE, scheme: str = "light", expected: str = "") -> Page:
         context = chromium.new_context(
             base_url=embedded.base_url,
             viewport={"width": size[0], "height": size[1]},
@@ -54,7 +54,7 @@ def open_page(chromium: Browser, embedded: System) -> Iterator[OpenPage]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
-        page.on("console", heard)
+        page.on("console", lambda message: hear(message, expected))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         return page
 
