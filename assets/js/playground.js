@@ -30,6 +30,11 @@ class Chat {
     return document.querySelector("[data-chat-model]")?.value ?? this.root.dataset.model;
   }
 
+  // A reader who has scrolled up is left where they are.
+  get atEnd() {
+    return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
+  }
+
   clear() {
     this.abort?.abort();
     this.messages = [];
@@ -53,7 +58,7 @@ class Chat {
   }
 
   write(turn, text) {
-    const atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
+    const { atEnd } = this;
     turn.querySelector(".turn-text").textContent = text;
     if (atEnd) this.log.scrollTop = this.log.scrollHeight;
   }
@@ -152,6 +157,7 @@ class Chat {
     link.href = this.root.dataset.generationUrl + encodeURIComponent(answer.id);
     link.textContent = "Why this provider?";
     line.append(line.textContent ? " · " : "", link);
+    if (this.atEnd) this.log.scrollTop = this.log.scrollHeight;
   }
 
   fail(message) {

@@ -50,7 +50,8 @@ def key_create(request: HttpRequest, visitor: Visitor) -> HttpResponse:
                 "section": "keys",
                 "key": key,
                 "plaintext": plaintext,
-                "export": f"export TURNPIKE_API_KEY={plaintext}",
+                # Reads the pasted key unseen and keeps it out of the shell's history.
+                "export": "read -rs TURNPIKE_API_KEY && export TURNPIKE_API_KEY",
                 "check": f'curl {snippets.site_url(request)}/api/v1/key -H "Authorization: Bearer $TURNPIKE_API_KEY"',
             }
             return render(request, "billing/key_created.html", context)
