@@ -3,6 +3,9 @@
 One pooled client per origin. The origin's name is resolved here, every address judged, and the client
 pinned to the one that was checked, so a name that changes its mind gains nothing; after `PIN_SECONDS` it
 is resolved anew. No redirects, no proxies from the environment, no content codings.
+
+pyreqwest does not abort a request whose headers are still awaited when its Python task is cancelled, so
+each request also carries its deadline inside the client: a call that nobody waits for ends by then.
 """
 
 import asyncio
@@ -137,7 +140,7 @@ class Sender:
         limits = self.limits
         try:
             async with asyncio.timeout(limits.answer), contextlib.AsyncExitStack() as stack:
-                response = await self._open(request, stack)
+                response = await self._open(request, stack, whole=limits.answer)
                 await self._check_status(response, adapter)
                 body = await _read_all(response.body_reader, limits.plain_bytes)
                 return adapter.parse_answer(body)
@@ -168,9 +171,11 @@ class Sender:
             raise
         return stream
 
-    async def _open(self, request: HttpRequest, stack: contextlib.AsyncExitStack) -> Any:
+    async def _open(self, request: HttpRequest, stack: contextlib.AsyncExitStack, *, whole: float | None = None) -> Any:
         client = await self._client(request.url)
         post = client.post(request.url).headers(list(request.headers)).body_bytes(request.body)
+        if whole is not None:
+            post = post.timeout(timedelta(seconds=whole))
         # Nothing is read ahead: by default the client would wait for 64 KiB before it shows the first byte.
         return await stack.enter_async_context(post.streamed_read_buffer_limit(0).build_streamed())
 
@@ -224,6 +229,7 @@ class Sender:
             .http1_lower_case_headers()
             .user_agent("turnpike")
             .connect_timeout(timedelta(seconds=self.limits.connect))
+            .read_timeout(timedelta(seconds=max(self.limits.first_chunk, self.limits.idle)))
             .pool_idle_timeout(timedelta(seconds=30))
             .pool_max_idle_per_host(256)
         )

@@ -52,6 +52,11 @@ class Checkpoints:
         """It has ended."""
         self._live.pop(live.generation_id, None)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything runs."""
+        return bool(self._live)
+
     async def _run(self) -> None:
         beat_at = time.monotonic() + HEARTBEAT
         while self._live:

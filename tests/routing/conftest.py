@@ -1,0 +1,113 @@
+"""What the gateway's tests share: simulated providers and the whole web application, both over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import uvicorn
+from django.db import connections
+
+from billing import invariants
+from marketplace import asgi
+from marketplace.lib import pool
+from routing import upstream
+from routing.services.checkpoints import CHECKPOINTS
+from routing.services.health import HEALTH
+from routing.simulation.app import Pace, Simulator
+from routing.simulation.server import listen, running
+from routing.upstream import Deadlines
+from tests.factories.routing import Buyer, buyer
+
+QUICK = Deadlines(connect=1, first_chunk=0.6, answer=0.6, idle=0.6)
+
+
+@dataclass
+class Simulated:
+    """A running simulated provider."""
+
+    simulator: Simulator
+    port: int
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def order(self, *script: str, always: bool = False) -> None:
+        self.simulator.script.order(list(script), always=always)
+
+    @property
+    def calls(self) -> int:
+        return len(self.simulator.received)
+
+
+@pytest.fixture
+def simulate(settings: Any) -> Iterator[Callable[..., Simulated]]:
+    """Starts simulated providers and lists their origins as private ones that may be called."""
+    with contextlib.ExitStack() as stack:
+
+        def start(name: str = "sim-one", **pace: Any) -> Simulated:
+            simulator = Simulator(name=name, pace=Pace(**({"tokens": 12} | pace)))
+            port = stack.enter_context(running(simulator))
+            settings.PRIVATE_ORIGINS = settings.PRIVATE_ORIGINS | {f"127.0.0.1:{port}"}
+            return Simulated(simulator, port)
+
+        yield start
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short deadlines, and no memory of how endpoints did in the test before."""
+    monkeypatch.setattr(upstream.SENDER, "limits", QUICK)
+    HEALTH.forget()
+
+
+@pytest.fixture
+def money(transactional_db: None) -> Iterator[None]:
+    """A database that threads share; the books are looked at afterwards."""
+    yield
+    deadline = time.monotonic() + 5
+    while CHECKPOINTS.is_busy and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert invariants.run() == []
+    _close_pooled_connections()
+
+
+@pytest.fixture
+def alice(money: None) -> Buyer:
+    return buyer()
+
+
+@pytest.fixture
+def gateway(money: None) -> Iterator[str]:
+    """The whole web application behind uvicorn, as `make run` serves it; its address."""
+    config = uvicorn.Config(
+        asgi.application, interface="asgi3", log_level="warning", access_log=False, lifespan="off",
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    bound = listen(0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=5)
+    bound.close()
+
+
+def _close_pooled_connections() -> None:
+    """Each thread of the pool closes its own connections, so that the test database can be emptied."""
+    count = pool.EXECUTOR._max_workers
+    together = threading.Barrier(count, timeout=5)
+
+    def close() -> None:
+        together.wait()
+        connections.close_all()
+
+    for done in [pool.EXECUTOR.submit(close) for _ in range(count)]:
+        done.result()

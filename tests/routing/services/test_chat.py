@@ -1,0 +1,360 @@
+"""The story of a chat, end to end against simulated providers: who answers, what is charged, and that it ends once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from billing.models import Charge, Hold, LedgerAccount, Wallet
+from billing.services import ledger
+from marketplace.lib.errors import (
+    AppError,
+    InvalidRequest,
+    NotFound,
+    PaymentRequired,
+    RateLimited,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
+from marketplace.lib.pool import run
+from routing.canonical import Chunk
+from routing.ingress import openai_chat
+from routing.models import Attempt, Generation
+from routing.services import chat
+from tests.factories.routing import Buyer, buyer, endpoint
+from tests.routing.conftest import Simulated
+
+Simulate = Callable[..., Simulated]
+FAULTS = [
+    "500",
+    "503",
+    "429:1",
+    "401",
+    "402",
+    "404",
+    "hang",
+    "malformed",
+    "empty",
+    "html",
+    "redirect",
+    "cut:0",
+    "error:0",
+]
+
+
+def asked(**fields: Any) -> Any:
+    body = {"model": "acme/small", "messages": [{"role": "user", "content": "Tell me something"}], "max_tokens": 50}
+    return openai_chat.parse(orjson.dumps(body | fields))
+
+
+async def plain(who: Buyer, **fields: Any) -> chat.Completed:
+    return await chat.complete(caller=who.caller, request=asked(**fields))
+
+
+async def streamed(who: Buyer, **fields: Any) -> list[Any]:
+    stream = await chat.open_stream(caller=who.caller, request=asked(stream=True, **fields))
+    return [event async for event in stream.events()]
+
+
+def text(events: list[Any]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Chunk))
+
+
+def only(status: str) -> Generation:
+    row = Generation.objects.get()
+    assert row.status == status
+    return row
+
+
+async def test_a_plain_chat_is_answered_charged_and_shared(simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    made = await run(endpoint, sim.base_url)
+    done = await plain(alice)
+    usage = done.bill.usage
+    exact = usage.prompt_tokens * 150_000_000 + usage.completion_tokens * 600_000_000
+    assert done.bill.cost_nano == (exact + 500_000) // 1_000_000
+    assert done.bill.prompt_cost_nano + done.bill.completion_cost_nano == done.bill.cost_nano
+    assert "simulated" in done.chunk.text
+
+    def look() -> None:
+        row = only("finished")
+        assert (row.cost_nano, row.completion_tokens, row.usage_source) == (done.bill.cost_nano, 12, "provider")
+        assert row.endpoint_id == made.pk
+        charge = Charge.objects.get()
+        provider = ledger.balance(kind=LedgerAccount.Kind.PROVIDER_PAYABLE, owner_id=made.provider.account_id)
+        house = ledger.balance(kind=LedgerAccount.Kind.PLATFORM_REVENUE)
+        assert provider == charge.amount_nano * 9_500 // 10_000
+        assert provider + house == charge.amount_nano
+        wallet = Wallet.objects.get(account=alice.account)
+        assert (wallet.balance_nano, wallet.held_nano) == (5 * 10**9 - charge.amount_nano, 0)
+
+    await run(look)
+
+
+async def test_a_provider_with_a_cost_gets_its_cost(simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    made = await run(endpoint, sim.base_url, cost_per_million={"prompt": "0.10", "completion": "0.30"})
+    usage = (await plain(alice)).bill.usage
+    cost = (usage.prompt_tokens * 100_000_000 + usage.completion_tokens * 300_000_000 + 500_000) // 1_000_000
+    payable = LedgerAccount.Kind.PROVIDER_PAYABLE
+    assert await run(ledger.balance, kind=payable, owner_id=made.provider.account_id) == cost
+
+
+async def test_a_stream_ends_with_its_bill(simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url)
+    events = await streamed(alice)
+    assert isinstance(events[-1], chat.Finished)
+    assert sum(isinstance(event, chat.Finished | chat.Broken) for event in events) == 1
+    assert text(events) == (await plain(alice)).chunk.text
+    assert events[-1].bill.usage.completion_tokens == 12
+    sent = sim.simulator.received[0].body
+    assert sent["max_completion_tokens"] == 50
+    assert sent["model"] == "simulated"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_every_fault_before_the_first_piece_fails_over(
+    simulate: Simulate, alice: Buyer, fault: str, stream: bool
+) -> None:
+    bad, good = simulate("sim-bad"), simulate("sim-good")
+    await run(endpoint, bad.base_url, provider="sim-bad", per_million={"prompt": "0.01", "completion": "0.01"})
+    await run(endpoint, good.base_url, provider="sim-good")
+    bad.order(fault, always=True)
+    answer = text(await streamed(alice)) if stream else (await plain(alice)).chunk.text
+    assert "sim-good" in answer
+    assert (bad.calls, good.calls) == (1, 1)
+
+    def look() -> None:
+        row = only("finished")
+        assert [attempt.error_kind == "" for attempt in row.attempts.all()] == [False, True]
+        assert Charge.objects.get().labels["provider"] == "sim-good"
+
+    await run(look)
+    await plain(alice)  # the ill one is not asked again at once
+    assert (bad.calls, good.calls) == (1, 2)
+
+
+async def test_a_provider_that_is_not_there_fails_over(simulate: Simulate, alice: Buyer, settings: Any) -> None:
+    good = simulate("sim-good")
+    settings.PRIVATE_ORIGINS = settings.PRIVATE_ORIGINS | {"127.0.0.1:9"}
+    await run(endpoint, "http://127.0.0.1:9/v1", provider="sim-gone", per_million={"prompt": "0.01"})
+    await run(endpoint, good.base_url, provider="sim-good")
+    assert "sim-good" in (await plain(alice)).chunk.text
+
+
+ENDINGS: list[tuple[str, type[AppError], str]] = [
+    ("500", UpstreamFailed, "provider_unavailable"),
+    ("429:7", RateLimited, "rate_limit_exceeded"),
+    ("hang", UpstreamTimeout, "timeout"),
+    ("401", UpstreamFailed, "provider_unavailable"),
+    ("400", InvalidRequest, "invalid_request"),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("fault", "kind", "error_type"), ENDINGS)
+async def test_when_all_fail_nothing_is_charged_and_the_error_is_true(
+    simulate: Simulate, alice: Buyer, fault: str, kind: type[AppError], error_type: str, stream: bool
+) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url)
+    sim.order(fault, always=True)
+    with pytest.raises(kind) as caught:
+        await (streamed(alice) if stream else plain(alice))
+    assert caught.value.kind == error_type
+    if fault.startswith("429"):
+        assert caught.value.headers["Retry-After"] == "7"
+
+    def look() -> None:
+        assert only("failed").cost_nano == 0
+        assert Hold.objects.get().state == Hold.State.RELEASED
+        assert not Charge.objects.exists()
+
+    await run(look)
+
+
+async def test_a_callers_mistake_is_not_tried_elsewhere_unless_another_model_is_named(
+    simulate: Simulate, alice: Buyer
+) -> None:
+    first, second, other = simulate("sim-a"), simulate("sim-b"), simulate("sim-c")
+    await run(endpoint, first.base_url, provider="sim-a", per_million={"prompt": "0.01"})
+    await run(endpoint, second.base_url, provider="sim-b")
+    await run(endpoint, other.base_url, provider="sim-c", model_slug="acme/large")
+    first.order("400", always=True)
+    with pytest.raises(InvalidRequest, match="Simulated refusal"):
+        await plain(alice)
+    assert (first.calls, second.calls) == (1, 0)
+    done = await plain(alice, models=["acme/large"])
+    assert done.route.candidate.model == "acme/large"
+    assert (first.calls, second.calls, other.calls) == (2, 0, 1)
+
+
+@pytest.mark.parametrize("at", range(1, 12, 3))
+@pytest.mark.parametrize("how", ["cut", "clip", "error", "stall"])
+async def test_a_stream_that_breaks_says_so_and_charges_what_was_delivered(
+    simulate: Simulate, alice: Buyer, how: str, at: int
+) -> None:
+    sim, spare = simulate("sim-a", tps=200), simulate("sim-b")
+    await run(endpoint, sim.base_url, provider="sim-a", per_million={"prompt": "0.01", "completion": "0.60"})
+    await run(endpoint, spare.base_url, provider="sim-b")
+    sim.order(f"{how}:{at}")
+    events = await streamed(alice)
+    assert isinstance(events[-1], chat.Broken)
+    assert spare.calls == 0
+    bill = events[-1].bill
+    assert bill.usage.source == "counted"
+    assert bill.usage.completion_tokens == -(-len(text(events).encode()) // 4)
+
+    def look() -> None:
+        row = only("failed")
+        assert (row.cost_nano, row.finish_reason) == (bill.cost_nano, "error")
+        assert Charge.objects.get().amount_nano == bill.cost_nano > 0
+
+    await run(look)
+
+
+@pytest.mark.parametrize("fault", ["nousage", "badusage"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_usage_that_never_comes_is_counted(simulate: Simulate, alice: Buyer, fault: str, stream: bool) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url)
+    sim.order(fault)
+    bill = (await streamed(alice))[-1].bill if stream else (await plain(alice)).bill
+    assert bill.usage.source == "counted"
+    assert bill.cost_nano > 0
+
+
+async def test_a_caller_that_goes_away_pays_for_what_was_delivered(simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate(tokens=500, tps=50)
+    await run(endpoint, sim.base_url)
+    stream = await chat.open_stream(caller=alice.caller, request=asked(stream=True, max_tokens=500))
+    events = stream.events()
+    got = [await anext(events) for _ in range(6)]
+    await events.aclose()  # type: ignore[attr-defined]
+
+    def look() -> None:
+        row = only("canceled")
+        assert row.usage_source == "counted"
+        assert row.delivered_bytes == len(text(got).encode())
+        assert Charge.objects.get().amount_nano == row.cost_nano > 0
+
+    await run(look)
+    await _until(lambda: sim.simulator.received[0].outcome == "disconnected")
+
+
+async def test_a_stream_that_nobody_reads_ends_when_it_is_closed(simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate(tokens=500, tps=50)
+    await run(endpoint, sim.base_url)
+    stream = await chat.open_stream(caller=alice.caller, request=asked(stream=True, max_tokens=500))
+    stream.hang_up_soon()
+    await _until(lambda: sim.simulator.received[0].outcome == "disconnected")
+    assert await run(lambda: only("canceled").cost_nano) == 0
+
+
+async def test_a_plain_call_that_is_given_up_costs_nothing_and_ends_upstream_by_its_deadline(
+    simulate: Simulate, alice: Buyer
+) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url)
+    sim.order("hang")
+    work = asyncio.ensure_future(plain(alice))
+    await _until(lambda: sim.calls == 1)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert await run(lambda: only("canceled").cost_nano) == 0
+    await _until(lambda: sim.simulator.received[0].outcome == "disconnected")
+
+
+async def test_silence_brings_keep_alives(simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "KEEP_ALIVE_SECONDS", 0.05)
+    sim = simulate(tps=5, tokens=4)
+    await run(endpoint, sim.base_url)
+    events = await streamed(alice)
+    assert sum(isinstance(event, chat.Waiting) for event in events) > 3
+    assert isinstance(events[-1], chat.Finished)
+
+
+async def test_without_a_cap_the_affordable_one_is_sent_upstream(simulate: Simulate, money: None) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url, per_million={"prompt": "1", "completion": "1000"})
+    poor = await run(buyer, dollars="0.02")
+    await plain(poor, max_tokens=None)
+    cap = sim.simulator.received[0].body["max_completion_tokens"]
+    assert 15 <= cap <= 20
+    rich = await run(buyer, email="rich@example.com", dollars="50")
+    await plain(rich, max_tokens=None)
+    assert sim.simulator.received[1].body["max_completion_tokens"] == 2_048
+
+
+async def test_a_wallet_too_small_for_the_dear_endpoint_uses_the_cheap_one(simulate: Simulate, money: None) -> None:
+    dear, cheap = simulate("sim-dear"), simulate("sim-cheap")
+    await run(endpoint, dear.base_url, provider="sim-dear", per_million={"prompt": "0", "completion": "1000"})
+    await run(endpoint, cheap.base_url, provider="sim-cheap")
+    poor = await run(buyer, dollars="0.01")
+    done = await plain(poor, provider={"order": ["sim-dear"]})
+    assert done.route.candidate.provider == "sim-cheap"
+
+
+async def test_what_cannot_be_afforded_is_never_called(simulate: Simulate, money: None) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url)
+    poor = await run(buyer, dollars="0")
+    for fields in ({}, {"max_tokens": None}):
+        with pytest.raises(PaymentRequired, match="can only afford 0"):
+            await plain(poor, **fields)
+    assert sim.calls == 0
+    assert not await run(Generation.objects.exists)
+
+
+async def test_a_keys_limit_binds(simulate: Simulate, money: None) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url)
+    limited = await run(buyer, limit_nano=10)
+    with pytest.raises(PaymentRequired):
+        await plain(limited)
+    assert sim.calls == 0
+
+
+async def test_unknown_models_and_models_that_nobody_serves(simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url, model_slug="acme/large")
+    with pytest.raises(InvalidRequest, match="acme/none") as unknown:
+        await plain(alice, model="acme/none")
+    assert unknown.value.metadata["availability"]["code"] == "model_not_found"
+    with pytest.raises(NotFound) as excluded:
+        await plain(alice, model="acme/large", provider={"ignore": ["sim-one"]})
+    assert excluded.value.metadata["excluded"] == [
+        {"provider": "sim-one", "model": "acme/large", "reason": "allowed_providers", "detail": "in provider.ignore"}
+    ]
+
+
+async def test_nothing_that_was_said_is_kept(simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url)
+    sim.order("400", "ok")
+    canary = "canary-b2c7"
+    with pytest.raises(InvalidRequest):
+        await plain(alice, messages=[{"role": "user", "content": canary}], user=canary)
+    await plain(alice, messages=[{"role": "user", "content": canary}], user=canary)
+
+    def look() -> None:
+        for table in (Generation, Attempt, Charge, Hold):
+            for row in table.objects.all().values():
+                assert canary not in str(row)
+
+    await run(look)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    for _ in range(150):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("not within three seconds")
