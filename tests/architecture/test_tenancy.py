@@ -1,0 +1,211 @@
+"""Who gets what at every address: owner, mate, stranger, anonymous (contracts, Isolation 1).
+
+A route that is missing here fails the test, so that nobody adds one without saying who may see it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.architecture import world as cast
+from tests.architecture.routes import routes
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LOGIN = 302
+
+
+@dataclass(frozen=True)
+class Route:
+    """One request to an address and the four statuses that it must get, in the order of `PEOPLE`."""
+
+    statuses: tuple[int, int, int, int]
+    url: str = ""
+    method: str = "GET"
+    body: dict[str, Any] | None = None
+    json: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def everybody(url: str = "", **more: Any) -> Route:
+    """The same page for all."""
+    return Route((200, 200, 200, 200), url, **more)
+
+
+def keyed(url: str = "", **more: Any) -> Route:
+    """Each caller's own data; no key, no answer."""
+    return Route((200, 200, 200, 401), url, **more)
+
+
+def teams(url: str = "", **more: Any) -> Route:
+    """An object of the team, through the API: a stranger's object is not there."""
+    return Route((200, 200, 404, 401), url, **more)
+
+
+def page(url: str = "", **more: Any) -> Route:
+    """Each visitor's own page; others log in first."""
+    return Route((200, 200, 200, LOGIN), url, **more)
+
+
+def teams_page(url: str = "", **more: Any) -> Route:
+    """A page of an object of the team."""
+    return Route((200, 200, 404, LOGIN), url, **more)
+
+
+def form(url: str, statuses: tuple[int, int, int, int], **body: Any) -> Route:
+    """A form that is sent."""
+    return Route(statuses, url, method="POST", body=body, json=False)
+
+
+CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "hello"}]}
+
+PAGES: dict[str, Route] = {
+    "": everybody(),
+    "healthz": everybody(),
+    "models": everybody(),
+    "providers": everybody(),
+    "chat": everybody(),
+    "keys": page(),
+    "usage": page(),
+    "usage.csv": page(),
+    "credits": page(),
+    "settings": page(),
+    "organisations": page(),
+    "publish": page(),
+    "publish/models": page(),
+    "predictions": page(),
+    # Given to the site's own pages only: without their Origin it is refused, as tests/marketplace/views says.
+    "playground/key": page(method="POST", json=False, headers={"origin": "http://testserver"}),
+    "keys/create": form("keys/create", (200, 403, 200, LOGIN), name="new", scopes="inference"),
+    "keys/<int:key_id>/toggle": form("keys/{key_id}/toggle", (302, 403, 404, LOGIN)),
+    "keys/<int:key_id>/revoke": form("keys/{key_id}/revoke", (302, 403, 404, LOGIN)),
+    "publish/builds/<slug:build_id>": teams_page("publish/builds/{build_id}"),
+    "publish/builds/<slug:build_id>/cancel": form("publish/builds/{build_id}/cancel", (302, 302, 404, LOGIN)),
+    "predict/<slug:version_id>": form(
+        "predict/{version_id}", (302, 302, 422, LOGIN), **{"run-text": "hi", "run-times": "1"}
+    ),
+    "predictions/<slug:prediction_id>": teams_page("predictions/{prediction_id}"),
+    "predictions/<slug:prediction_id>/cancel": form("predictions/{prediction_id}/cancel", (302, 302, 404, LOGIN)),
+    "generations/<str:generation_id>": teams_page("generations/{generation_id}"),
+    "settings/switch": form("settings/switch", (302, 302, 404, LOGIN), account="team"),
+    "organisations/create": form("organisations/create", (302, 302, 302, LOGIN), slug="new-{person}", name="New"),
+    "organisations/<str:slug>/": teams_page("organisations/team/"),
+    "organisations/<str:slug>/members": form(
+        "organisations/team/members", (302, 403, 404, LOGIN), email="charlie@example.com", role="member"
+    ),
+    "organisations/<str:slug>/members/<int:member_id>/remove": form(
+        "organisations/team/members/{member_id}/remove", (302, 403, 404, LOGIN)
+    ),
+    "model_detail": Route((200, 200, 404, 404), "team/secret"),
+}
+
+HOSTING: dict[str, Route] = {
+    "predictions": keyed(),
+    "predictions/<slug:prediction_id>": teams("predictions/{prediction_id}"),
+    "predictions/<slug:prediction_id>/cancel": teams("predictions/{prediction_id}/cancel", method="POST"),
+    "account": keyed(),
+    "hardware": keyed(),
+    "models": keyed(),
+    "models/<str:owner>/<str:name>": teams("models/team/secret"),
+    "models/<str:owner>/<str:name>/predictions": Route(
+        (201, 201, 404, 401), "models/team/secret/predictions", method="POST", body={"input": {"text": "hi"}}
+    ),
+    "models/<str:owner>/<str:name>/versions": teams("models/team/secret/versions"),
+    "models/<str:owner>/<str:name>/versions/<slug:version_id>": teams("models/team/secret/versions/{version_id}"),
+    "files": keyed(),
+    "files/<slug:file_id>": teams("files/{file_id}"),
+    # A download is opened by its signature and by nothing else: a key does not help.
+    "files/<slug:file_id>/download": Route((403, 403, 403, 403), "files/{file_id}/download"),
+    "files/<slug:file_id>/download/<str:name>": Route((403, 403, 403, 403), "files/{file_id}/download/canary.txt"),
+}
+
+API: dict[str, Route] = {
+    "api/v1/chat/completions": Route((502, 502, 502, 401), "", method="POST", body=CHAT),  # nobody listens upstream
+    "v1/chat/completions": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
+    "api/v1/models": everybody(),
+    "api/v1/models/count": everybody(),
+    "api/v1/models/<str:author>/<str:slug>/endpoints": everybody("api/v1/models/acme/small/endpoints"),
+    "api/v1/model/<str:author>/<str:slug>": everybody("api/v1/model/acme/small"),
+    "api/v1/providers": everybody(),
+    "api/v1/generation": teams("api/v1/generation?id={generation_id}"),
+    "api/v1/key": keyed(),
+    "api/v1/credits": keyed(),
+    **{f"{root}{address}": Route(**(vars(row) | {"url": f"{root}{row.url or address}"})) for root in ("v1/", "v1/v1/")
+       for address, row in HOSTING.items()},
+}  # fmt: skip
+
+# Other people's houses with rules of their own: Django's admin and allauth, tested at their doors below.
+FOREIGN = ("staff/", "accounts/")
+
+
+def named(address: str, name: str | None) -> str:
+    """The table's key: the address, or for the one that is a regular expression its name."""
+    return "model_detail" if name == "model_detail" else address
+
+
+ALL = {named(address, pattern.name): pattern for address, pattern in routes() if not address.startswith(FOREIGN)}
+
+
+def test_every_route_is_in_the_table() -> None:
+    assert set(ALL) == PAGES.keys() | API.keys()
+
+
+def test_no_address_is_claimed_twice() -> None:
+    counts = Counter(address for address, _ in routes())
+    assert [address for address, count in counts.items() if count > 1] == []
+
+
+def knock(client: Client, row: Route, address: str, names: dict[str, str]) -> int:
+    """Send the route's request; returns the status."""
+    url = "/" + (row.url or address).format(**names)
+    body = {key: value.format(**names) if isinstance(value, str) else value for key, value in (row.body or {}).items()}
+    if row.method == "GET":
+        response = client.get(url, headers=row.headers)
+    elif row.json:
+        response = client.post(url, body, content_type="application/json", headers=row.headers)
+    else:
+        response = client.post(url, body, headers=row.headers)
+    if response.status_code != 200:
+        assert b"canary" not in response.content
+    return int(response.status_code)
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_pages(address: str) -> None:
+    there = cast.build()
+    row = PAGES[address]
+    got = {}
+    # The one with the most rights comes last: what they change is not missing for the others.
+    for person in reversed(cast.PEOPLE):
+        got[person] = knock(there.browser(person), row, address, there.names | {"person": person})
+    assert got == dict(zip(cast.PEOPLE, row.statuses, strict=True))
+
+
+@pytest.mark.parametrize("address", API)
+def test_api(address: str) -> None:
+    there = cast.build()
+    row = API[address]
+    got = {person: knock(there.caller(person), row, address, there.names) for person in reversed(cast.PEOPLE)}
+    assert got == dict(zip(cast.PEOPLE, row.statuses, strict=True))
+
+
+def test_a_wrong_key_opens_nothing() -> None:
+    there = cast.build()
+    client = Client(headers={"authorization": "Bearer sk-tp-v1-wrong"})
+    for address, row in API.items():
+        if row.statuses[-1] == 401:
+            assert knock(client, row, address, there.names) == 401, address
+
+
+@pytest.mark.parametrize("address", ["/staff/", "/staff/marketplace/user/"])
+def test_the_staffs_door_is_shut_to_others(address: str) -> None:
+    there = cast.build()
+    for person in cast.PEOPLE:
+        response = there.browser(person).get(address)
+        assert response.status_code == 302
+        assert "login" in response.headers["Location"]

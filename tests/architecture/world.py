@@ -1,0 +1,107 @@
+"""A team with one of everything, and the four people who knock: owner, mate, stranger, anonymous."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.utils import timezone
+
+from execution.models import Build, File, Prediction
+from execution.states import Status
+from marketplace.lib import ids
+from marketplace.models import Account, Member, Model
+from marketplace.services import accounts, keys
+from routing.models import Generation
+from tests.factories import execution as hosted
+from tests.factories import marketplace as make
+from tests.factories import routing as routed
+from tests.factories.billing import fund
+
+OWNER, MATE, STRANGER, ANONYMOUS = "owner", "mate", "stranger", "anonymous"
+PEOPLE = (OWNER, MATE, STRANGER, ANONYMOUS)
+_ADDRESSES = {OWNER: "alice@example.com", MATE: "bob@example.com", STRANGER: "charlie@example.com"}
+
+
+@dataclass(frozen=True)
+class World:
+    """The team's things by the names that addresses use, and a way in for each person."""
+
+    names: dict[str, str]
+    api_keys: dict[str, str]
+    team: Account
+
+    def browser(self, person: str) -> Client:
+        """A logged-in browser acting for the team (the stranger: for themselves)."""
+        client = Client(raise_request_exception=False)
+        if person == ANONYMOUS:
+            return client
+        client.force_login(make.user(_ADDRESSES[person]))
+        if person != STRANGER:
+            session = client.session
+            session[accounts.SESSION_KEY] = self.team.pk
+            session.save()
+        return client
+
+    def caller(self, person: str) -> Client:
+        """A program with that person's API key."""
+        if person == ANONYMOUS:
+            return Client(raise_request_exception=False)
+        return Client(raise_request_exception=False, headers={"authorization": f"Bearer {self.api_keys[person]}"})
+
+
+def build() -> World:
+    """Make the team, its mate, a stranger, and one of everything that a team can own."""
+    team = make.team(slug="team", owner=_ADDRESSES[OWNER], members=(_ADDRESSES[MATE], "dave@example.com"))
+    outsider = make.account(email=_ADDRESSES[STRANGER])
+    fund(team, "10.00")
+    fund(outsider, "10.00")
+    machine = hosted.hardware()
+    version = hosted.hosted(owner=team, slug="secret", visibility=Model.Visibility.PRIVATE)
+    published = hosted.hosted(owner=team, slug="open")
+    routed.endpoint("http://127.0.0.1:9/v1", model_slug="acme/small")
+    key, plaintext = keys.issue(account=team, name="owner's")
+    _, mates = keys.issue(account=team, name="mate's")
+    _, strangers = keys.issue(account=outsider, name="stranger's")
+    prediction = Prediction.objects.create(
+        account=team,
+        model=version.model,
+        version=version,
+        hardware=machine,
+        input={"text": "canary"},
+        status=Status.SUCCEEDED,
+        output="done",
+        completed_at=timezone.now(),
+    )
+    stored = default_storage.save("tests/canary.txt", ContentFile(b"canary"))
+    file = File.objects.create(
+        account=team, name="canary.txt", content_type="text/plain", size=6, sha256="0" * 64, path=stored
+    )
+    made = Build.objects.create(
+        account=team,
+        model=version.model,
+        status="failed",
+        source_path="nowhere",
+        source_name="secret.zip",
+        source_sha256="0" * 64,
+        completed_at=timezone.now(),
+    )
+    generation = Generation.objects.create(
+        account=team, hold_id=ids.uuid7(), requested_model="acme/small", status="failed", streamed=False
+    )
+    return World(
+        names={
+            "prediction_id": prediction.pk,
+            "file_id": file.pk,
+            "build_id": made.pk,
+            "version_id": version.pk,
+            "open_version_id": published.pk,
+            "generation_id": generation.public_id,
+            "key_id": str(key.pk),
+            "member_id": str(Member.objects.get(account=team, user__email="dave@example.com").pk),
+        },
+        api_keys={OWNER: plaintext, MATE: mates, STRANGER: strangers},
+        team=team,
+    )
