@@ -49,3 +49,9 @@ function foldFilters() {
 }
 foldFilters();
 narrow.addEventListener("change", foldFilters);
+
+// On a phone the account's links are a strip: begin where the present page is.
+for (const here of document.querySelectorAll(".side [aria-current]")) {
+  const strip = here.parentElement;
+  strip.scrollLeft = here.offsetLeft - strip.offsetLeft - (strip.clientWidth - here.offsetWidth) / 2;
+}
