@@ -20,8 +20,12 @@ from tests.servers.system import System
 IN_CI = os.environ.get("CI") == "true"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, by name, what this machine cannot have."""
+    """Skip, by name, what this machine cannot have; put whole systems last, and the browser after them."""
+    # pytest-randomly has mixed them. A whole system takes the processor from tests beside it, and Playwright
+    # keeps an event loop running in this thread, beside which no asynchronous test can run.
+    items.sort(key=_lateness)
     on_postgres = "postgresql" in settings.DATABASES["default"]["ENGINE"]
     absent = {
         "postgres": None if on_postgres else "PostgreSQL is not here: DATABASE_URL is unset; `make test` starts one",
@@ -32,6 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name, reason in absent.items():
             if reason and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _lateness(item: pytest.Item) -> int:
+    if item.get_closest_marker("browser"):
+        return 2
+    fixtures = getattr(item, "fixturenames", [])
+    whole = item.get_closest_marker("live") or {"live", "embedded", "grown"} & set(fixtures)
+    return 1 if whole else 0
 
 
 @pytest.hookimpl(wrapper=True)

@@ -45,12 +45,14 @@ def main() -> int:
     environment = {**os.environ, "TURNPIKE_TESTING": "1", "PYTHONUNBUFFERED": "1"}
     for name in ("DATABASE_URL", "REDIS_URL", "TURNPIKE_VAR", "PORT", "HOST"):
         environment.pop(name, None)  # a developer's own servers are not for tests
+    arguments = sys.argv[1:]
     with contextlib.ExitStack() as stack:
         if "PostgreSQL" not in missing:
             environment["DATABASE_URL"] = stack.enter_context(Postgres()).url
+            arguments.append("--reuse-db")  # nothing to drop: the whole server goes
         if "Redis" not in missing:
             environment["REDIS_URL"] = stack.enter_context(Redis()).url
-        return run_pytest(sys.argv[1:], environment)
+        return run_pytest(arguments, environment)
 
 
 def run_pytest(arguments: list[str], environment: dict[str, str]) -> int:
