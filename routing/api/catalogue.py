@@ -89,7 +89,7 @@ def _matching(query: Mapping[str, str], account_id: int | None) -> list[Listing]
     )
     found = [
         listing
-        for listing in browse.models(account_id=account_id, narrowed=narrowed)
+        for listing in browse.narrow(browse.models(account_id=account_id), narrowed=narrowed)
         if listing.offers and wanted <= {name for offer in listing.offers for name in offer.endpoint.parameters}
     ]
     return found[::-1] if order == "pricing-high-to-low" else found

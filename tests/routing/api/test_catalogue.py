@@ -1,0 +1,119 @@
+"""The catalogue and the caller's own figures over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from marketplace.models import Model, Publisher
+from tests.factories.routing import Buyer, buyer, endpoint, model
+from tests.routing.api.test_chat_completions import HELLO, post
+from tests.routing.conftest import Simulated
+
+Simulate = Callable[..., Simulated]
+
+
+def get(gateway: str, path: str, who: Buyer | None = None) -> httpx.Response:
+    headers = {"authorization": f"Bearer {who.key}"} if who else {}
+    return httpx.get(f"{gateway}/api/v1/{path}", headers=headers, timeout=10)
+
+
+def test_models_are_listed_with_prices_for_one_unit(gateway: str, simulate: Simulate) -> None:
+    url = simulate().base_url
+    endpoint(url, parameters=["tools"], per_million={"prompt": "0.15", "completion": "0.60", "cached_read": "0.075"})
+    endpoint(url, provider="sim-dear", per_million={"prompt": "5", "completion": "5"})
+    body = get(gateway, "models").json()
+    (row,) = body["data"]
+    assert row["id"] == "acme/small"
+    assert row["pricing"] == {"prompt": "0.00000015", "completion": "0.0000006", "input_cache_read": "0.000000075"}
+    assert row["architecture"]["modality"] == "text->text"
+    assert row["supported_parameters"] == ["temperature", "tools"]
+    assert body["total_count"] == 1
+    assert get(gateway, "models/count").json() == {"data": {"count": 1}}
+    assert get(gateway, "model/acme/small").json()["data"] == row
+
+
+def test_a_models_endpoints_are_the_cheapest_first(gateway: str, simulate: Simulate) -> None:
+    url = simulate().base_url
+    endpoint(url, provider="sim-dear", per_million={"prompt": "5", "completion": "5"})
+    endpoint(url, provider="sim-cheap")
+    rows = get(gateway, "models/acme/small/endpoints").json()["data"]["endpoints"]
+    assert [row["tag"] for row in rows] == ["sim-cheap", "sim-dear"]
+    assert rows[0]["is_simulated"]
+    assert {row["slug"] for row in get(gateway, "providers").json()["data"]} == {"sim-dear", "sim-cheap"}
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", 2),
+        ("?q=larg", 1),
+        ("?supported_parameters=tools", 1),
+        ("?supported_parameters=tools,top_k", 0),
+        ("?output_modalities=image", 0),
+        ("?output_modalities=all", 2),
+        ("?limit=1", 1),
+        ("?offset=2", 0),
+        ("?providers=sim-two", 1),
+        ("?sort=pricing-low-to-high", 2),
+    ],
+)
+def test_filters(gateway: str, simulate: Simulate, query: str, count: int) -> None:
+    url = simulate().base_url
+    endpoint(url)
+    endpoint(url, model_slug="acme/large", provider="sim-two", parameters=["tools"])
+    assert len(get(gateway, f"models{query}").json()["data"]) == count
+
+
+def test_bad_filters_and_unknown_models(gateway: str, money: None) -> None:
+    assert get(gateway, "models?sort=colour").status_code == 400
+    assert get(gateway, "models?limit=many").status_code == 400
+    assert get(gateway, "model/acme/none").json()["error"]["code"] == 404
+    assert get(gateway, "models/acme/none/endpoints").status_code == 404
+
+
+def test_a_private_model_is_its_owners_alone(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    endpoint(simulate().base_url, model_slug="alice/secret")
+    Publisher.objects.filter(slug="alice").update(account=alice.account)
+    Model.objects.filter(slug="secret").update(visibility="private")
+    bob = buyer(email="bob@example.com")
+    assert [len(get(gateway, "models", who).json()["data"]) for who in (None, bob, alice)] == [0, 0, 1]
+    assert [get(gateway, "model/alice/secret", who).status_code for who in (None, bob, alice)] == [404, 404, 200]
+    wanted = HELLO | {"model": "alice/secret"}
+    assert [post(gateway, who, wanted).status_code for who in (bob, alice)] == [400, 200]
+
+
+def test_a_generation_is_its_accounts_alone(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    endpoint(sim.base_url, provider="sim-bad", per_million={"prompt": "0.01"})
+    endpoint(sim.base_url, provider="sim-good")
+    sim.order("429:1")
+    said = post(gateway, alice, HELLO).json()
+    data = get(gateway, f"generation?id={said['id']}", alice).json()["data"]
+    assert data["total_cost"] == said["usage"]["cost"] > 0
+    assert (data["model"], data["provider_name"], data["finish_reason"]) == ("acme/small", "Sim-Good", "stop")
+    assert [one["status"] for one in data["provider_responses"]] == [429, 200]
+    assert get(gateway, f"generation?id={said['id']}", buyer(email="bob@example.com")).status_code == 404
+    assert get(gateway, f"generation?id={said['id']}").status_code == 401
+    for wrong in ("gen-1-x", "x" * 200, "gen-1-" + "z" * 22):
+        assert get(gateway, f"generation?id={wrong}", alice).status_code == 404
+    assert get(gateway, "generation", alice).status_code == 400
+
+
+def test_key_and_credits_add_up(gateway: str, simulate: Simulate, money: None) -> None:
+    endpoint(simulate().base_url, per_million={"prompt": "0", "completion": "1000"})
+    who = buyer(dollars="1.00", limit_nano=500_000_000, limit_reset="daily")
+    assert post(gateway, who, HELLO).status_code == 200
+    key = get(gateway, "key", who).json()["data"]
+    assert (key["usage"], key["usage_daily"], key["limit"], key["limit_remaining"]) == (0.012, 0.012, 0.5, 0.488)
+    assert key["limit_reset"] == "daily"
+    assert who.key not in key["label"]
+    assert get(gateway, "credits", who).json() == {"data": {"total_credits": 1.0, "total_usage": 0.012}}
+    assert get(gateway, "key").status_code == 401
+
+
+def test_a_model_without_endpoints_is_not_listed(gateway: str, money: None) -> None:
+    model("acme/idle")
+    assert get(gateway, "models").json()["data"] == []
