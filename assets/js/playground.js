@@ -85,6 +85,7 @@ class Chat {
       else {
         this.messages.pop();
         turn.remove();
+        this.input.value ||= text; // to send again
       }
       this.busy(false);
     }

@@ -29,7 +29,7 @@ PAGES = {"chat": "generation", "prediction": "prediction_detail"}
 @require_safe
 @signed_in
 def usage(request: HttpRequest, visitor: Visitor) -> HttpResponse:
-    """The charges, narrowed; HTMX asks for the list alone."""
+    """The charges, narrowed, with their sum, their days and a page of the list."""
     form, rows = _asked(request, visitor)
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     days = statements.per_day(rows)

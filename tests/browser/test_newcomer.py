@@ -89,6 +89,7 @@ def test_an_empty_wallet_is_told_so_in_the_chat(open_page: OpenPage, embedded: S
         page.get_by_role("button", name="Send").click()
     assert answered.value.status == 402
     expect(page.get_by_role("alert")).to_contain_text(re.compile("credit", re.IGNORECASE))
+    expect(page.get_by_label("Message")).to_have_value("Say hello.")
 
 
 def test_a_stopped_answer_keeps_what_had_come(demo_page: OpenPage, embedded: System) -> None:
