@@ -27,6 +27,8 @@ SCOPES = (
     (ApiKey.Scope.MANAGEMENT, "Management: keys, credits and activity through the API"),
 )
 
+PLAYGROUND = "playground"
+
 
 class KeyForm(forms.Form):
     """A new key."""
@@ -81,16 +83,19 @@ class UsageFilter(forms.Form):
 
     def __init__(self, *args: Any, keys: Iterable[ApiKey], models: Iterable[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        named = [(str(key.pk), f"{key.name} ({key.label})" if not key.is_playground else "Playground") for key in keys]
-        cast(forms.ChoiceField, self.fields["key"]).choices = [("", "All keys"), *named]
+        named = [(str(key.pk), f"{key.name} ({key.label})") for key in keys]
+        ways = [("", "All keys"), (PLAYGROUND, "Playground")]
+        cast(forms.ChoiceField, self.fields["key"]).choices = [*ways, *named]
         cast(forms.ChoiceField, self.fields["model"]).choices = [("", "All models"), *((one, one) for one in models)]
 
     def narrowed(self) -> Narrowed:
         """What was asked for."""
         self.is_valid()
         given = self.cleaned_data
+        key = given.get("key", "")
         return Narrowed(
-            key_id=int(given["key"]) if given.get("key") else None,
+            key_id=int(key) if key and key != PLAYGROUND else None,
+            playground=key == PLAYGROUND,
             model=given.get("model", ""),
             first_day=given.get("first"),
             last_day=given.get("last"),

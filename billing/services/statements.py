@@ -20,6 +20,7 @@ class Narrowed:
     """What a usage list is narrowed by; days are whole UTC days, both ends included."""
 
     key_id: int | None = None
+    playground: bool = False
     kind: str = ""
     model: str = ""
     first_day: dt.date | None = None
@@ -39,6 +40,8 @@ def charges(*, account_id: int, narrowed: Narrowed) -> QuerySet[Charge]:
     rows = Charge.objects.for_account(account_id).select_related("key")
     if narrowed.key_id is not None:
         rows = rows.filter(key_id=narrowed.key_id)
+    if narrowed.playground:
+        rows = rows.filter(key__is_playground=True)
     if narrowed.kind:
         rows = rows.filter(kind=narrowed.kind)
     if narrowed.model:
@@ -79,8 +82,8 @@ def models_charged(*, account_id: int) -> list[str]:
 
 
 def keys_charged(*, account_id: int) -> list[ApiKey]:
-    """The account's keys that may stand on a charge: living, deleted and the playground's."""
-    return list(ApiKey.objects.filter(account_id=account_id).order_by("is_playground", "-created_at"))
+    """The account's keys that may stand on a charge: living and deleted, but not the playground's."""
+    return list(ApiKey.objects.filter(account_id=account_id, is_playground=False).order_by("-created_at"))
 
 
 def spent_by_key(*, account_id: int) -> dict[int, int]:

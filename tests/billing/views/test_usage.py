@@ -73,6 +73,17 @@ def test_key_model_and_day_narrow_list_and_sum(alice: Client, wallet: Account) -
     assert "$0.000028" in alice.get(f"/usage?first={today}&last={today}").content.decode()
 
 
+def test_all_playground_keys_are_one_choice(alice: Client, wallet: Account) -> None:
+    for reference, prompt in (("gen-1", 1), ("gen-2", 3)):
+        key, _ = keys.issue(account=wallet, name="Playground", is_playground=True)
+        charge(wallet, reference, key=key, prompt=prompt)
+    charge(wallet, "gen-3", prompt=10)
+    page = alice.get("/usage?key=playground").content.decode()
+    assert "$0.000028" in page
+    assert "$0.00007<" not in page
+    assert page.count(">Playground</option>") == 1
+
+
 def test_the_file_has_the_same_rows_and_adds_up(alice: Client, wallet: Account) -> None:
     key, _ = keys.issue(account=wallet, name="=HYPERLINK(1)")
     charge(wallet, "gen-1", key=key, prompt=1)
