@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 0.4
+HALF_MADE_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -143,7 +144,9 @@ class Agent:
                 record = json.loads((home / "record.json").read_text())
                 pid, started_at = int(record["pid"]), float(record["started_at"])
             except (OSError, ValueError, KeyError):
-                shutil.rmtree(home, ignore_errors=True)
+                # No record: left half-made, unless another worker is just making it.
+                if time.time() - home.stat().st_mtime > HALF_MADE_SECONDS:
+                    shutil.rmtree(home, ignore_errors=True)
                 continue
             if self.runtime.reap(pid=pid, started_at=started_at, instance_id=home.name):
                 found += 1

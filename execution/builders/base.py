@@ -50,7 +50,7 @@ class BuildCanceled(Exception):
 
 
 class Build(Protocol):
-    """Build `source` (an unpacked upload) into `target`, which does not exist yet, and does not after a failure."""
+    """Build `source` (an unpacked upload) into `target`, which appears whole or, after a failure, not at all."""
 
     def __call__(
         self,

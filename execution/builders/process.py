@@ -33,7 +33,7 @@ def build(
     is_canceled: Callable[[], bool] = lambda: False,
     salt: str = "",
 ) -> Built:
-    """See base.Build. `source` stays as it is; `target` appears whole or not at all."""
+    """See base.Build. `source` stays as it is; `target` appears whole or not at all, in place of an earlier one."""
     limits = limits or BuildLimits()
     deadline = time.monotonic() + limits.seconds
     config = _read_config(source)
@@ -82,6 +82,7 @@ def build(
         }
         (staging / "build.json").write_text(json.dumps(record, indent=1))
         target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)  # of an attempt that died before it could tell
         staging.rename(target)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)

@@ -93,7 +93,11 @@ def run(
 
     Raises BuildCanceled, and BuildFailed when the time or disk limit is met; then nothing of the step runs any more.
     """
-    confined = sandbox.launch(order, stdout=sandbox.PIPE, stderr=sandbox.PIPE)
+    try:
+        confined = sandbox.launch(order, stdout=sandbox.PIPE, stderr=sandbox.PIPE)
+    except OSError as error:
+        note = sandbox.survey().note
+        raise BuildFailed(f"{name.capitalize()} could not be started on this host: {error}. {note}".strip()) from error
     process, lines, output = confined.process, Lines(log), bytearray()
     deadline = time.monotonic() + seconds
     measure_at = time.monotonic() + MEASURE_SECONDS

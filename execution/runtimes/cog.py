@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 
@@ -24,6 +26,7 @@ CHUNK: Final = 64 * 1024
 SMALL: Final = 64 * 1024
 QUEUED_CHUNKS: Final = 64
 TICK_SECONDS: Final = 0.1
+SEND_SECONDS: Final = 60.0
 BUSY_SECONDS: Final = 10.0  # a slot is free a little after the answer before it
 PREFIX: Final = re.compile(r"^(?:(?:Prediction|Setup|setup|worker setup) failed(?: \(slot [0-9a-f-]+\))?: )+")
 
@@ -62,6 +65,7 @@ class Events:
     """Server-sent events out of bytes. Each event's data is one line of JSON, as Cog writes it; longer ones are cut."""
 
     def __init__(self, caps: Mapping[str, Mapping[str, int]]) -> None:
+        self.unwanted: set[str] = set()  # events of these names are passed over unread, which is much faster
         self._caps = caps
         self._name = ""
         self._head = b""
@@ -69,24 +73,31 @@ class Events:
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """The events completed by these bytes. Raises ValueError on what is no such stream."""
-        while data:
-            line, newline, data = data.partition(b"\n")
-            if self._picker is None:
-                self._head += line
-                if self._head.startswith(b"data:"):
-                    self._picker = Picker(caps=self._caps.get(self._name, {}), default=SMALL)
-                    line, self._head = self._head[5:], b""
-                elif len(self._head) > SMALL:
-                    raise ValueError("a line without data is too long")
+        *lines, last = data.split(b"\n")
+        for line in lines:
+            self._piece(line)
             if self._picker is not None:
-                self._picker.feed(line)
-            if newline:
-                if self._picker is not None:
-                    yield Message(self._name, self._picker)
-                    self._picker = None
-                elif self._head.startswith(b"event:"):
-                    self._name = self._head[6:].strip().decode("utf-8", "replace")
-                self._head = b""
+                yield Message(self._name, self._picker)
+                self._picker = None
+            elif self._head.startswith(b"event:"):
+                self._name = self._head[6:].strip().decode("utf-8", "replace")
+            self._head = b""
+        self._piece(last)
+
+    def _piece(self, piece: bytes) -> None:
+        """Some of a line, which may come in many pieces."""
+        if self._picker is not None:
+            self._picker.feed(piece)
+            return
+        self._head += piece
+        if self._head.startswith(b"data:"):
+            if self._name in self.unwanted:
+                self._head = b"data:"
+                return
+            self._picker = Picker(caps=self._caps.get(self._name, {}), default=SMALL)
+            self._picker.feed(self._head[5:])
+        elif len(self._head) > SMALL:
+            raise ValueError("a line without data is too long")
 
 
 @dataclass(slots=True)
@@ -132,23 +143,37 @@ class Client:
             return
 
     def run(
-        self, *, prediction_id: str, body: Mapping[str, Any], stop: threading.Event, on_wait: Callable[[], bool]
+        self,
+        *,
+        prediction_id: str,
+        body: Mapping[str, Any],
+        stop: threading.Event,
+        on_wait: Callable[[], bool],
+        wants_logs: Callable[[], bool],
     ) -> Iterator[Message | None]:
         """The prediction's events; None when nothing came for TICK_SECONDS. Raises Gone, Refused.
 
         `stop` hangs up, which makes Cog cancel. `on_wait` is asked while the slot is still busy; False gives up.
+        When `wants_logs` says no, logs are passed over.
         """
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                yield from self._once(prediction_id=prediction_id, body=body, stop=stop)
+                yield from self._once(prediction_id=prediction_id, body=body, stop=stop, wants_logs=wants_logs)
                 return
             except _Busy:
                 if time.monotonic() > deadline or not on_wait():
                     raise Refused("all of the model's slots are busy") from None
                 time.sleep(0.02)
 
-    def _once(self, *, prediction_id: str, body: Mapping[str, Any], stop: threading.Event) -> Iterator[Message | None]:
+    def _once(
+        self,
+        *,
+        prediction_id: str,
+        body: Mapping[str, Any],
+        stop: threading.Event,
+        wants_logs: Callable[[], bool],
+    ) -> Iterator[Message | None]:
         pieces: Queue[bytes | Exception | None] = Queue(maxsize=QUEUED_CHUNKS)
         hung_up = threading.Event()
         reader = threading.Thread(
@@ -170,10 +195,12 @@ class Client:
                 except Empty:
                     yield None
                     continue
-                if piece is None:
+                if not piece:
                     return
                 if isinstance(piece, Exception):
                     raise piece
+                if not wants_logs():
+                    events.unwanted.add("log")
                 try:
                     yield from events.feed(piece)
                 except ValueError as error:
@@ -192,6 +219,7 @@ class Client:
         """In a thread of its own: waiting for a silent model must not keep the caller from its heartbeat."""
 
         def put(piece: bytes | Exception | None) -> bool:
+            """Whether somebody takes it."""
             while not (stop.is_set() or hung_up.is_set()):
                 try:
                     pieces.put(piece, timeout=0.2)
@@ -202,26 +230,63 @@ class Client:
 
         end: Exception | None = None
         try:
-            with self._http.stream(
-                "PUT",
-                f"/predictions/{prediction_id}",
-                json=body,
-                headers={"Accept": "text/event-stream"},
-                timeout=httpx.Timeout(10.0, read=None, write=60.0),
-            ) as answer:
-                if answer.status_code == 409:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as near:
+                near.settimeout(SEND_SECONDS)
+                near.connect(self.address)
+                near.sendall(_request(prediction_id, body))
+                near.settimeout(1.0)
+                status, rest = _head(near, lambda: stop.is_set() or hung_up.is_set())
+                if status == 409:
                     end = _Busy()
-                elif answer.status_code != 200:
-                    text = b"".join(piece for piece, _ in zip(answer.iter_bytes(SMALL), range(1), strict=False))
-                    end = Refused(_refusal(answer.status_code, text))
-                else:
-                    # In the sizes in which it comes: a chunk size would hold events back until it is full.
-                    for piece in answer.iter_raw():
-                        if not put(piece):
-                            break
-        except httpx.HTTPError as error:
+                elif status != 200:
+                    end = Refused(_refusal(status, rest + _rest(near)))
+                elif not rest or put(rest):
+                    while (piece := _receive(near, lambda: stop.is_set() or hung_up.is_set())) and put(piece):
+                        pass
+        except (OSError, ValueError) as error:
             end = Gone(str(error) or type(error).__name__)
         put(end)
+
+
+def _request(prediction_id: str, body: Mapping[str, Any]) -> bytes:
+    """As HTTP/1.0: the events then come as they are, not each in a chunk of its own, and end with the connection."""
+    content = json.dumps(body).encode()
+    head = (
+        f"PUT /predictions/{quote(prediction_id, safe='')} HTTP/1.0\r\nHost: model\r\nAccept: text/event-stream\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def _receive(near: socket.socket, is_over: Callable[[], bool]) -> bytes:
+    """The next bytes, however long they take; empty at the end, or when it is over for us."""
+    while not is_over():
+        try:
+            return near.recv(CHUNK)
+        except TimeoutError:
+            continue
+    return b""
+
+
+def _head(near: socket.socket, is_over: Callable[[], bool]) -> tuple[int, bytes]:
+    """The answer's status and what came behind its head. Raises ValueError."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = _receive(near, is_over)
+        data += piece
+        if not piece or len(data) > SMALL:
+            raise ValueError("it hung up without an answer")
+    head, _, rest = data.partition(b"\r\n\r\n")
+    return int(head.split(b" ", 2)[1]), rest
+
+
+def _rest(near: socket.socket) -> bytes:
+    """The body of a refusal, as far as it is short."""
+    near.settimeout(2.0)
+    data = b""
+    while len(data) < SMALL and (piece := near.recv(CHUNK)):
+        data += piece
+    return data
 
 
 class _Busy(Exception):

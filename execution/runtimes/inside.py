@@ -6,6 +6,7 @@ two sockets of the host and the model's loopback ports, so that the model needs 
     model -> 127.0.0.1:DOOR -> unix socket (mounted) -> host        fetching input files, handing in output files
 """
 
+import collections
 import contextlib
 import ctypes
 import json
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import threading
 
+STORED_BYTES = 256 * 1024 * 1024
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -62,8 +64,65 @@ def tie(parent: int) -> None:
         sys.exit("the worker is gone")
 
 
+class Store:
+    """Bytes on their way, up to a bound: Cog's server cuts off a reader that keeps it waiting."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self.size = 0
+        self.pieces: collections.deque[bytes] = collections.deque()
+        self.changed = threading.Condition()
+
+    def put(self, piece: bytes) -> None:
+        """Add a piece (an empty one is the end), waiting while there is no room."""
+        with self.changed:
+            while self.size > self.bound:
+                self.changed.wait()
+            self.pieces.append(piece)
+            self.size += len(piece)
+            self.changed.notify_all()
+
+    def take(self) -> bytes:
+        """The next piece, waiting for it."""
+        with self.changed:
+            while not self.pieces:
+                self.changed.wait()
+            piece = self.pieces.popleft()
+            self.size -= len(piece)
+            self.changed.notify_all()
+            return piece
+
+    def give_up(self) -> None:
+        """Nobody takes any more: whatever comes is dropped."""
+        with self.changed:
+            self.bound = sys.maxsize
+            self.pieces.clear()
+            self.size = 0
+            self.changed.notify_all()
+
+
+def deliver(store: Store, target: socket.socket, source: socket.socket) -> None:
+    """Send what is in the store until its end."""
+    try:
+        while True:
+            piece = store.take()
+            if not piece:
+                break
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        # The target is gone: let the source know, and wait for nothing.
+        store.give_up()
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 def pump(source: socket.socket, target: socket.socket) -> None:
     """Carry bytes one way until the source ends, then tell the target."""
+    store = Store(STORED_BYTES)
+    sender = threading.Thread(target=deliver, args=(store, target, source), daemon=True)
+    sender.start()
     hurried = source.family == socket.AF_INET and hasattr(socket, "TCP_QUICKACK")
     try:
         while True:
@@ -72,15 +131,11 @@ def pump(source: socket.socket, target: socket.socket) -> None:
             data = source.recv(256 * 1024)
             if not data:
                 break
-            target.sendall(data)
+            store.put(data)
     except OSError:
-        # One side is gone: nothing more can be carried either way.
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        return
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        pass
+    store.put(b"")
+    sender.join()
 
 
 def carry(near: socket.socket, family: int, address: "str | tuple[str, int]") -> None:

@@ -28,6 +28,7 @@ SOURCE_AT: Final = "/src"
 DOOR_AT: Final = "/run/turnpike/door.sock"
 PORT: Final = 5000
 DOOR_PORT: Final = 5001
+CERTIFICATES: Final = "lib/python3*/site-packages/certifi/cacert.pem"  # certifi comes with cog
 
 
 class ProcessRuntime:
@@ -54,7 +55,8 @@ class ProcessRuntime:
             instance = self._launch(spec, build, schema, home)
         except (OSError, StartFailed) as error:
             shutil.rmtree(home, ignore_errors=True)
-            raise StartFailed(f"The model's process could not be started: {error}") from error
+            note = f" (isolation none: {self.isolation_note})" if self.isolation == "none" else ""
+            raise StartFailed(f"The model's process could not be started: {error}{note}") from error
         try:
             self._await_ready(instance, spec, is_canceled)
         except BaseException:
@@ -132,24 +134,30 @@ class ProcessRuntime:
     def reap(self, *, pid: int, started_at: float, instance_id: str) -> bool:
         """End what a dead worker left under this record, and remove its folder."""
         home = self.folder / instance_id
-        there = False
-        try:
-            process = psutil.Process(pid)
-            if abs(process.create_time() - started_at) < 0.01:
-                there = True
-                sandbox.kill_tree(pid=pid, uid=_recorded_uid(home))
-        except psutil.NoSuchProcess:
-            pass
+        record = _record(home)
+        if _is_same(int(record.get("owner_pid", 0)), float(record.get("owner_started_at", 0.0))):
+            return False  # another living worker of this host owns it
+        there = _is_same(pid, started_at)
+        if there:
+            uid = record.get("uid")
+            sandbox.kill_tree(pid=pid, uid=uid if uid in sandbox.OWN_UIDS else None)
         shutil.rmtree(home, ignore_errors=True)
         return there
 
 
-def _recorded_uid(home: Path) -> int | None:
+def _is_same(pid: int, started_at: float) -> bool:
+    """Whether this pid still is the process that started then: pids are given out again."""
     try:
-        uid = json.loads((home / "record.json").read_text()).get("uid")
+        return pid > 0 and abs(psutil.Process(pid).create_time() - started_at) < 0.01
+    except psutil.Error:
+        return False
+
+
+def _record(home: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((home / "record.json").read_text()))
     except (OSError, ValueError):
-        return None
-    return int(uid) if uid in sandbox.OWN_UIDS else None
+        return {}
 
 
 def _free_port() -> int:
@@ -188,6 +196,8 @@ def _order(
         "COG_LOG_LEVEL": "warn",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        # Cog's server panics at its first upload when it finds no certificates; the sandbox shows none of the host's.
+        "SSL_CERT_FILE": next((str(one) for one in environment.glob(CERTIFICATES)), ""),
         **spec.environment,
     }
     mounts = [

@@ -60,8 +60,18 @@ class ProcessInstance:
         self._is_iterator = is_iterator
         self._stop_lock = threading.Lock()
         self._stopped = threading.Event()
-        record = {"id": self.id, "version": version_id, "pid": self.pid, "started_at": self.started_at}
-        (home / "record.json").write_text(json.dumps({**record, "kind": "process", "uid": confined.uid}))
+        owner = psutil.Process()
+        record = {
+            "id": self.id,
+            "kind": "process",
+            "version": version_id,
+            "pid": self.pid,
+            "started_at": self.started_at,
+            "uid": confined.uid,
+            "owner_pid": owner.pid,
+            "owner_started_at": owner.create_time(),
+        }
+        (home / "record.json").write_text(json.dumps(record))
         threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
 
     def is_running(self) -> bool:

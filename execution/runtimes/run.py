@@ -74,7 +74,11 @@ class Run:
         body = {"input": self.input}
         try:
             for message in self.instance.client.run(
-                prediction_id=self.prediction_id, body=body, stop=self._stop, on_wait=lambda: not self.is_canceled()
+                prediction_id=self.prediction_id,
+                body=body,
+                stop=self._stop,
+                on_wait=lambda: not self.is_canceled(),
+                wants_logs=lambda: self._log_room > 0,
             ):
                 if message is not None:
                     yield from self._on(message)
@@ -144,6 +148,8 @@ class Run:
             yield from self._log(_text(message, "data"), cut="data" in message.data.cut)
         elif message.name == "output":
             yield from self._output(message)
+        elif message.name == "error":
+            raise Gone(_text(message, "error"))
         elif message.name == "completed":
             yield from self._completed(message)
 
@@ -199,6 +205,8 @@ class Run:
         elif status == "canceled":
             yield self._end("canceled", metrics=metrics)
         else:
+            if "MemoryError" in error:
+                error = f"{error.rstrip(' :')} (the limit is {self.instance.limits.memory_bytes} bytes)"
             yield self._end("failed", error=error or "The model ended the run without a result.", metrics=metrics)
 
     def _with_files(self, value: Any) -> Any:

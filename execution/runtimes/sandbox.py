@@ -39,9 +39,11 @@ NETWORK_FILES: Final = (
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/nsswitch.conf",
-    "/etc/ssl",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
     "/etc/ca-certificates",
-    "/etc/pki",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust",
     "/etc/gai.conf",
 )
 
@@ -298,9 +300,11 @@ def _bubblewrap(order: Order, walls: Walls, opened: list[int], *, uid: int | Non
             words += ["--symlink", os.readlink(path), folder]
         elif path.is_dir():
             words += ["--ro-bind", folder, folder]
-    words += ["--perms", "0755", "--dir", "/etc"]
-    for name in (*SYSTEM_FILES, *(NETWORK_FILES if order.network else ())):
-        words += ["--ro-bind-try", os.path.realpath(name), name]
+    shown = [name for name in (*SYSTEM_FILES, *(NETWORK_FILES if order.network else ())) if os.path.exists(name)]
+    for folder in _ways(["/etc/passwd", *shown]):
+        words += ["--perms", "0755", "--dir", folder]
+    for name in shown:
+        words += ["--ro-bind", os.path.realpath(name), name]
     words += ["--proc", "/proc", "--dev", "/dev"]
     for folder in ("/tmp", "/dev/shm"):  # noqa: S108 (the sandbox's own)
         words += ["--perms", "1777", "--size", str(order.tmp_bytes), "--tmpfs", folder]
