@@ -202,5 +202,10 @@ def test_a_strangers_is_a_404(browser: Client, name: str) -> None:
     )
     row: Any = build if name == "build_detail" else predict(owner, version)
     assert browser.get(reverse(name, args=[row.pk])).status_code == 404
-    assert browser.post(reverse(name.replace("detail", "cancel"), args=[row.pk])).status_code == 404
+    assert (
+        browser.post(
+            reverse({"build_detail": "build_cancel", "prediction_detail": "prediction_cancel"}[name], args=[row.pk])
+        ).status_code
+        == 404
+    )
     assert Client().get(reverse(name, args=[row.pk])).status_code == 302
