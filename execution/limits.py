@@ -29,8 +29,6 @@ MAX_FILE_BYTES: Final = env.integer("MAX_UPLOAD_BYTES", 100 * MEBIBYTE, minimum=
 MAX_INLINE_BYTES: Final = 64 * 1024
 MAX_INPUT_FILES: Final = 50
 MAX_LOG_CHARACTERS: Final = MEBIBYTE
-MAX_OUTPUT_CHARACTERS: Final = 10 * MEBIBYTE
-MAX_OUTPUT_FILES: Final = 200
 FETCH_SECONDS: Final = 60.0
 
 FILE_LIFE: Final = dt.timedelta(hours=env.integer("FILE_HOURS", 24, minimum=1))

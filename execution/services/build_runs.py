@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from execution import limits, package
+from execution import limits, package, texts
 from execution.builders import process
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.models import Build
@@ -51,6 +51,7 @@ class _Journal:
 
     def line(self, text: str) -> None:
         """Add one line; past the limit the log says so once and stays."""
+        text = texts.text(text)
         with self._lock:
             if self._size > limits.MAX_LOG_CHARACTERS:
                 return
@@ -112,7 +113,7 @@ def run(*, build_id: str, owner: str, build_limits: BuildLimits | None = None) -
         try:
             built = _build(build, target, journal, build_limits or BuildLimits())
         except (BuildFailed, package.PackageError) as error:
-            outcome, reason = "failed", str(error)
+            outcome, reason = "failed", texts.text(str(error))
             journal.line(f"Build failed: {error}")
         except BuildCanceled:
             outcome, reason = "canceled", ""

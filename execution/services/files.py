@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from execution import limits
 from execution.models import File, Prediction, new_id
-from marketplace.lib.errors import Forbidden, NotFound, PayloadTooLarge, Unprocessable
+from marketplace.lib.errors import Forbidden, NotFound, PayloadTooLarge
 
 SCHEME: Final = "turnpike-file:"
 _MARK: Final = re.compile(rf"{SCHEME}([0-9a-z]{{26}})")
@@ -90,7 +90,7 @@ def store(
 
 
 def _plain_name(name: str) -> str:
-    kept = re.sub(r"[\x00-\x1f/\\]", "_", name).strip()[-255:]
+    kept = re.sub(r"[\x00-\x1f\x7f/\\\ud800-\udfff]", "_", name).strip()[-255:]
     return kept if kept not in ("", ".", "..") else "file"
 
 
@@ -215,9 +215,3 @@ def keep_output(*, prediction: Prediction, path: Path, name: str, content_type: 
             life=life,
         )
     return mark(file)
-
-
-def require_count(values: Iterable[Any], *, limit: int) -> None:
-    """Raise Unprocessable when there are more files than the limit."""
-    if sum(1 for _ in values) > limit:
-        raise Unprocessable(f"A prediction may have at most {limit} input files.")

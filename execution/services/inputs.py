@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from django.conf import settings
 from django.core.files.storage import default_storage
 
-from execution import limits, schema
+from execution import limits, schema, texts
 from execution.models import File, Prediction
 from execution.services import files
 from marketplace.lib import http
@@ -35,6 +35,10 @@ def accept(*, document: schema.Schema, given: Any, account_id: int, base: str) -
 
     `base` is this site's address as the caller wrote it. Raises Unprocessable with every problem, BadFile.
     """
+    if not texts.is_fit(given):
+        raise Unprocessable(
+            f"- input: has a NUL, half a character, NaN or an infinity, or is nested deeper than {texts.MAX_DEPTH}"
+        )
     try:
         ready = schema.validate(document=document, given=given)
     except schema.InvalidInput as error:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from billing.services import holds
 from execution import limits
 from execution.models import IdempotencyKey, Prediction, new_id
-from execution.services import endings, idempotency, inputs
+from execution.services import endings, idempotency, inputs, trust
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
 from marketplace.lib import jobs
@@ -42,7 +42,7 @@ def parse_cancel_after(text: str) -> int | None:
 def resolve(*, reference: str, account_id: int) -> Version:
     """The version behind "owner/name" (its latest), "owner/name:64hex" or "64hex". Raises Unprocessable."""
     name, _, version_id = reference.strip().rpartition(":") if ":" in reference else ("", "", reference.strip())
-    versions = Version.objects.select_related("model__hardware", "model__publisher")
+    versions = Version.objects.select_related("model__hardware", "model__publisher__account")
     versions = versions.filter(model__in=Model.objects.visible_to(account_id))
     if "/" in version_id and not name:
         name, version_id = version_id, ""
@@ -62,7 +62,9 @@ def latest_of(*, owner: str, name: str, account_id: int) -> Version:
     model = Model.objects.visible_to(account_id).named(f"{owner}/{name}").first()
     if model is None:
         raise NotFound(f"There is no model {owner}/{name}.")
-    version = model.versions.select_related("model__hardware", "model__publisher").order_by("-created_at").first()
+    version = (
+        model.versions.select_related("model__hardware", "model__publisher__account").order_by("-created_at").first()
+    )
     if version is None:
         raise NotFound(f"The model {owner}/{name} has no version that can be run yet.")
     return version
@@ -86,6 +88,7 @@ def create(
     hardware = version.model.hardware
     if hardware is None or not hardware.is_active:
         raise Unavailable(f"{version.model.full_slug} has no hardware to run on at the moment.")
+    trust.require(account=version.model.publisher.account)
     ready = inputs.accept(document=version.openapi_schema, given=given, account_id=account_id, base=base)
     snapshot = prices.snapshot(hardware_id=hardware.pk)
     if UNIT not in snapshot:

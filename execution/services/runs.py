@@ -19,7 +19,7 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from execution import limits
+from execution import limits, texts
 from execution.agent.agent import Agent, Lease
 from execution.models import Prediction
 from execution.runtimes.base import Finished, Log, Output, ProducedFile, SetupFailed, Started, StartFailed
@@ -82,13 +82,13 @@ def _run(lease: Lease, attempt: Attempt) -> None:
                 prediction_id=prediction.pk,
                 status=Status.FAILED,
                 run_ms=0,
-                error=f"The model's setup failed: {error.message}",
+                error=texts.text(f"The model's setup failed: {error.message}"),
                 only=attempt.mine,
-                changes={"logs": error.logs[-limits.MAX_LOG_CHARACTERS :]},
+                changes={"logs": texts.text(error.logs[-limits.MAX_LOG_CHARACTERS :])},
             )
         except StartFailed as error:
             logger.warning("model_start_failed", prediction=prediction.pk, error=error.message)
-            attempts.give_back(attempt, reason=f"The model could not be started: {error.message}")
+            attempts.give_back(attempt, reason=texts.text(f"The model could not be started: {error.message}"))
         except Exception:
             logger.exception("run_failed", prediction=prediction.pk)
             attempts.give_back(attempt, reason="The run failed on our side")
@@ -192,10 +192,11 @@ class _Drive:
                         if not attempts.started(self._attempt):
                             self._pulse.lose()
                     case Log(text=text):
-                        self._logs.append(text)
+                        self._logs.append(texts.text(text))
                         self._changed = True
                     case Output(value=value, append=append):
-                        self._output = [*(self._output or []), value] if append else value
+                        fit = texts.value(value)
+                        self._output = [*(self._output or []), fit] if append else fit
                         self._changed = True
                     case Finished():
                         self._finish(event)
@@ -228,14 +229,18 @@ class _Drive:
         """The end by the worker's own clock. Loses quietly against a cancel that came first."""
         status = Status(event.status) if event.status in ("succeeded", "failed", "canceled") else Status.FAILED
         changes: dict[str, Any] = {"logs": self._text(), "output": self._output}
-        known = {name: value for name, value in event.metrics.items() if name not in ("predict_time", "total_time")}
+        known = {
+            name: value
+            for name, value in texts.value(event.metrics).items()
+            if name not in ("predict_time", "total_time")
+        }
         if known:
             changes["metrics"] = known
         won = endings.end(
             prediction_id=self._prediction.pk,
             status=status,
             run_ms=round(max(0.0, event.seconds) * 1000),
-            error=event.error or None,
+            error=texts.text(event.error) or None,
             only=self._attempt.mine,
             changes=changes,
         )

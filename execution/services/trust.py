@@ -18,14 +18,15 @@ def is_local_only() -> bool:
         return host == "localhost"
 
 
-def require(*, account: Account) -> None:
+def require(*, account: Account | None) -> None:
     """Raise Forbidden when this account's code may not run here.
 
     The process runtime is no wall against a determined stranger: on a public address only publishers that staff
     have marked trusted may use it.
     """
-    if not is_local_only() and not account.is_trusted:
-        raise Forbidden(
-            "This site runs models as processes, and only for publishers that its staff have marked as trusted: "
-            "ask them to review your account."
-        )
+    if is_local_only() or (account is not None and account.is_trusted):
+        return
+    raise Forbidden(
+        "This site runs models as processes, and only of publishers that its staff have marked as trusted: "
+        "ask them to review the publisher's account."
+    )

@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import replicate
 from redis import Redis
+from replicate.client import Client
 
 from tests.journeys.hosting import (
     LEASE_SECONDS,
@@ -99,16 +99,16 @@ def test_a_new_user_publishes_by_the_form_and_others_run_it_with_the_official_cl
 
 
 @contextlib.contextmanager
-def official_client(of: Customer) -> Iterator[replicate.Client]:
+def official_client(of: Customer) -> Iterator[Client]:
     """The 1.x client, its connections closed at the end (it has no way of its own to do so)."""
-    client = replicate.Client(api_token=of.key, base_url=of.system.base_url)
+    client = Client(api_token=of.key, base_url=of.system.base_url)
     try:
         yield client
     finally:
         client._client.close()
 
 
-def run_by(client: replicate.Client, owner: str) -> None:
+def run_by(client: Client, owner: str) -> None:
     assert "".join(client.run(f"{owner}/hello", input={"text": "you", "times": 2})) == "hello you, hello you"
     version = client.models.get(f"{owner}/hello").latest_version
     assert version is not None
