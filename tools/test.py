@@ -58,11 +58,16 @@ def main() -> int:
 def run_pytest(arguments: list[str], environment: dict[str, str]) -> int:
     """pytest's exit code; its summary is the last line printed, for nothing is printed after it."""
     process = subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue  # the terminal has told pytest too; its end is ours
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # the terminal has told pytest too; its end is ours
+    finally:
+        if process.poll() is None:  # only we were told to end
+            process.terminate()
+            process.wait()
 
 
 def can_install() -> bool:
