@@ -99,7 +99,7 @@ def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResp
         raise Unprocessable(f"This version cannot be run: {error}.") from None
     if request.method == "POST" and form.is_valid():
         try:
-            given = _store_uploads(visitor.account.pk, form.given())
+            given, stored = _store_uploads(visitor.account.pk, form.given())
             made = predictions.create(
                 account_id=visitor.account.pk,
                 key_id=None,
@@ -107,6 +107,7 @@ def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResp
                 given=given,
                 base=_base(request),
                 source=Prediction.Source.WEB,
+                uploads=stored,
             )
         except AppError as error:
             form.add_error(None, error.message)
@@ -120,7 +121,10 @@ def _base(request: HttpRequest) -> str:
     return f"{request.scheme}://{request.get_host()}"
 
 
-def _store_uploads(account_id: int, given: dict[str, Any]) -> dict[str, Any]:
+def _store_uploads(account_id: int, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The form's values with stored files in place of uploads, and the ids of those."""
+    made: list[str] = []
+
     def stored(value: Any) -> Any:
         if isinstance(value, list):
             return [stored(one) for one in value]
@@ -132,9 +136,10 @@ def _store_uploads(account_id: int, given: dict[str, Any]) -> dict[str, Any]:
             name=value.name or "file",
             content_type=value.content_type or "",
         )
+        made.append(file.pk)
         return files.mark(file)
 
-    return {name: stored(value) for name, value in given.items()}
+    return {name: stored(value) for name, value in given.items()}, made
 
 
 @require_safe

@@ -204,7 +204,6 @@ def with_links(value: Any, *, account_id: int, base: str) -> Any:
 
 def keep_output(*, prediction: Prediction, path: Path, name: str, content_type: str) -> str:
     """Store a file that a prediction made; returns what stands for it in the output."""
-    life = None if prediction.source == Prediction.Source.WEB else limits.FILE_LIFE
     with path.open("rb") as content:
         file = store(
             account_id=prediction.account_id,
@@ -212,6 +211,6 @@ def keep_output(*, prediction: Prediction, path: Path, name: str, content_type: 
             name=name,
             content_type=content_type,
             prediction_id=prediction.pk,
-            life=life,
+            life=None,  # retention removes it with the prediction's data
         )
     return mark(file)

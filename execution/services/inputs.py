@@ -30,8 +30,8 @@ class BadFile(Unprocessable):
     """422: an input file cannot be had; the message names the field and the reason."""
 
 
-def accept(*, document: schema.Schema, given: Any, account_id: int, base: str) -> dict[str, Any]:
-    """The validated input, with uploads and large data URIs replaced by stored files.
+def accept(*, document: schema.Schema, given: Any, account_id: int, base: str) -> tuple[dict[str, Any], list[str]]:
+    """The validated input, with uploads and large data URIs replaced by stored files; the ids of those stored here.
 
     `base` is this site's address as the caller wrote it. Raises Unprocessable with every problem, BadFile.
     """
@@ -47,6 +47,7 @@ def accept(*, document: schema.Schema, given: Any, account_id: int, base: str) -
     except schema.InvalidSchema as error:
         raise Unprocessable(f"This version cannot be run: {error}.") from None
     count = 0
+    made: list[str] = []
     for name in schema.file_inputs(document):
         value = ready.get(name)
         if value is None:
@@ -55,12 +56,12 @@ def accept(*, document: schema.Schema, given: Any, account_id: int, base: str) -
         count += len(many)
         if count > limits.MAX_INPUT_FILES:
             raise BadFile(f"A prediction may have at most {limits.MAX_INPUT_FILES} input files.")
-        taken = [_accept_one(name, str(one), account_id, base) for one in many]
+        taken = [_accept_one(name, str(one), account_id, base, made) for one in many]
         ready[name] = taken if isinstance(value, list) else taken[0]
-    return ready
+    return ready, made
 
 
-def _accept_one(name: str, value: str, account_id: int, base: str) -> str:
+def _accept_one(name: str, value: str, account_id: int, base: str, made: list[str]) -> str:
     if value.startswith("data:"):
         if len(value) <= limits.MAX_INLINE_BYTES:
             _decode(name, value)
@@ -70,6 +71,7 @@ def _accept_one(name: str, value: str, account_id: int, base: str) -> str:
         stored = files.store(
             account_id=account_id, content=io.BytesIO(content), name=f"{name}{extension}", content_type=content_type
         )
+        made.append(stored.pk)
         return files.mark(stored)
     if value.startswith(files.SCHEME):
         return files.mark(_own(name, account_id, value.removeprefix(files.SCHEME)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 from django.db import transaction
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from billing.services import holds
 from execution import limits
-from execution.models import IdempotencyKey, Prediction, new_id
+from execution.models import File, IdempotencyKey, Prediction, new_id
 from execution.services import endings, idempotency, inputs, trust
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
@@ -80,8 +81,11 @@ def create(
     source: str = Prediction.Source.API,
     cancel_after: int | None = None,
     once: IdempotencyKey | None = None,
+    uploads: Collection[str] = (),
 ) -> Prediction:
     """Validate, hold money for the first minute, write the row and ring a worker: all or nothing.
+
+    `uploads` are the account's files that were stored for this prediction alone: they go when its data goes.
 
     Raises Unprocessable for the input, PaymentRequired, Unavailable when the version has no priced hardware.
     """
@@ -89,7 +93,7 @@ def create(
     if hardware is None or not hardware.is_active:
         raise Unavailable(f"{version.model.full_slug} has no hardware to run on at the moment.")
     trust.require(account=version.model.publisher.account)
-    ready = inputs.accept(document=version.openapi_schema, given=given, account_id=account_id, base=base)
+    ready, made = inputs.accept(document=version.openapi_schema, given=given, account_id=account_id, base=base)
     snapshot = prices.snapshot(hardware_id=hardware.pk)
     if UNIT not in snapshot:
         raise Unavailable(f"The hardware {hardware.sku} has no price at the moment.")
@@ -121,6 +125,8 @@ def create(
             rung_at=now,
             deadline=now + dt.timedelta(seconds=cancel_after) if cancel_after else None,
         )
+        own = File.objects.for_account(account_id).filter(pk__in=[*made, *uploads])
+        own.update(prediction=prediction, expires_at=None)
         if once is not None:
             idempotency.complete(row=once, result=prediction.pk)
         jobs.enqueue(TASK, queue=hardware.queue, prediction_id=prediction.pk)

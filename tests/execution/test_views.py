@@ -128,6 +128,7 @@ class TestPredict:
         assert made.source == "web"
         assert made.account == account
         assert made.input == {"text": "hello", "times": 2, "image": files.mark(File.objects.get())}
+        assert File.objects.get().prediction == made
         page = text(browser.get(answer.headers["Location"]))
         assert "cat.png" in page
         assert "Cancel" in page

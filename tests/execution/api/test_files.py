@@ -153,7 +153,10 @@ class TestInPredictions:
             answer = caller.post("/v1/predictions", {"version": version.pk, "input": {"text": "a", "image": uri}})
             kept = Prediction.objects.get(pk=answer.json()["id"]).input["image"]
             assert kept.startswith(files.SCHEME) is is_file
-        assert File.objects.get().size == 70_000
+        file = File.objects.get()
+        assert file.size == 70_000
+        assert file.prediction_id == answer.json()["id"]
+        assert caller.get("/v1/files").json()["results"] == []
 
     @pytest.mark.parametrize(
         "value", ["file:///etc/passwd", "data:nothing", "data:image/png;base64,%%%", "ftp://a/b", "plain"]
