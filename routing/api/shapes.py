@@ -18,10 +18,15 @@ PRICE_NAMES: Final = {
     "completion": "completion",
     "request": "request",
     "image": "image",
-    "audio_second": "audio",
+    "image_token": "image_token",
+    "image_output": "image_output",
+    "audio": "audio",
+    "audio_output": "audio_output",
     "cached_read": "input_cache_read",
     "cached_write": "input_cache_write",
+    "cached_write_1h": "input_cache_write_1h",
     "reasoning": "internal_reasoning",
+    "web_search": "web_search",
 }
 POLICY_LINKS: Final = ("privacy_policy_url", "terms_of_service_url", "status_page_url", "headquarters", "datacenters")
 

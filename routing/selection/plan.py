@@ -125,7 +125,7 @@ def _data(candidate: Candidate, need: Need, wishes: ProviderPreferences) -> tupl
 
 def _prices(candidate: Candidate, need: Need, wishes: ProviderPreferences) -> tuple[str, str] | None:
     for unit, most in wishes.max_price.items():
-        if candidate.prices.get("audio_second" if unit == "audio" else unit, 0) > most:
+        if candidate.prices.get(unit, 0) > most:
             return "max_price", f"its {unit} price is above provider.max_price"
     return None
 

@@ -70,7 +70,7 @@ def _route(model: str, endpoint: Endpoint, priced: dict[str, dict[str, int]]) ->
         prices=priced.get(Price.Kind.PRICE, {}),
         costs=priced.get(Price.Kind.COST, {}),
         # A provider that says nothing of its habits is taken to keep what it is sent.
-        collects_data=policy.get("data_collection") != "deny" or bool(policy.get("training")),
+        collects_data=not policy or bool(policy.get("retains")) or bool(policy.get("trains")),
         keeps_nothing=bool(policy.get("zdr")),
     )
     target = Target(provider.base_url, endpoint.upstream, provider.credentials())

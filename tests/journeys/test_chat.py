@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -19,7 +20,7 @@ from tests.servers.system import ROOT, System, wait_until
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 MODEL = "journey/echo"
-HELLO: list[dict[str, str]] = [{"role": "user", "content": "Tell me something about turnpikes"}]
+HELLO: list[Any] = [{"role": "user", "content": "Tell me something about turnpikes"}]
 FAULTS = ["500", "429:1", "hang", "malformed", "cut:0"]
 PLACES = ("sim-swift", "sim-harbour")  # the cheap one first
 
@@ -123,10 +124,10 @@ def slug_of(system: System, name: str) -> str:
 def test_the_official_client_and_every_nano_dollar(market: System) -> None:
     buyer = Buyer(market, slug_of(market, "chat"), credit="5.00")
     with client(market, buyer.key) as openai:
-        plain = openai.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=50)  # type: ignore[arg-type]
+        plain = openai.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=50)
         chunks: list[Any] = list(
             openai.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=50, stream=True)
-        )  # type: ignore[arg-type]
+        )
     said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert "simulated" in said
     assert said == plain.choices[0].message.content
@@ -146,9 +147,9 @@ def test_the_official_client_and_every_nano_dollar(market: System) -> None:
 def test_a_wrong_key_and_an_empty_wallet(market: System) -> None:
     poor = Buyer(market, slug_of(market, "poor"), credit="0")
     with client(market, "sk-tp-v1-nonsense") as openai, pytest.raises(AuthenticationError):
-        openai.chat.completions.create(model=MODEL, messages=HELLO)  # type: ignore[arg-type]
+        openai.chat.completions.create(model=MODEL, messages=HELLO)
     with client(market, poor.key) as openai, pytest.raises(APIStatusError) as caught:
-        openai.chat.completions.create(model=MODEL, messages=HELLO)  # type: ignore[arg-type]
+        openai.chat.completions.create(model=MODEL, messages=HELLO)
     assert caught.value.status_code == 402
 
 
@@ -159,7 +160,7 @@ def test_each_fault_fails_over(market: System, stream: bool) -> None:
         wait_until(lambda: serves(market, buyer, "sim-swift"), within=90, what="sim-swift is trusted again")
         control(market, "sim-swift", "/_faults", {"script": [fault], "always": True})
         with client(market, buyer.key) as openai:
-            answer = openai.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=9, stream=stream)  # type: ignore[arg-type]
+            answer = openai.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=9, stream=stream)
             said: list[Any] = list(answer) if stream else [answer]
         assert said[-1].model_extra["provider"] == provider_name(market, "sim-harbour"), fault
         control(market, "sim-swift", "/_faults", {"script": ["ok"], "always": True})
@@ -217,7 +218,7 @@ def test_2000_requests_over_four_processes_stay_within_a_key_limit(grown: System
     ]  # fmt: skip
     try:
         for port in ports:
-            wait_until(lambda port=port: grown.listens(port), within=60, what=f"web on {port}")
+            wait_until(partial(grown.listens, port), within=60, what=f"web on {port}")
         webs = [grown.base_url, *(f"http://127.0.0.1:{port}" for port in ports)]
         only = {"provider": {"only": ["sim-swift"]}}
         with ThreadPoolExecutor(32) as threads, httpx.Client(timeout=120) as http:
