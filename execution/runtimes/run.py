@@ -96,6 +96,10 @@ class Run:
                 yield self._lost()
             else:
                 yield self._end("failed", error=f"The model refused the input: {refused}")
+        except _CutOff:
+            # Cog gives up on a reader that is 1,024 events behind, and with a webhook to fall back on it would copy the
+            # whole log for every line.
+            yield self._kill("it wrote its log faster than this host could read it")
         except (Gone, _Unreadable):
             yield self._lost()
 
@@ -149,7 +153,7 @@ class Run:
         elif message.name == "output":
             yield from self._output(message)
         elif message.name == "error":
-            raise Gone(_text(message, "error"))
+            raise _CutOff(_text(message, "error"))
         elif message.name == "completed":
             yield from self._completed(message)
 
@@ -252,6 +256,10 @@ def _value(message: Message, name: str) -> Any:
 
 class _Unreadable(Exception):
     """The server sent what is no JSON: nothing more can be believed of it."""
+
+
+class _CutOff(Exception):
+    """Cog has given up on us as a reader; the run goes on."""
 
 
 class _TooMuch(Exception):
