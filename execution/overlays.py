@@ -9,6 +9,8 @@ from typing import Any, Final
 MAX_BOXES: Final = 500
 _LABELS: Final = ("label", "name", "class", "text", "kind", "shape")
 _SCORES: Final = ("confidence", "score", "probability")
+_SIZED: Final = ("x", "y", "width", "height")
+_EDGES: Final = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Box:
 def boxes(output: Any) -> list[Box]:
     """The boxes of an output: a list of them, or the first such list in an object; empty when there is none.
 
-    Understood are `box` or `bbox` as [left, top, right, bottom], and the members x, y, width, height or
+    Understood are `box` or `bbox` as [x, y, width, height], and the members x, y, width, height or
     left, top, right, bottom on the item itself or under `box`.
     """
     if isinstance(output, Mapping):
@@ -47,24 +49,23 @@ def as_json(found: list[Box]) -> list[dict[str, Any]]:
 
 def _box(item: Mapping[str, Any]) -> Box | None:
     place = item.get("box", item.get("bbox", item))
-    edges: tuple[Any, ...]
-    if isinstance(place, list | tuple) and len(place) == 4:
-        edges = tuple(place)
-    elif isinstance(place, Mapping) and {"x", "y", "width", "height"} <= set(place):
-        corner = (place["x"], place["y"])
-        if not all(map(_is_number, (*corner, place["width"], place["height"]))):
-            return None
-        edges = (*corner, corner[0] + place["width"], corner[1] + place["height"])
-    elif isinstance(place, Mapping) and {"left", "top", "right", "bottom"} <= set(place):
-        edges = (place["left"], place["top"], place["right"], place["bottom"])
+    is_edges = False
+    if isinstance(place, list | tuple):
+        numbers = list(place)
+    elif isinstance(place, Mapping) and set(_SIZED) <= set(place):
+        numbers = [place[member] for member in _SIZED]
+    elif isinstance(place, Mapping) and set(_EDGES) <= set(place):
+        numbers, is_edges = [place[member] for member in _EDGES], True
     else:
         return None
-    if not all(map(_is_number, edges)):
+    if len(numbers) != 4 or not all(map(_is_number, numbers)):
         return None
-    left, top, right, bottom = edges
+    x, y, width, height = numbers
+    if is_edges:
+        width, height = width - x, height - y
     score = next((item[name] for name in _SCORES if _is_number(item.get(name))), None)
     label = next((str(item[name]) for name in _LABELS if isinstance(item.get(name), str)), "")
-    return Box(label[:100], left, top, right - left, bottom - top, score)
+    return Box(label[:100], x, y, width, height, score)
 
 
 def _is_number(value: Any) -> bool:

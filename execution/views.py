@@ -183,12 +183,13 @@ def _shown(row: Prediction, base: str) -> dict[str, Any]:
     inputs = [(name, value, media(value)) for name, value in row.input.items()]
     found = overlays.boxes(row.output)
     pictures = [shown for _, _, shown in inputs if shown and shown["kind"] == "image"]
-    many = row.output if isinstance(row.output, list) else [row.output]
+    texts: list[str] = []
+    files.each_string(row.output, texts.append)
     return {
         "inputs": inputs,
         "output_kind": schema.output_kind(row.version.openapi_schema),
         "output": files.with_links(row.output, account_id=row.account_id, base=base),
-        "output_media": [shown for one in many if (shown := media(one))],
+        "output_media": [shown for one in texts if (shown := media(one))],
         "output_text": _joined(row.output),
         "boxes": found,
         "boxes_json": overlays.as_json(found),

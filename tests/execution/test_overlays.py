@@ -9,8 +9,8 @@ from execution.overlays import Box
 @pytest.mark.parametrize(
     "item",
     [
-        {"label": "circle", "box": [10, 20, 40, 60]},
-        {"name": "circle", "bbox": [10, 20, 40, 60]},
+        {"label": "circle", "box": [10, 20, 30, 40]},
+        {"name": "circle", "bbox": [10, 20, 30, 40]},
         {"label": "circle", "x": 10, "y": 20, "width": 30, "height": 40},
         {"label": "circle", "box": {"x": 10, "y": 20, "width": 30, "height": 40}},
         {"class": "circle", "left": 10, "top": 20, "right": 40, "bottom": 60},

@@ -44,6 +44,7 @@ class Customer:
 
     system: System
     account_id: int
+    email: str
     slug: str
     key: str
 
@@ -89,7 +90,7 @@ def customer(system: System, *, dollars: int = 5, name: str = "payer") -> Custom
     email = f"{name}-{uuid.uuid4().hex[:8]}@example.com"
     code = _OPEN.format(email=email, password=PASSWORD, nano=dollars * 1_000_000_000)
     account_id, slug, key = system.query(code)
-    return Customer(system=system, account_id=account_id, slug=slug, key=key)
+    return Customer(system=system, account_id=account_id, email=email, slug=slug, key=key)
 
 
 def published(system: System, example: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import io
 import os
@@ -18,9 +19,11 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from PIL import Image, ImageDraw
 from redis import Redis
 from replicate.client import Client
 
+from marketplace.lib import money
 from tests.journeys.hosting import (
     LEASE_SECONDS,
     PASSWORD,
@@ -120,6 +123,59 @@ def run_by(client: Client, owner: str) -> None:
     made.reload()
     assert made.status == "canceled"
     assert client.predictions.list().results[0].id == made.id
+
+
+def drawn() -> bytes:
+    """A red square, a blue circle and a green rectangle on white."""
+    picture = Image.new("RGB", (400, 300), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((20, 30, 119, 129), fill="red")
+    draw.ellipse((200, 40, 299, 139), fill="blue")
+    draw.rectangle((50, 180, 349, 259), fill="green")
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return content.getvalue()
+
+
+SHAPES = {"square": (20, 30, 100, 100), "circle": (200, 40, 100, 100), "rectangle": (50, 180, 300, 80)}
+
+
+def test_shapes_of_a_drawn_picture_are_found_and_paid_for_by_the_millisecond(live: System) -> None:
+    browser, owner = signed_up(live)
+    with contextlib.closing(browser):
+        page = publish_by_form(browser, ROOT / "examples" / "detect-shapes", "detect-shapes")
+        assert "Published as version" in page, page
+        payer = customer(live)
+        with official_client(payer) as client:
+            found = client.run(f"{owner}/detect-shapes", input={"image": io.BytesIO(drawn()), "annotate": True})
+        assert_shapes(found["boxes"])
+        annotated = httpx.get(found["annotated"])
+        assert annotated.content.startswith(b"\x89PNG")
+        data_uri = f"data:image/png;base64,{base64.b64encode(drawn()).decode()}"
+        assert_shapes(payer.predict(f"{owner}/detect-shapes", wait=30, image=data_uri)["output"]["boxes"])
+    assert_each_ended_and_was_charged_once(payer)
+    books = payer.books()
+    assert len(books["charges"]) == 2
+    usage = usage_page(payer)
+    for _, amount in books["charges"]:
+        assert f"${money.format_usd(amount)}" in usage
+    for row, shares in zip(books["predictions"], books["shares"], strict=True):
+        assert row["amount_nano"] == row["run_ms"] * 100
+        assert sum(share["amount_nano"] for share in shares) == row["amount_nano"]
+
+
+def usage_page(of: Customer) -> str:
+    with httpx.Client(base_url=of.system.base_url, follow_redirects=True, timeout=30) as browser:
+        page = browser.get("/accounts/login/").text
+        given = {"login": of.email, "password": PASSWORD, "csrfmiddlewaretoken": token(page)}
+        assert browser.post("/accounts/login/", data=given).status_code == 200
+        return browser.get("/usage").text
+
+
+def assert_shapes(boxes: list[dict[str, Any]]) -> None:
+    assert {box["label"] for box in boxes} == set(SHAPES)
+    for box in boxes:
+        assert all(abs(is_at - at) <= 2 for is_at, at in zip(box["box"], SHAPES[box["label"]], strict=True)), box
 
 
 def test_a_worker_that_is_killed_loses_no_prediction_and_charges_once(live: System) -> None:
