@@ -18,6 +18,9 @@ from routing.simulation.app import Pace, Simulator
 from routing.simulation.server import running
 from routing.upstream import Deadlines, Sender, Stream
 
+# Names are resolved on the pool, whose threads look after the connections that earlier tests left in them.
+pytestmark = pytest.mark.django_db
+
 ADAPTER = adapter_for("openai_chat")
 LIMITS = Deadlines(connect=1, first_chunk=0.5, answer=0.5, idle=0.5, plain_bytes=1_000_000, stream_bytes=1_000_000)
 BODY = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "Hello there"}]})
