@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -35,16 +35,16 @@ class _ReadOnly(_Admin):
 class PredictionAdmin(_ReadOnly):
     """Predictions without what their callers put in and got out."""
 
-    list_display: ClassVar = ["id", "account", "model", "status", "attempts", "run_ms", "amount_nano", "created_at"]
-    list_filter: ClassVar = ["status", "hardware", "source"]
-    list_select_related: ClassVar = ["account", "model__publisher"]
-    exclude: ClassVar = ["input", "output", "logs"]
+    list_display = ("id", "account", "model", "status", "attempts", "run_ms", "amount_nano", "created_at")
+    list_filter = ("status", "hardware", "source")
+    list_select_related = ("account", "model__publisher")
+    exclude = ("input", "output", "logs")
 
 
 @admin.register(Build)
 class BuildAdmin(_ReadOnly):
     """Builds with their logs."""
 
-    list_display: ClassVar = ["id", "account", "model", "status", "attempts", "created_at", "completed_at"]
-    list_filter: ClassVar = ["status"]
-    list_select_related: ClassVar = ["account", "model__publisher"]
+    list_display = ("id", "account", "model", "status", "attempts", "created_at", "completed_at")
+    list_filter = ("status",)
+    list_select_related = ("account", "model__publisher")

@@ -29,6 +29,11 @@ KEYWORDS: Final = frozenset(
         "pattern",
     }
 )
+_MEDIA: Final = {
+    "image": "image|picture|photo|png|jpe?g|frame",
+    "audio": "audio|sound|speech|voice|wav|mp3",
+    "video": "video|clip|mp4",
+}
 INPUT: Final = "Input"
 OUTPUT: Final = "Output"
 
@@ -297,6 +302,27 @@ def _sentence(error: jsonschema.ValidationError) -> str:
 def file_inputs(document: Schema) -> frozenset[str]:
     """The names of the inputs that are files or lists of files."""
     return frozenset(one.name for one in fields(document) if one.kind in ("file", "files"))
+
+
+def modalities(document: Schema) -> tuple[list[str], list[str]]:
+    """What goes in and what comes out, in the catalogue's words; of a file its name and description tell the kind."""
+    into = set()
+    for one in fields(document):
+        if one.kind in ("file", "files"):
+            into.add(_medium(f"{one.name} {one.description}"))
+        elif one.kind == "text":
+            into.add("text")
+    component = _component(document, OUTPUT) or {}
+    is_file = output_kind(document) in ("file", "files")
+    out = _medium(f"{component.get('title', '')} {component.get('description', '')}") if is_file else "text"
+    return sorted(into) or ["text"], [out]
+
+
+def _medium(words: str) -> str:
+    for medium, marks in _MEDIA.items():
+        if re.search(rf"\b(?:{marks})s?\b", words.lower().replace("_", " ")):
+            return medium
+    return "file"
 
 
 def output_kind(document: Schema) -> str:

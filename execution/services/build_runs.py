@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from execution import limits, package, texts
+from execution import limits, package, schema, texts
 from execution.builders import process
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.models import Build
@@ -139,7 +139,7 @@ def _build(build: Build, target: Path, journal: _Journal, build_limits: BuildLim
         with default_storage.open(build.source_path, "rb") as archive:
             manifest = package.unpack(archive, source)
         journal.line(f"Unpacked {len(manifest.entries)} files, {manifest.total_bytes:,} bytes")
-        return process.build(
+        built = process.build(
             source=source,
             target=target,
             var=var,
@@ -148,3 +148,9 @@ def _build(build: Build, target: Path, journal: _Journal, build_limits: BuildLim
             is_canceled=journal.lost.is_set,
             salt=str(build.model_id),
         )
+    try:
+        schema.modalities(built.schema)
+    except schema.InvalidSchema as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise BuildFailed(f"The inputs or outputs of the predictor cannot be used: {error}.") from None
+    return built

@@ -11,12 +11,12 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from execution import limits
+from execution import limits, schema
 from execution.builders.base import Built
 from execution.models import Build
 from marketplace.lib import jobs
 from marketplace.lib.errors import NotFound
-from marketplace.models import Version
+from marketplace.models import Model, Version
 
 TASK: Final = "execution.build_version"
 QUEUE: Final = "build"
@@ -85,6 +85,8 @@ def end(*, build_id: str, fence: int, status: str, error: str = "", built: Built
                 },
             )
             Build.objects.filter(pk=build_id).update(version=version)
+            into, out = schema.modalities(built.schema)
+            Model.objects.filter(pk=build.model_id).update(input_modalities=into, output_modalities=out)
     return True
 
 

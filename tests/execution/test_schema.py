@@ -42,6 +42,7 @@ COG = document(
     mode={"type": "string", "title": "mode", "description": "An enumeration.", "enum": ["fast", "slow"]},
 )
 IMAGE = "https://example.test/a.png"
+FILE = {"type": "string", "format": "uri"}
 
 
 def test_defaults_are_filled_in() -> None:
@@ -214,3 +215,22 @@ def test_any_input_is_accepted_or_refused_with_reasons_and_accepted_ones_are_sta
     assert schema.validate(document=COG, given=ready) == ready
     assert ready["mode"] in ("fast", "slow")
     assert 1 <= ready["steps"] <= 50
+
+
+@pytest.mark.parametrize(
+    ("properties", "output", "expected"),
+    [
+        ({"text": {"type": "string"}}, {"type": "string"}, (["text"], ["text"])),
+        ({"image": FILE, "size": {"type": "integer"}}, {"type": "object"}, (["image"], ["text"])),
+        ({"source": {**FILE, "description": "A WAV file"}}, FILE, (["audio"], ["file"])),
+        (
+            {"input_video": FILE, "prompt": {"type": "string"}},
+            {**FILE, "title": "Frame"},
+            (["text", "video"], ["image"]),
+        ),
+        ({"weights": FILE}, {}, (["file"], ["text"])),
+        ({"n": {"type": "integer"}}, {}, (["text"], ["text"])),
+    ],
+)
+def test_modalities(properties: dict[str, Any], output: Any, expected: tuple[list[str], list[str]]) -> None:
+    assert schema.modalities(document(properties, output=output)) == expected

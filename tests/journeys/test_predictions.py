@@ -118,7 +118,12 @@ def run_by(client: Client, owner: str) -> None:
     output = client.run(f"{owner}/hello:{version.id}", input={"text": "again"}, wait=False)
     assert "".join(output) == "hello again"
     made = client.predictions.create(version=version, input={"text": "slow", "times": 50, "seconds": 50})
-    wait_until(lambda: (made.reload(), made.status)[1] == "processing", within=20, what="it runs")
+
+    def runs() -> bool:
+        made.reload()
+        return made.status == "processing"
+
+    wait_until(runs, within=20, what="it runs")
     made.cancel()
     made.reload()
     assert made.status == "canceled"
@@ -147,7 +152,7 @@ def test_shapes_of_a_drawn_picture_are_found_and_paid_for_by_the_millisecond(liv
         assert "Published as version" in page, page
         payer = customer(live)
         with official_client(payer) as client:
-            found = client.run(f"{owner}/detect-shapes", input={"image": io.BytesIO(drawn()), "annotate": True})
+            found: Any = client.run(f"{owner}/detect-shapes", input={"image": io.BytesIO(drawn()), "annotate": True})
         assert_shapes(found["boxes"])
         annotated = httpx.get(found["annotated"])
         assert annotated.content.startswith(b"\x89PNG")
