@@ -34,6 +34,8 @@ R = TypeVar("R")
 Status = Generation.Status
 
 KEEP_ALIVE_SECONDS: Final = env.integer("STREAM_KEEP_ALIVE_MS", 5_000, minimum=1) / 1000
+UNREAD_SECONDS: Final = 30.0
+STREAM_SECONDS: Final = 3_000.0  # less than a hold is good for
 # Settlements that outlive the request they belong to; kept here so that nobody collects them half-way.
 _PENDING: Final[set["asyncio.Task[object]"]] = set()
 
@@ -254,6 +256,9 @@ class ChatStream:
         self._call = call
         self._stream = stream
         self._loop = asyncio.get_running_loop()
+        # However its reader fails, a stream has an end: never begun, or never taken to its end.
+        self._unread = self._loop.call_later(UNREAD_SECONDS, self.hang_up_soon)
+        self._overdue = self._loop.call_later(STREAM_SECONDS, self.hang_up_soon)
 
     @property
     def generation_id(self) -> UUID:
@@ -271,6 +276,7 @@ class ChatStream:
     async def events(self) -> AsyncIterator[Chunk | Waiting | Finished | Broken]:
         """The pieces, and at the end exactly one of Finished and Broken, settled before it is given."""
         call = self._call
+        self._unread.cancel()
         try:
             async for batch in self._batches():
                 if batch is None:
@@ -280,11 +286,14 @@ class ChatStream:
                     call.take(chunk)
                     yield chunk
                 if call.live.is_lost:
-                    raise UpstreamError("The stream was given up.", kind="cut", retryable=False)
+                    break
+            if call.live.is_lost or call.has_ended:
+                raise UpstreamError("The stream was given up.", kind="cut", retryable=False)
             yield Finished(await call.charge(Status.FINISHED))
         except UpstreamError as error:
             await self._stream.close()
-            HEALTH.failed(self.route.candidate.endpoint_id, error, now=time.monotonic())
+            if error.retryable:
+                HEALTH.failed(self.route.candidate.endpoint_id, error, now=time.monotonic())
             call.finish_reason = "error"
             yield Broken(error, await self._settle_broken(error))
         finally:
@@ -320,6 +329,8 @@ class ChatStream:
         await asyncio.shield(_keep(self._let_go()))
 
     async def _let_go(self) -> None:
+        self._unread.cancel()
+        self._overdue.cancel()
         await self._stream.close()
         await self._call.hang_up()
 

@@ -25,6 +25,7 @@ from routing.canonical import Chunk
 from routing.ingress import openai_chat
 from routing.models import Attempt, Generation
 from routing.services import chat
+from routing.services.checkpoints import CHECKPOINTS
 from tests.factories.routing import Buyer, buyer, endpoint
 from tests.routing.conftest import Simulated
 
@@ -255,6 +256,35 @@ async def test_a_stream_that_nobody_reads_ends_when_it_is_closed(simulate: Simul
     stream.hang_up_soon()
     await _until(lambda: sim.simulator.received[0].outcome == "disconnected")
     assert await run(lambda: only("canceled").cost_nano) == 0
+
+
+async def test_a_stream_that_nobody_reads_ends_by_itself(
+    simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "UNREAD_SECONDS", 0.1)
+    sim = simulate(tokens=500, tps=50)
+    await run(endpoint, sim.base_url)
+    await chat.open_stream(caller=alice.caller, request=asked(stream=True, max_tokens=500))
+    await _until(lambda: sim.simulator.received[0].outcome == "disconnected")
+    await _until(lambda: not CHECKPOINTS.is_busy)
+    assert await run(lambda: only("canceled").cost_nano) == 0
+
+
+async def test_a_stream_that_was_ended_under_its_reader_is_no_clean_end(
+    simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "STREAM_SECONDS", 0.3)
+    sim = simulate(tokens=500, tps=50)
+    await run(endpoint, sim.base_url)
+    stream = await chat.open_stream(caller=alice.caller, request=asked(stream=True, max_tokens=500))
+    events = stream.events()
+    got = [await anext(events) for _ in range(4)]
+    await _until(lambda: sim.simulator.received[0].outcome == "disconnected")
+    rest = [event async for event in events]
+    assert isinstance(rest[-1], chat.Broken)
+    paid = await run(lambda: Charge.objects.get().amount_nano)
+    assert paid == await run(lambda: only("canceled").cost_nano) > 0
+    assert text(got)
 
 
 async def test_a_plain_call_that_is_given_up_costs_nothing_and_ends_upstream_by_its_deadline(
