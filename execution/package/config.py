@@ -12,6 +12,7 @@ import yaml
 from execution.package.errors import PackageError
 
 MAX_CONFIG_CHARACTERS: Final = 64 * 1024
+MAX_DEPTH: Final = 10
 MAX_REQUIREMENTS: Final = 500
 PYTHON_VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13")
 TOP_KEYS: Final = frozenset({"build", "image", "predict", "run", "train", "concurrency", "weights", "environment"})
@@ -139,7 +140,12 @@ def _parse(text: str) -> _Reader:
         raise PackageError(f"cog.yaml has more than {MAX_CONFIG_CHARACTERS} characters.")
     try:
         # Aliases are refused before anything is composed: a few lines of them can stand for gigabytes.
+        depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            # Each further level makes every word behind it slower to read.
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise PackageError(f"cog.yaml is nested deeper than {MAX_DEPTH} levels.")
             if isinstance(event, yaml.AliasEvent):
                 at = event.start_mark.line + 1 if event.start_mark else 1
                 raise PackageError(f"cog.yaml line {at}: aliases (*name) are not allowed.")
