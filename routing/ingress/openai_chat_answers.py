@@ -72,6 +72,10 @@ class Writer:
             delta = {"role": "assistant", "content": "", **delta}
         return self._event([self._choice(delta, chunk)])
 
+    def waiting(self) -> bytes:
+        """A comment that keeps a silent stream open."""
+        return KEEP_ALIVE
+
     def last(self, bill: Bill) -> bytes:
         """The end of a clean stream: the usage, once, in a chunk without choices, and the mark of the end."""
         return self._event([], usage=usage_of(bill)) + sse.DONE
