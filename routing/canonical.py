@@ -72,15 +72,21 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool call gave."""
+    """What a tool call gave; `is_error` where it failed. `extra` holds marks such as cache_control."""
 
     call_id: str
     parts: tuple["Text | Image | Audio | Video | File", ...]
+    is_error: bool = False
+    extra: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """Earlier thoughts of the model; `details` are echoed untouched and in order."""
+    """Earlier thoughts of the model; `details` are echoed untouched and in order.
+
+    A detail is one of the reference's reasoning_details: {"type": "reasoning.text", "text", "signature"},
+    {"type": "reasoning.encrypted", "data"} or {"type": "reasoning.summary", "summary"}, with its `format`.
+    """
 
     text: str = ""
     details: tuple[Mapping[str, Json], ...] = ()
@@ -107,12 +113,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A function the model may call, with the JSON schema of its arguments."""
+    """A function the model may call, with the JSON schema of its arguments; `extra` holds marks as on parts."""
 
     name: str
     description: str | None = None
     parameters: Mapping[str, Json] | None = None
     strict: bool | None = None
+    extra: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
