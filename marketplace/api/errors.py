@@ -1,4 +1,4 @@
-"""AppError as JSON: the field's envelope under /api, problem+json under /v1."""
+"""AppError as JSON, in the form that callers of the path read."""
 
 from __future__ import annotations
 
@@ -10,36 +10,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions as drf
 
+from marketplace.lib import envelopes
 from marketplace.lib.errors import AppError, InvalidRequest, NotFound, Unauthorized
 
 logger = structlog.get_logger(__name__)
-
-
-def envelope(error: AppError) -> dict[str, Any]:
-    """`{"error": {"code", "message", "metadata"}}` (facts/openrouter.md section 4)."""
-    return {
-        "error": {
-            "code": error.status,
-            "message": error.message,
-            "metadata": {"error_type": error.kind, **error.metadata},
-        }
-    }
-
-
-def problem(error: AppError) -> dict[str, Any]:
-    """RFC 9457 members as hosting clients read them: title, status, detail."""
-    return {
-        "title": HTTPStatus(error.status).phrase,
-        "status": error.status,
-        "detail": error.message,
-        **({"metadata": error.metadata} if error.metadata else {}),
-    }
-
-
-def is_problem_path(path: str) -> bool:
-    """Whether a path belongs to the hosting half, whose clients want problem+json."""
-    inference = ("/v1/chat/", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/embeddings")
-    return path.startswith("/v1/") and not path.startswith(inference)
 
 
 def respond(request: HttpRequest, error: AppError) -> JsonResponse:
@@ -47,15 +21,12 @@ def respond(request: HttpRequest, error: AppError) -> JsonResponse:
     headers = dict(error.headers)
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers.setdefault("WWW-Authenticate", "Bearer")
-    if is_problem_path(request.path):
-        return JsonResponse(
-            problem(error), status=error.status, headers=headers, content_type="application/problem+json"
-        )
-    return JsonResponse(envelope(error), status=error.status, headers=headers)
+    form = envelopes.written(error, path=request.path, request_id=request.META.get("TURNPIKE_REQUEST_ID"))
+    return JsonResponse(form.body, status=error.status, headers=headers, content_type=form.content_type)
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> JsonResponse:
-    """DRF's exception handler: everything leaves as one of the two forms, nothing leaks."""
+    """DRF's exception handler: everything leaves in the form of its path, nothing leaks."""
     request: HttpRequest = context["request"]._request
     return respond(request, known(exc))
 

@@ -6,6 +6,9 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from marketplace.lib import envelopes
+from marketplace.lib.errors import PayloadTooLarge
+
 Scope = MutableMapping[str, Any]
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -63,19 +66,10 @@ def _declared_length(scope: Scope) -> int:
 
 async def _refuse(path: str, limit: int, send: Send) -> None:
     message = f"The request body is larger than {limit:,} bytes, the limit for {path}."
-    if path.startswith("/v1/"):
-        kind = b"application/problem+json"
-        body: dict[str, Any] = {"title": "Payload too large", "status": 413, "detail": message}
-    else:
-        kind = b"application/json"
-        body = {
-            "error": {
-                "code": 413,
-                "message": message,
-                "metadata": {"error_type": "payload_too_large", "limit_bytes": limit},
-            }
-        }
-    content = json.dumps(body).encode()
+    error = PayloadTooLarge(message, metadata={"limit_bytes": limit})
+    form = envelopes.written(error, path=path)
+    content = json.dumps(form.body).encode()
+    kind = form.content_type.encode()
     headers = [(b"content-type", kind), (b"content-length", str(len(content)).encode()), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -66,6 +66,21 @@ async def test_hosting_paths_get_a_problem() -> None:
     assert json.loads(body)["title"] == "Payload too large"
 
 
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("/v1/chat/completions", ["code", "message", "metadata"]),
+        ("/v1/completions", ["code", "message", "metadata"]),
+        ("/api/v1/messages", ["type", "message", "error_type"]),
+        ("/v1/messages/count_tokens", ["type", "message", "error_type"]),
+    ],
+)
+async def test_inference_paths_get_their_dialects_form(path: str, word: list[str]) -> None:
+    status, body, _ = await call(path, [b"x" * 11], [])
+    assert status == 413
+    assert list(json.loads(body)["error"]) == word
+
+
 @pytest.mark.parametrize("length", [b"many", b"-5", b""])
 def test_a_senseless_length_is_left_to_the_server(length: bytes) -> None:
     from marketplace.lib.bodies import _declared_length

@@ -1,0 +1,90 @@
+"""Errors in the words of whoever is asked: which form a path's callers read, and the three forms.
+
+Pure, so that the layer that refuses a body before Django has seen it writes the same as a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from marketplace.lib.errors import AppError
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+INFERENCE: Final = ("chat/", "completions", "responses", "messages", "embeddings")
+
+TITLES: Final = {413: "Payload too large"}  # its standard phrase changes from one Python to the next
+# Anthropic's word for a status; what is missing is the server's fault from 500 on, else the request's.
+MESSAGES_TYPES: Final[Mapping[int, str]] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An error's body, to be dumped as JSON, and its media type."""
+
+    body: dict[str, Any]
+    content_type: str = JSON
+
+
+def written(error: AppError, *, path: str, request_id: str | None = None) -> Written:
+    """The error as callers of this path read errors."""
+    if is_messages_path(path):
+        return Written(messages(error, request_id=request_id))
+    if path.startswith("/v1/") and not path.startswith(tuple(f"/v1/{name}" for name in INFERENCE)):
+        return Written(problem(error), PROBLEM)
+    return Written(envelope(error))
+
+
+def is_messages_path(path: str) -> bool:
+    """Whether Anthropic's clients ask here."""
+    return path.removeprefix("/api").startswith("/v1/messages")
+
+
+def envelope(error: AppError) -> dict[str, Any]:
+    """`{"error": {"code", "message", "metadata"}}` (facts/openrouter.md section 4)."""
+    return {
+        "error": {
+            "code": error.status,
+            "message": error.message,
+            "metadata": {"error_type": error.kind, **error.metadata},
+        }
+    }
+
+
+def problem(error: AppError) -> dict[str, Any]:
+    """RFC 9457 members as hosting clients read them: title, status, detail."""
+    return {
+        "title": TITLES.get(error.status) or HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.message,
+        **({"metadata": error.metadata} if error.metadata else {}),
+    }
+
+
+def messages(error: AppError, *, request_id: str | None = None) -> dict[str, Any]:
+    """`{"type": "error", "error": {"type", "message", "error_type"}}` as Anthropic's clients read errors."""
+    return {
+        "type": "error",
+        "error": messages_error(status=error.status, message=error.message, error_type=error.kind),
+        "request_id": request_id,
+        **({"metadata": error.metadata} if error.metadata else {}),
+    }
+
+
+def messages_error(*, status: int, message: str, error_type: str) -> dict[str, Any]:
+    """The inner object of Anthropic's form, also inside a stream's error event."""
+    rest = "api_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+    return {"type": MESSAGES_TYPES.get(status, rest), "message": message, "error_type": error_type}
