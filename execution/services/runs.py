@@ -49,7 +49,7 @@ def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
             try:
                 attempt = attempts.begin(prediction_id=wanted, owner=owner, hardware=hardware)
                 if attempt is not None:
-                    _run(lease, attempt)
+                    _run(agent, lease, attempt)
                     done += 1
             finally:
                 lease.release()
@@ -64,7 +64,7 @@ def _waiting(prediction_id: str, hardware: str) -> Prediction | None:
     return rows.first()
 
 
-def _run(lease: Lease, attempt: Attempt) -> None:
+def _run(agent: Agent, lease: Lease, attempt: Attempt) -> None:
     """One attempt, from its inputs to its end; whatever goes wrong on our side gives the prediction back."""
     prediction = Prediction.objects.select_related("version", "model").get(pk=attempt.prediction_id)
     with _workspace() as folder, Pulse(attempt) as pulse:
@@ -76,7 +76,7 @@ def _run(lease: Lease, attempt: Attempt) -> None:
             )
             return
         try:
-            _Drive(prediction, attempt, pulse).run(lease, given, local)
+            _Drive(agent, prediction, attempt, pulse).run(lease, given, local)
         except SetupFailed as error:
             endings.end(
                 prediction_id=prediction.pk,
@@ -165,7 +165,8 @@ class Pulse:
 class _Drive:
     """What comes out of a running model, on its way into the row."""
 
-    def __init__(self, prediction: Prediction, attempt: Attempt, pulse: Pulse) -> None:
+    def __init__(self, agent: Agent, prediction: Prediction, attempt: Attempt, pulse: Pulse) -> None:
+        self._agent = agent
         self._prediction = prediction
         self._attempt = attempt
         self._pulse = pulse
@@ -227,6 +228,9 @@ class _Drive:
 
     def _finish(self, event: Finished) -> None:
         """The end by the worker's own clock. Loses quietly against a cancel that came first."""
+        if event.instance_lost and event.status != "succeeded" and self._agent.describe()["draining"]:
+            attempts.give_back(self._attempt, reason="The worker was stopped")  # ours to bear: another one runs it
+            return
         status = Status(event.status) if event.status in ("succeeded", "failed", "canceled") else Status.FAILED
         changes: dict[str, Any] = {"logs": self._text(), "output": self._output}
         known = {

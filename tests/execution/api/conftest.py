@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 
+from marketplace.lib import pool
 from marketplace.models import Account
 from marketplace.services import keys
 from tests.factories.execution import payer
@@ -56,3 +60,18 @@ def read(response: Any) -> bytes:
         return b"".join([bytes(part) async for part in response])
 
     return asyncio.run(gather())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pool_lets_go_of_the_database(django_db_setup: None) -> Iterator[None]:
+    """At the end each thread of the web pool closes its connection: PostgreSQL drops no database that is in use."""
+    yield
+    threads = pool.EXECUTOR._max_workers
+    together = threading.Barrier(threads)
+
+    def close() -> None:
+        together.wait(10)  # so that each thread takes exactly one
+        connections.close_all()
+
+    for done in [pool.EXECUTOR.submit(close) for _ in range(threads)]:
+        done.result(15)

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from billing import invariants
@@ -173,3 +175,17 @@ def test_a_file_that_cannot_be_fetched_fails_the_run_free_of_charge(agent: Agent
     assert (row.status, row.amount_nano) == ("failed", 0)
     assert row.error is not None
     assert "could not be fetched" in row.error
+
+
+def test_a_worker_that_is_stopped_gives_its_run_to_another(agent: Agent, hello: Version) -> None:
+    leaving = Agent(hardware="cpu", slots=1, var=Path(settings.VAR) / "leaving")
+    made = predict(payer(), hello, given={"text": "a", "times": 3, "seconds": 3})
+    with working(leaving, made):
+        until(lambda: fresh(made).status == "processing")
+        leaving.drain(seconds=0.1)
+    row = fresh(made)
+    assert (row.status, row.attempts, row.amount_nano) == ("starting", 1, None)
+    assert work(agent, made) == 1
+    row = fresh(made)
+    assert (row.status, row.attempts) == ("succeeded", 2)
+    assert Charge.objects.count() == 1
