@@ -14,6 +14,9 @@ from billing.models import Charge, Entry, LedgerAccount
 from marketplace.lib.money import format_usd
 from marketplace.models import ApiKey
 
+# A chart of one or two days has no scale that one could read.
+MONTH_OF_DAYS = 30
+
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
@@ -60,7 +63,7 @@ def totals(rows: QuerySet[Charge]) -> Totals:
 
 
 def per_day(rows: QuerySet[Charge]) -> list[tuple[dt.date, int]]:
-    """(UTC day, nano-USD) of every day between the first and the last charge; idle days are zero."""
+    """(UTC day, nano-USD) of every day from the first charge to the last, at least a month; idle days are zero."""
     spent = dict(
         rows.order_by()
         .annotate(day=TruncDate("created_at", tzinfo=dt.UTC))
@@ -70,7 +73,8 @@ def per_day(rows: QuerySet[Charge]) -> list[tuple[dt.date, int]]:
     )
     if not spent:
         return []
-    first, last = min(spent), max(spent)
+    last = max(spent)
+    first = min(*spent, last - dt.timedelta(days=MONTH_OF_DAYS - 1))
     days = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
     return [(day, spent.get(day, 0)) for day in days]
 
