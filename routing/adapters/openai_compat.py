@@ -8,12 +8,11 @@ import orjson
 from routing.adapters import errors
 from routing.adapters.base import HttpRequest, Target
 from routing.adapters.dialect import Dialect
+from routing.adapters.effort import EFFORT_PERCENT
 from routing.adapters.openai_messages import write_message, write_tool
 from routing.adapters.openai_stream import OpenAIStream, read_answer
 from routing.canonical import ChatRequest, Chunk, Json, ReasoningWish, UpstreamError
 
-# An effort as a share of the answer's cap, for dialects that take a budget in tokens.
-EFFORT_PERCENT: Final = {"max": 95, "xhigh": 95, "high": 80, "medium": 50, "low": 20, "minimal": 10}
 MESSAGE_MAX: Final = 2_000  # of a provider's error text
 # Never sent, whatever a dialect passes on: they would multiply the answer, or override what the gateway sets.
 NEVER: Final = frozenset({"n", "best_of", "stream", "stream_options", "model", "messages", "max_tokens"})

@@ -17,6 +17,7 @@ ADAPTERS: Final[dict[str, str]] = {
     "mistral": "routing.adapters.openai_alikes.MISTRAL",
     "xai": "routing.adapters.openai_alikes.XAI",
     "qwen_compatible": "routing.adapters.openai_alikes.QWEN_COMPATIBLE",
+    "anthropic": "routing.adapters.anthropic.adapter.ANTHROPIC",
 }
 
 

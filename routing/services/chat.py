@@ -146,7 +146,7 @@ class Call:
                 answer = await self._try(attempt, send)
             except UpstreamError as error:
                 errors.append((attempt.route, error))
-                if error.is_callers:
+                if error.is_callers and not error.retryable:
                     refused = attempt.route.candidate.model
                 continue
             self.first_at = time.monotonic()

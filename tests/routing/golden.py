@@ -1,4 +1,4 @@
-"""The golden files: every case of every OpenAI-alike, as data for parametrised tests."""
+"""The golden files: every case of every dialect, as data for parametrised tests."""
 
 import json
 from dataclasses import dataclass
@@ -47,6 +47,14 @@ def _load(path: Path) -> Case:
     return Case(path.parent.name, path.stem, data, answer)
 
 
-CASES = [_load(path) for path in sorted(WIRE.glob("*/*.json"))]
+EVERY = [_load(path) for path in sorted(WIRE.glob("*/*.json"))]
+# Dialects of their own have test modules of their own; the rest are OpenAI-alikes, tested by one.
+TRUE_DIALECTS = frozenset({"anthropic", "gemini", "cohere"})
+CASES = [case for case in EVERY if case.kind not in TRUE_DIALECTS]
 ANSWERS = [case for case in CASES if case.status == 200 and case.name != "finish_insufficient_resource"]
 REFUSALS = [case for case in CASES if case.status != 200]
+
+
+def cases_of(kind: str) -> dict[str, Case]:
+    """A dialect's cases by name."""
+    return {case.name: case for case in EVERY if case.kind == kind}
