@@ -4,10 +4,10 @@ BOOTSTRAP = $(or $(PYTHON),$(error Turnpike needs Python 3.11, 3.12 or 3.13 and 
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix migrate lock assets
+.PHONY: help run test check fix migrate lock assets bench-ledger bench-gateway
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Start everything: web, worker, beat, simulated providers (PORT=8000 HOST=127.0.0.1)
 	@$(BOOTSTRAP)
@@ -35,3 +35,11 @@ lock: ## Resolve requirements*.in again, with hashes, for Python 3.11-3.13 on Li
 
 assets: ## Build the front end into static/
 	@$(BOOTSTRAP) --assets
+
+bench-ledger: ## Measure hold and settle, on SQLite and PostgreSQL
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/python -m benchmarks.ledger
+
+bench-gateway: ## Measure what the gateway adds to a chat
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/python -m benchmarks.gateway

@@ -1,0 +1,1 @@
+"""Programs that measure; tests do not time. `make bench-ledger`, `make bench-gateway`."""
