@@ -4,10 +4,15 @@ from django.urls import path
 
 from routing.api import account, catalogue
 from routing.api.chat import ChatCompletions
+from routing.api.messages import CountTokens, Messages
 
 urlpatterns = [
     path("api/v1/chat/completions", ChatCompletions.as_view(), name="chat_completions"),
     path("v1/chat/completions", ChatCompletions.as_view()),
+    path("api/v1/messages", Messages.as_view(), name="messages"),
+    path("v1/messages", Messages.as_view()),
+    path("api/v1/messages/count_tokens", CountTokens.as_view()),
+    path("v1/messages/count_tokens", CountTokens.as_view()),
     path("api/v1/models", catalogue.Models.as_view(), name="api_models"),
     path("api/v1/models/count", catalogue.ModelsCount.as_view()),
     path("api/v1/models/<str:author>/<str:slug>/endpoints", catalogue.ModelEndpoints.as_view()),

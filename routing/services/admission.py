@@ -59,7 +59,7 @@ def admit(*, caller: Caller, request: ChatRequest, streamed: bool) -> Admission:
         raise InvalidRequest("'model' must name a model, such as publisher/model.", metadata={"field": "model"})
     models = known_models(request.wanted_models, account_id=caller.account_id)
     if not models:
-        raise _unknown(request.wanted_models)
+        raise unknown_model(request.wanted_models)
     groups = routes(models)
     by_endpoint = {route.candidate.endpoint_id: route for group in groups for route in group}
     need = need_of(request)
@@ -156,7 +156,8 @@ def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) 
     )
 
 
-def _unknown(names: Sequence[str]) -> InvalidRequest:
+def unknown_model(names: Sequence[str]) -> InvalidRequest:
+    """The error for names of which none is a model that the caller can see, to be raised."""
     return InvalidRequest(
         f"{', '.join(names)} is not a model here. GET /api/v1/models lists all.",
         metadata={"availability": {"code": "model_not_found", "retryable": False, "requested_models": list(names)}},

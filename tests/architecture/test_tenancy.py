@@ -127,6 +127,10 @@ HOSTING: dict[str, Route] = {
 API: dict[str, Route] = {
     "api/v1/chat/completions": Route((502, 502, 502, 401), "", method="POST", body=CHAT),  # nobody listens upstream
     "v1/chat/completions": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
+    "api/v1/messages": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
+    "v1/messages": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
+    "api/v1/messages/count_tokens": keyed(method="POST", body=CHAT),
+    "v1/messages/count_tokens": keyed(method="POST", body=CHAT),
     "api/v1/models": everybody(),
     "api/v1/models/count": everybody(),
     "api/v1/models/<str:author>/<str:slug>/endpoints": everybody("api/v1/models/acme/small/endpoints"),
