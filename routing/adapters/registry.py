@@ -18,6 +18,7 @@ ADAPTERS: Final[dict[str, str]] = {
     "xai": "routing.adapters.openai_alikes.XAI",
     "qwen_compatible": "routing.adapters.openai_alikes.QWEN_COMPATIBLE",
     "anthropic": "routing.adapters.anthropic.adapter.ANTHROPIC",
+    "gemini": "routing.adapters.gemini.adapter.GEMINI",
 }
 
 
