@@ -127,7 +127,7 @@ class Call:
         self.native_finish_reason = ""
         self.started = time.monotonic()
         self.first_at: float | None = None
-        self._ended = False
+        self._outcome: asyncio.Task[object] | None = None
         CHECKPOINTS.watch(self.live)
 
     @property
@@ -218,18 +218,20 @@ class Call:
 
     async def _end(self, how: Callable[..., R], **arguments: object) -> R | None:
         """Run the ending once and to its end, whatever becomes of the request meanwhile."""
-        if self._ended:
+        if self._outcome is not None:
+            await asyncio.shield(self._outcome)  # somebody else ends it; its settlement comes before our word
             return None
-        self._ended = True
         CHECKPOINTS.forget(self.live)
         admission = self.admission
         work = pool.run(how, generation_id=admission.generation_id, hold_id=admission.hold_id, **arguments)
-        return await asyncio.shield(_keep(work))
+        ending = _keep(work)
+        self._outcome = ending
+        return await asyncio.shield(ending)
 
     @property
     def has_ended(self) -> bool:
         """Whether it has been settled or released, or that is under way."""
-        return self._ended
+        return self._outcome is not None
 
     def _ending(self, status: Status, error_kind: str) -> Ending:
         now = time.monotonic()
