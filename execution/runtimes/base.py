@@ -128,8 +128,12 @@ class Instance(Protocol):
     pid: int  # of the outermost process, in the host's counting
     started_at: float  # that process' start time as the kernel tells it (psutil's create_time)
     concurrency: int  # predictions at one time
-    setup_logs: str
     setup_seconds: float
+
+    @property
+    def setup_logs(self) -> str:
+        """What the creator's setup printed, as far as it is known by now."""
+        ...
 
     def health(self) -> str:
         """One of starting, ready, busy, lost."""

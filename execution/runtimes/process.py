@@ -18,7 +18,7 @@ from execution.runtimes import sandbox
 from execution.runtimes.base import InstanceSpec, SetupFailed, StartFailed
 from execution.runtimes.cog import Client, Gone, plain_error
 from execution.runtimes.door import Door
-from execution.runtimes.process_instance import ProcessInstance
+from execution.runtimes.process_instance import ProcessInstance, said_in_setup
 from execution.runtimes.sockets import Place
 from execution.runtimes.tail import Tail
 
@@ -114,7 +114,7 @@ class ProcessRuntime:
             if health is not None:
                 if not answered:
                     answered, deadline = True, time.monotonic() + limit + 5.0
-                instance.setup_logs = _setup_logs(health.logs)
+                instance.said_in_setup = said_in_setup(health.logs)
                 if health.status in ("READY", "BUSY"):
                     return
                 if health.status in ("SETUP_FAILED", "DEFUNCT", "UNHEALTHY"):
@@ -233,17 +233,6 @@ def _order(
         },
         pass_fds=[listen_fd],
     )
-
-
-def _setup_logs(text: str) -> str:
-    """What the creator's setup printed: the server's own lines are left out."""
-    lines = []
-    for line in text.splitlines():
-        if line.startswith("[coglet::setup] "):
-            lines.append(line.removeprefix("[coglet::setup] "))
-        elif not line.startswith("[coglet"):
-            lines.append(line)
-    return "\n".join(lines)
 
 
 def _setup_failure(logs: str, limit: float, instance: ProcessInstance) -> SetupFailed:

@@ -47,7 +47,7 @@ class ProcessInstance:
         self.pid = confined.process.pid
         self.started_at = confined.started_at
         self.concurrency = concurrency
-        self.setup_logs = ""
+        self.said_in_setup = ""
         self.setup_seconds = 0.0
         self.lost_reason = ""
         self.client = client
@@ -86,6 +86,11 @@ class ProcessInstance:
             return HEALTH.get(self.client.health().status, "lost")
         except Gone:
             return "lost"
+
+    @property
+    def setup_logs(self) -> str:
+        """What the creator's setup printed, and what it printed outside of any prediction."""
+        return "\n".join(part for part in (self.said_in_setup, said_by_nobody(self._tail.text())) if part)
 
     def death(self) -> str:
         """Why there is no process any more, for a person."""
@@ -182,3 +187,27 @@ def _replaced(value: Any, urls: Mapping[str, str]) -> Any:
     if isinstance(value, list | tuple):
         return [_replaced(one, urls) for one in value]
     return value
+
+
+def said_in_setup(text: str) -> str:
+    """Cog's log of the setup without the server's own lines."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("[coglet::setup] "):
+            lines.append(line.removeprefix("[coglet::setup] "))
+        elif not line.startswith("[coglet"):
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def said_by_nobody(text: str) -> str:
+    """Lines that Cog's server filed under no prediction: among them the setup's last one, when READY overtook it."""
+    lines = []
+    for line in text.splitlines():
+        if '"coglet::user"' not in line:
+            continue
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            record = json.loads(line)
+            if record["target"] == "coglet::user":
+                lines.append(str(record["fields"]["message"]))
+    return "\n".join(lines)

@@ -35,7 +35,7 @@ def agent(workshop):
     yield made
     made.stop()
     deadline = time.monotonic() + 5  # instances that were evicted stop in threads of their own
-    while any((workshop.var / "instances").iterdir()) and time.monotonic() < deadline:
+    while any((workshop.var / "instances").glob("*")) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
