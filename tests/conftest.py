@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from billing import triggers
 from tests.servers import binaries
@@ -18,6 +20,10 @@ from tests.servers.redis import Redis
 from tests.servers.system import System
 
 IN_CI = os.environ.get("CI") == "true"
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis_settings.register_profile("turnpike", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("turnpike")
 
 
 @pytest.hookimpl(trylast=True)

@@ -143,7 +143,7 @@ OWN = {
 
 @pytest.mark.parametrize("kind", ADAPTERS)
 def test_the_gateways_own_fields_are_never_sent_on(kind: str) -> None:
-    assert set(sent(kind, **OWN)) <= {"model", "messages", "max_tokens", "max_completion_tokens"}
+    assert sent(kind, **OWN) == sent(kind)
 
 
 @pytest.mark.parametrize("kind", ADAPTERS)
