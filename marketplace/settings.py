@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "django_htmx",
     "rest_framework",
+    "ninja",  # for its static files: the page at /api/docs
 ]
 # Every entry handles both worlds or is cheap in the pool; the API's paths skip sessions (see the class).
 MIDDLEWARE = [

@@ -1,9 +1,10 @@
 """The gateway's API: /api/v1, and /v1 for what does not collide with the hosting half."""
 
-from django.urls import path
+from django.urls import include, path
 
-from routing.api import account, catalogue
+from routing.api import account, catalogue, document
 from routing.api.chat import ChatCompletions
+from routing.api.management import API
 from routing.api.messages import CountTokens, Messages
 
 urlpatterns = [
@@ -21,4 +22,7 @@ urlpatterns = [
     path("api/v1/generation", account.OneGeneration.as_view()),
     path("api/v1/key", account.Key.as_view()),
     path("api/v1/credits", account.Credits.as_view()),
+    path("api/v1/", include((API.addresses(), "management"))),
+    path("api/openapi.json", document.openapi, name="openapi"),
+    path("api/docs", document.docs, name="api_docs"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from django.db import connection
 from django.db.models import F, OuterRef, Subquery
@@ -83,3 +84,17 @@ def remaining(key: ApiKey) -> int | None:
         return None
     budget = current(key)
     return max(0, key.limit_nano - budget.spent_nano - budget.held_nano)
+
+
+def remaining_by_key(keys: Sequence[ApiKey]) -> dict[int, int | None]:
+    """Key id -> what it may still hold in its present period, in nano-USD; None without a limit. One query."""
+    now = database_now()
+    starts = {key.pk: period_start(key.limit_reset, now) for key in keys if key.limit_nano is not None}
+    used = {
+        (row.key_id, row.period_start): row.spent_nano + row.held_nano
+        for row in Budget.objects.filter(key_id__in=starts, period_start__in=set(starts.values()))
+    }
+    return {
+        key.pk: None if key.limit_nano is None else max(0, key.limit_nano - used.get((key.pk, starts[key.pk]), 0))
+        for key in keys
+    }

@@ -24,10 +24,11 @@ def bearer(request: HttpRequest) -> str:
     raise Unauthorized(_MISSING)
 
 
-async def caller(request: HttpRequest, *, scope: str) -> Caller:
-    """The caller of an async view. Raises Unauthorized, or Forbidden without the scope."""
+async def caller(request: HttpRequest, *, scope: str | None) -> Caller:
+    """The caller of an async view; None asks for no scope. Raises Unauthorized, or Forbidden without the scope."""
     found = await pool.run(keys.authenticate, bearer(request))
-    found.require(scope)
+    if scope is not None:
+        found.require(scope)
     return found
 
 

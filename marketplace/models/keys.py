@@ -42,6 +42,7 @@ class ApiKey(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[models.Manager[ApiKey]] = TenantQuerySet["ApiKey"].as_manager()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from marketplace.lib.errors import Forbidden, InvalidRequest, NotFound, Unauthor
 from marketplace.models import Account, ApiKey, User
 
 _TOUCH_EVERY = dt.timedelta(minutes=1)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def change(
     if limit is not None:
         _check_limit(*limit)
         key.limit_nano, key.limit_reset = limit
-    key.save(update_fields=["name", "disabled", "limit_nano", "limit_reset"])
+    key.updated_at = timezone.now()
+    key.save(update_fields=["name", "disabled", "limit_nano", "limit_reset", "updated_at"])
     return key
 
 
@@ -131,6 +134,16 @@ def find(*, account_id: int, key_id: int) -> ApiKey:
     key = ApiKey.objects.filter(account_id=account_id, pk=key_id, deleted_at=None).first()
     if key is None:
         raise NotFound("There is no such key in this account.")
+    return key
+
+
+def find_by_digest(*, account_id: int, digest: str) -> ApiKey:
+    """A living key of the account by the hash of its text, not one of a playground. Raises NotFound."""
+    known = _DIGEST.fullmatch(digest) is not None
+    rows = ApiKey.objects.filter(account_id=account_id, deleted_at=None, is_playground=False)
+    key = rows.filter(digest=digest).first() if known else None
+    if key is None:
+        raise NotFound("There is no key with this hash in this account: GET /api/v1/keys lists them.")
     return key
 
 

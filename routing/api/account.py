@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.http.response import HttpResponseBase
 
 from billing.services import budgets, ledger, usage
+from marketplace.api import auth
+from marketplace.api.described import TEXT, Described
 from marketplace.lib import ids, pool
 from marketplace.lib.errors import InvalidRequest, NotFound
 from marketplace.models import ApiKey
 from marketplace.services.keys import Caller
 from routing.api import shapes
-from routing.api.base import View, answer
+from routing.api.base import View, answer, plain
 from routing.ingress.openai_chat_answers import dollars
 from routing.models import Generation
 
 
 class OneGeneration(View):
     """GET /generation?id=gen-…"""
+
+    described: Final = {"get": Described(query={"id": TEXT}, needed=frozenset({"id"}))}
 
     async def get(self, request: Any) -> HttpResponseBase:
         """One of the account's generations. Raises NotFound."""
@@ -34,7 +38,7 @@ class Key(View):
 
     async def get(self, request: Any) -> HttpResponseBase:
         """The calling key: its limit, what is left of it, what it has used."""
-        return answer({"data": await pool.run(_key, await self.caller(request))})
+        return answer({"data": await pool.run(_key, await auth.caller(plain(request), scope=None))})
 
 
 class Credits(View):
@@ -42,7 +46,7 @@ class Credits(View):
 
     async def get(self, request: Any) -> HttpResponseBase:
         """What the account ever had, and what of it is used."""
-        caller = await self.caller(request)
+        caller = await auth.caller(plain(request), scope=None)
         return answer({"data": await pool.run(_credits, caller.account_id)})
 
 
@@ -69,10 +73,10 @@ def _key(caller: Caller) -> dict[str, Any]:
         "limit_remaining": None if left is None else dollars(left),
         "limit_reset": key.limit_reset or None,
         "include_byok_in_limit": False,
-        "usage": dollars(spent["total"]),
-        "usage_daily": dollars(spent["daily"]),
-        "usage_weekly": dollars(spent["weekly"]),
-        "usage_monthly": dollars(spent["monthly"]),
+        "usage": dollars(spent.total),
+        "usage_daily": dollars(spent.daily),
+        "usage_weekly": dollars(spent.weekly),
+        "usage_monthly": dollars(spent.monthly),
         "byok_usage": 0,
         "byok_usage_daily": 0,
         "byok_usage_weekly": 0,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.http.response import HttpResponseBase
 
+from marketplace.api.described import COUNT, TEXT, Described, Schema
 from marketplace.lib import pool
 from marketplace.lib.errors import InvalidRequest
 from marketplace.services import browse
@@ -21,10 +22,21 @@ SORTS: Final = {
     "pricing-high-to-low": "price",
     "context-high-to-low": "context",
 }
+_FILTERS: Final[dict[str, Schema]] = {
+    "q": TEXT,
+    "supported_parameters": TEXT,
+    "input_modalities": TEXT,
+    "output_modalities": TEXT,
+    "providers": TEXT,
+    "context": COUNT,
+    "sort": {"enum": list(SORTS)},
+}
 
 
 class Models(View):
     """GET /models."""
+
+    described: Final = {"get": Described(query=_FILTERS | {"offset": COUNT, "limit": COUNT}, is_open=True)}
 
     async def get(self, request: Any) -> HttpResponseBase:
         """The models that match, each once."""
@@ -39,6 +51,8 @@ class Models(View):
 class ModelsCount(View):
     """GET /models/count."""
 
+    described: Final = {"get": Described(query=_FILTERS, is_open=True)}
+
     async def get(self, request: Any) -> HttpResponseBase:
         """How many models match."""
         account_id = await self.account_or_none(request)
@@ -47,6 +61,8 @@ class ModelsCount(View):
 
 class OneModel(View):
     """GET /model/{author}/{slug}."""
+
+    described: Final = {"get": Described(is_open=True)}
 
     async def get(self, request: Any, author: str, slug: str) -> HttpResponseBase:
         """One model. Raises NotFound."""
@@ -58,6 +74,8 @@ class OneModel(View):
 class ModelEndpoints(View):
     """GET /models/{author}/{slug}/endpoints."""
 
+    described: Final = {"get": Described(is_open=True)}
+
     async def get(self, request: Any, author: str, slug: str) -> HttpResponseBase:
         """Where the model is served, and for how much. Raises NotFound."""
         account_id = await self.account_or_none(request)
@@ -67,6 +85,8 @@ class ModelEndpoints(View):
 
 class Providers(View):
     """GET /providers."""
+
+    described: Final = {"get": Described(is_open=True)}
 
     async def get(self, request: Any) -> HttpResponseBase:
         """Everyone who runs endpoints."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.http.response import HttpResponseBase
 
+from routing.api import bodies
 from routing.api.answering import Head, respond
 from routing.api.base import View, plain
 from routing.ingress import openai_chat
@@ -14,6 +15,8 @@ from routing.ingress.openai_chat_answers import Writer
 
 class ChatCompletions(View):
     """OpenAI's chat completions, plain and streamed."""
+
+    described: Final = {"post": bodies.CHAT}
 
     async def post(self, request: Any) -> HttpResponseBase:
         """Answer a chat."""

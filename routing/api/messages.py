@@ -9,6 +9,7 @@ from django.http.response import HttpResponseBase
 
 from marketplace.lib import pool
 from marketplace.lib.errors import InvalidRequest
+from routing.api import bodies
 from routing.api.answering import Head, respond
 from routing.api.base import View, answer, plain
 from routing.canonical import ChatRequest
@@ -35,6 +36,8 @@ class _View(View):
 
 class Messages(_View):
     """Anthropic's Messages, plain and streamed."""
+
+    described: Final = {"post": bodies.MESSAGES}
 
     async def post(self, request: Any) -> HttpResponseBase:
         """Answer a message."""

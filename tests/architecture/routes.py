@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 
-from django.urls import URLPattern, URLResolver, get_resolver
+from marketplace.api.document import addresses as routes
 
-
-def routes() -> Iterator[tuple[str, URLPattern]]:
-    """Each address as it is written in the urlconfs ("keys/<int:key_id>/revoke"), with its pattern."""
-    yield from _walk(get_resolver().url_patterns, "")
+__all__ = ("routes", "shape")
 
 
-def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[tuple[str, URLPattern]]:
-    for pattern in patterns:
-        address = prefix + str(pattern.pattern).removeprefix("^")
-        if isinstance(pattern, URLResolver):
-            yield from _walk(pattern.url_patterns, address)
-        else:
-            yield address, pattern
+def shape(address: str) -> str:
+    """The address whatever its parameters are called: two routes of one shape compete for the same requests."""
+    return re.sub(r"<[^>]+>", "<>", address)

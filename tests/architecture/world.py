@@ -22,6 +22,7 @@ from tests.factories.billing import fund
 
 OWNER, MATE, STRANGER, ANONYMOUS = "owner", "mate", "stranger", "anonymous"
 PEOPLE = (OWNER, MATE, STRANGER, ANONYMOUS)
+BOTH = ("inference", "management")
 _ADDRESSES = {OWNER: "alice@example.com", MATE: "bob@example.com", STRANGER: "charlie@example.com"}
 
 
@@ -62,9 +63,9 @@ def build() -> World:
     version = hosted.hosted(owner=team, slug="secret", visibility=Model.Visibility.PRIVATE)
     published = hosted.hosted(owner=team, slug="open")
     routed.endpoint("http://127.0.0.1:9/v1", model_slug="acme/small")
-    key, plaintext = keys.issue(account=team, name="owner's")
-    _, mates = keys.issue(account=team, name="mate's")
-    _, strangers = keys.issue(account=outsider, name="stranger's")
+    key, plaintext = keys.issue(account=team, name="owner's", scopes=BOTH)
+    _, mates = keys.issue(account=team, name="mate's", scopes=BOTH)
+    _, strangers = keys.issue(account=outsider, name="stranger's", scopes=BOTH)
     prediction = Prediction.objects.create(
         account=team,
         model=version.model,
@@ -100,6 +101,7 @@ def build() -> World:
             "open_version_id": published.pk,
             "generation_id": generation.public_id,
             "key_id": str(key.pk),
+            "key_hash": key.digest,
             "member_id": str(Member.objects.get(account=team, user__email="dave@example.com").pk),
         },
         api_keys={OWNER: plaintext, MATE: mates, STRANGER: strangers},

@@ -1,0 +1,97 @@
+"""JSON Schemas of chat bodies for the OpenAPI document, made of the tables that the ingress itself reads by."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from marketplace.api.described import Described
+from routing.ingress import openai_chat
+
+_PROVIDER: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "order": {"type": "array", "items": {"type": "string"}},
+        "only": {"type": "array", "items": {"type": "string"}},
+        "ignore": {"type": "array", "items": {"type": "string"}},
+        "allow_fallbacks": {"type": "boolean"},
+        "require_parameters": {"type": "boolean"},
+        "data_collection": {"enum": ["allow", "deny"]},
+        "zdr": {"type": "boolean"},
+        "quantizations": {"type": "array", "items": {"type": "string"}},
+        "sort": {"enum": ["price", "throughput", "latency", "exacto"]},
+        "max_price": {"type": "object"},
+    },
+}
+_PART: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["type"],
+    "properties": {
+        "type": {"enum": ["text", "image_url", "input_audio", "video_url", "file"]},
+        "text": {"type": "string"},
+    },
+}
+_MESSAGES: Final[dict[str, Any]] = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["role", "content"],
+        "properties": {
+            "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
+            "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": _PART}]},
+            "name": {"type": "string"},
+            "tool_call_id": {"type": "string"},
+        },
+    },
+}
+_SHARED: Final[dict[str, Any]] = {
+    "model": {"type": "string", "description": "publisher/model"},
+    "models": {"type": "array", "items": {"type": "string"}, "description": "Fallbacks, in order."},
+    "messages": _MESSAGES,
+    "stream": {"type": "boolean"},
+    "provider": _PROVIDER,
+}
+CHAT: Final = Described(
+    body={
+        "type": "object",
+        "required": ["model", "messages"],
+        "properties": _SHARED
+        | {
+            "max_tokens": {"type": "integer", "minimum": 1},
+            "max_completion_tokens": {"type": "integer", "minimum": 1},
+            "stop": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 4}]},
+            "tools": {"type": "array", "items": {"type": "object"}},
+            "tool_choice": {},
+            "response_format": {"type": "object"},
+            "reasoning": {"type": "object"},
+            "reasoning_effort": {"enum": sorted(openai_chat.EFFORTS)},
+            "session_id": {"type": "string", "maxLength": 256},
+            **{
+                name: {"type": "number", "minimum": least, "maximum": most}
+                for name, (least, most) in openai_chat.NUMBERS.items()
+            },
+            **{
+                name: {"type": "integer", "minimum": least, "maximum": most}
+                for name, (least, most) in openai_chat.INTEGERS.items()
+            },
+            **{name: {"type": "boolean"} for name in sorted(openai_chat.FLAGS)},
+            **{name: {} for name in sorted(openai_chat.CARRIED)},
+        },
+    },
+    streams=True,
+)
+MESSAGES: Final = Described(
+    body={
+        "type": "object",
+        "required": ["model", "messages", "max_tokens"],
+        "properties": _SHARED
+        | {
+            "max_tokens": {"type": "integer", "minimum": 1},
+            "system": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]},
+            "stop_sequences": {"type": "array", "items": {"type": "string"}},
+            "temperature": {"type": "number", "minimum": 0, "maximum": 1},
+            "tools": {"type": "array", "items": {"type": "object"}},
+        },
+    },
+    streams=True,
+)

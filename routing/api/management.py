@@ -1,0 +1,18 @@
+"""The management API whole: the routers of every floor under one root. The topmost floor knows them all."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from billing.api import keys
+from marketplace.api import members
+from marketplace.api.management import Management, root
+from routing.api import activity
+
+API: Final[Management] = root(
+    {
+        "API keys": keys.router,
+        "Account": members.router,
+        "Usage": activity.router,
+    }
+)
