@@ -26,6 +26,24 @@ hypothesis_settings.register_profile("turnpike", deadline=None, suppress_health_
 hypothesis_settings.load_profile("turnpike")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Name what tests share, so that processes of one run (pytest-xdist) do not each build it: see `_shared`."""
+    if (shared := _shared(item)) is not None:
+        item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def _shared(item: pytest.Item) -> str | None:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if item.get_closest_marker("browser"):
+        return "browser"
+    if "live" in fixtures:
+        return str(getattr(item, "callspec").params["live"])  # noqa: B009  only Functions have it
+    for name in ("embedded", "grown", "workshop", "hello_build"):
+        if name in fixtures:
+            return name
+    return item.path.stem if item.get_closest_marker("live") else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, by name, what this machine cannot have; put whole systems last, and the browser after them."""
@@ -45,6 +63,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _lateness(item: pytest.Item) -> int:
+    if "workshop" in getattr(item, "fixturenames", ()):
+        return -1  # one process is busy with them for long: early
     if item.get_closest_marker("browser"):
         return 2
     fixtures = getattr(item, "fixturenames", [])

@@ -1,16 +1,21 @@
-"""The product's settings on a folder of the test run's own; PostgreSQL and Redis when `make test` gives them."""
+"""The product's settings on a folder of the test process's own; PostgreSQL and Redis when `make test` gives them."""
 
 import atexit
 import os
 import shutil
 import tempfile
 
-if "TURNPIKE_TEST_VAR" not in os.environ:  # a test's subprocess shares its parent's
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # gw0, gw1 … where several processes share the run
+if os.environ.get("TURNPIKE_TEST_VAR_OF") != WORKER:  # a test's subprocess shares its parent's
+    os.environ["TURNPIKE_TEST_VAR_OF"] = WORKER
     os.environ["TURNPIKE_TEST_VAR"] = tempfile.mkdtemp(prefix="turnpike-test-")
     atexit.register(shutil.rmtree, os.environ["TURNPIKE_TEST_VAR"], ignore_errors=True)
+    if WORKER and os.environ.get("REDIS_URL"):  # a database each: the cache is emptied before every test
+        server, _, _ = os.environ["REDIS_URL"].rpartition("/")
+        os.environ["REDIS_URL"] = f"{server}/{int(WORKER.removeprefix('gw')) + 1}"
 os.environ["TURNPIKE_VAR"] = os.environ["TURNPIKE_TEST_VAR"]
 
-from marketplace.settings import *  # noqa: F403  the one inheritance of settings, for this folder's sake
+from marketplace.settings import *  # noqa: E402, F403  the one inheritance of settings, for this folder's sake
 
 # Slow on purpose in the product; a test logs in often.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
