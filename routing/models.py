@@ -68,6 +68,7 @@ class Generation(models.Model):
         ordering: ClassVar = ["-created_at"]
         indexes: ClassVar = [
             models.Index(fields=["account", "-created_at"], name="generations_of_account"),
+            models.Index(fields=["-created_at"], name="generations_by_time"),
             models.Index(
                 fields=["heartbeat_at"],
                 condition=models.Q(status__in=("started", "streaming")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -14,6 +15,14 @@ Modality = Literal["text", "image", "audio", "video", "file", "embeddings", "rer
 Quantization = Literal[
     "int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32", "unknown"
 ]
+Category = Literal[
+    "programming", "roleplay", "marketing", "marketing/seo", "technology", "science",
+    "translation", "legal", "finance", "health", "trivia", "academia",
+]  # fmt: skip
+Tokenizer = Literal[
+    "Router", "Media", "Other", "GPT", "Claude", "Gemini", "Gemma", "Grok", "Cohere", "Nova", "Qwen", "Yi", "DeepSeek",
+    "Mistral", "Llama2", "Llama3", "Llama4", "PaLM", "RWKV", "Qwen3",
+]  # fmt: skip
 
 # How a price is written, by its key: dollars per million tokens, or per single thing.
 PER_MILLION_TOKENS = frozenset(
@@ -132,14 +141,47 @@ class ProviderEntry(Form):
     models: list[Offer] = Field(default=[])
 
 
+class Benchmarks(Form):
+    """Scores from 0 to 100 that the operator vouches for, under Artificial Analysis' names."""
+
+    intelligence: float | None = Field(default=None, ge=0, le=100)
+    coding: float | None = Field(default=None, ge=0, le=100)
+    agentic: float | None = Field(default=None, ge=0, le=100)
+
+
+class DefaultParameters(Form):
+    """Sampling that the model's author advises."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+
+
+class ModelFacts(Form):
+    """What is known of a model and cannot be read off its endpoints."""
+
+    hugging_face_id: str | None = Field(default=None, max_length=200)
+    instruct_type: str | None = Field(default=None, max_length=32)
+    knowledge_cutoff: dt.date | None = None
+    expiration_date: dt.date | None = None
+    categories: list[Category] = []
+    distillable: bool | None = None
+    default_parameters: DefaultParameters | None = None
+    benchmarks: Benchmarks = Benchmarks()
+
+
 class ModelEntry(Form):
     """What is said of a model beyond its endpoints."""
 
     model: FullSlug
     name: str = Field(default="", max_length=200)
     description: str = ""
-    tokenizer: str = "Other"
+    tokenizer: Tokenizer = "Other"
     example: bool = False
+    facts: ModelFacts = ModelFacts()
 
 
 class Catalogue(Form):

@@ -90,6 +90,8 @@ class Model(models.Model):
     context_length = models.PositiveIntegerField(null=True, blank=True)
     max_output = models.PositiveIntegerField(null=True, blank=True)
     tokenizer = models.CharField(max_length=32, default="Other")
+    # What else is said of it, in the form of catalogue.form.ModelFacts; only what is known is there.
+    facts = models.JSONField(default=dict, blank=True)
     visibility = models.CharField(max_length=8, choices=Visibility.choices, default=Visibility.PUBLIC)
     is_example = models.BooleanField(default=False)
     hardware = models.ForeignKey(Hardware, null=True, blank=True, on_delete=models.PROTECT, related_name="+")

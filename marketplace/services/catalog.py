@@ -194,6 +194,7 @@ def _describe(entry: ModelEntry, done: Applied) -> None:
         "description": entry.description,
         "tokenizer": entry.tokenizer,
         "is_example": entry.example,
+        "facts": entry.facts.model_dump(mode="json", exclude_defaults=True),
     }
     if any(getattr(model, name) != value for name, value in wanted.items()):
         for name, value in wanted.items():

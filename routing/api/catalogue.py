@@ -1,62 +1,73 @@
-"""GET models, model, endpoints, providers: the catalogue, open to all; a key adds the account's private models."""
+"""GET models, model, endpoints, providers: the catalogue, open to all; a key adds the account's private models.
+
+Answers carry an ETag, so that a client which asks again is told in a few bytes that nothing changed. What anybody
+may see may be kept for a minute by anybody; what a key opened only by who sent the key.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
 from typing import Any, Final
+from urllib.parse import urlencode
 
+import orjson
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
 
-from marketplace.api.described import COUNT, TEXT, Described, Schema
+from marketplace.api.described import Described
 from marketplace.lib import pool
-from marketplace.lib.errors import InvalidRequest
 from marketplace.services import browse
-from marketplace.services.browse import Filter, Listing
-from routing.api import shapes
-from routing.api.base import View, answer
+from marketplace.services.browse import Listing
+from marketplace.views import snippets
+from routing.api import catalogue_query, feed, shapes
+from routing.api.base import View, plain
+from routing.services import catalogue
 
-MOST: Final = 1_000
-SORTS: Final = {
-    "newest": "newest",
-    "pricing-low-to-high": "price",
-    "pricing-high-to-low": "price",
-    "context-high-to-low": "context",
-}
-_FILTERS: Final[dict[str, Schema]] = {
-    "q": TEXT,
-    "supported_parameters": TEXT,
-    "input_modalities": TEXT,
-    "output_modalities": TEXT,
-    "providers": TEXT,
-    "context": COUNT,
-    "sort": {"enum": list(SORTS)},
-}
+JSON: Final = "application/json"
+RSS: Final = "application/rss+xml; charset=utf-8"
+KEPT_SECONDS: Final = 60
 
 
 class Models(View):
     """GET /models."""
 
-    described: Final = {"get": Described(query=_FILTERS | {"offset": COUNT, "limit": COUNT}, is_open=True)}
+    described: Final = {
+        "get": Described(query=catalogue_query.FILTERS | catalogue_query.PAGES | catalogue_query.FEED, is_open=True)
+    }
 
     async def get(self, request: Any) -> HttpResponseBase:
-        """The models that match, each once."""
+        """The models that match, each once; as RSS feed with use_rss=true."""
         account_id = await self.account_or_none(request)
-        query: Mapping[str, str] = request.GET
-        found = await pool.run(_matching, query, account_id)
-        offset, limit = _number(query, "offset", 0, 10**9), _number(query, "limit", MOST, MOST)
-        rows = [shapes.model(listing) for listing in found[offset : offset + limit]]
-        return answer({"data": rows, "total_count": len(found), "links": {"next": None}})
+        found = await _matching(request, account_id)
+        if request.GET.get("use_rss") == "true":
+            to_chat = request.GET.get("use_rss_chat_links") == "true"
+            text = feed.write(found, site_url=snippets.site_url(plain(request)), to_chat=to_chat)
+            return tagged(request, text.encode(), kind=RSS, is_private=account_id is not None)
+        return tagged(request, _listed(request, found), is_private=account_id is not None)
+
+
+class ModelsOfUser(View):
+    """GET /models/user."""
+
+    described: Final = {"get": Described(query=catalogue_query.FILTERS | catalogue_query.PAGES)}
+
+    async def get(self, request: Any) -> HttpResponseBase:
+        """The models that the caller's key may use."""
+        caller = await self.caller(request)
+        return tagged(request, _listed(request, await _matching(request, caller.account_id)), is_private=True)
 
 
 class ModelsCount(View):
     """GET /models/count."""
 
-    described: Final = {"get": Described(query=_FILTERS, is_open=True)}
+    described: Final = {"get": Described(query=catalogue_query.FILTERS, is_open=True)}
 
     async def get(self, request: Any) -> HttpResponseBase:
         """How many models match."""
         account_id = await self.account_or_none(request)
-        return answer({"data": {"count": len(await pool.run(_matching, request.GET, account_id))}})
+        found = await _matching(request, account_id)
+        return tagged(request, {"data": {"count": len(found)}}, is_private=account_id is not None)
 
 
 class OneModel(View):
@@ -67,8 +78,8 @@ class OneModel(View):
     async def get(self, request: Any, author: str, slug: str) -> HttpResponseBase:
         """One model. Raises NotFound."""
         account_id = await self.account_or_none(request)
-        found = await pool.run(browse.model, full_slug=f"{author}/{slug}", account_id=account_id)
-        return answer({"data": shapes.model(found)})
+        found = await pool.run(catalogue.model, full_slug=f"{author}/{slug}", account_id=account_id)
+        return tagged(request, {"data": shapes.model(found)}, is_private=account_id is not None)
 
 
 class ModelEndpoints(View):
@@ -79,8 +90,8 @@ class ModelEndpoints(View):
     async def get(self, request: Any, author: str, slug: str) -> HttpResponseBase:
         """Where the model is served, and for how much. Raises NotFound."""
         account_id = await self.account_or_none(request)
-        found = await pool.run(browse.model, full_slug=f"{author}/{slug}", account_id=account_id)
-        return answer({"data": shapes.endpoints(found)})
+        found = await pool.run(catalogue.model, full_slug=f"{author}/{slug}", account_id=account_id)
+        return tagged(request, {"data": shapes.endpoints(found)}, is_private=account_id is not None)
 
 
 class Providers(View):
@@ -90,39 +101,43 @@ class Providers(View):
 
     async def get(self, request: Any) -> HttpResponseBase:
         """Everyone who runs endpoints."""
-        return answer({"data": [shapes.provider(row) for row in await pool.run(browse.providers)]})
+        return tagged(request, {"data": [shapes.provider(row) for row in await pool.run(browse.providers)]})
 
 
-def _matching(query: Mapping[str, str], account_id: int | None) -> list[Listing]:
-    wanted = _words(query, "supported_parameters")
-    outputs = _words(query, "output_modalities") or frozenset({"text"})
-    order = query.get("sort", "newest")
-    if order not in SORTS:
-        raise InvalidRequest(f"'sort' must be one of {', '.join(SORTS)}.", metadata={"field": "sort"})
-    narrowed = Filter(
-        text=query.get("q", ""),
-        inputs=_words(query, "input_modalities"),
-        outputs=frozenset() if "all" in outputs else outputs,
-        provider=query.get("providers", ""),
-        least_context=_number(query, "context", 0, 10**9) or None,
-        sort=SORTS[order],
-    )
-    found = [
-        listing
-        for listing in browse.narrow(browse.models(account_id=account_id), narrowed=narrowed)
-        if listing.offers and wanted <= {name for offer in listing.offers for name in offer.endpoint.parameters}
-    ]
-    return found[::-1] if order == "pricing-high-to-low" else found
+class ZdrEndpoints(View):
+    """GET /endpoints/zdr."""
+
+    described: Final = {"get": Described(is_open=True)}
+
+    async def get(self, request: Any) -> HttpResponseBase:
+        """The endpoints that keep nothing of what they are sent."""
+        found = await pool.run(catalogue.zdr_offers)
+        return tagged(request, {"data": [shapes.endpoint(listing, offer) for listing, offer in found]})
 
 
-def _words(query: Mapping[str, str], name: str) -> frozenset[str]:
-    return frozenset(word for word in query.get(name, "").split(",") if word)
+def tagged(request: Any, data: Any, *, kind: str = JSON, is_private: bool = False) -> HttpResponseBase:
+    """Bytes, or data as JSON, with an ETag; 304 without a body where the caller has it already."""
+    body = data if isinstance(data, bytes) else orjson.dumps(data)
+    response = HttpResponse(body, content_type=kind)
+    etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+    response.headers["ETag"] = etag
+    response.headers["Vary"] = "Authorization, X-Api-Key"
+    response.headers["Cache-Control"] = "private, no-cache" if is_private else f"public, max-age={KEPT_SECONDS}"
+    found = get_conditional_response(plain(request), etag=etag, response=response)
+    return found or response
 
 
-def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int:
-    text = query.get(name, "")
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) > most:
-        raise InvalidRequest(f"'{name}' must be a whole number up to {most}.", metadata={"field": name})
-    return int(text)
+async def _matching(request: Any, account_id: int | None) -> list[Listing]:
+    wanted, sort = catalogue_query.wanted(request.GET), catalogue_query.sort(request.GET)
+    return await pool.run(catalogue.models, account_id=account_id, wanted=wanted, sort=sort)
+
+
+def _listed(request: Any, found: list[Listing]) -> dict[str, Any]:
+    page = catalogue_query.page(request.GET)
+    end = len(found) if page.limit is None else page.offset + page.limit
+    following = None
+    if end < len(found):
+        query = request.GET.dict() | {"offset": end, "limit": page.limit}
+        following = f"{request.path}?{urlencode(query)}"
+    rows = [shapes.model(listing) for listing in found[page.offset : end]]
+    return {"data": rows, "total_count": len(found), "links": {"next": following}}

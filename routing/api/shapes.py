@@ -45,13 +45,13 @@ def architecture(model: Model) -> dict[str, Json]:
         "input_modalities": inputs,
         "output_modalities": outputs,
         "tokenizer": model.tokenizer,
-        "instruct_type": None,
+        "instruct_type": model.facts.get("instruct_type"),
     }
 
 
 def model(listing: Listing) -> dict[str, Json]:
     """A row of GET /models."""
-    row, best = listing.model, listing.best
+    row, best, facts = listing.model, listing.best, listing.model.facts
     supported = sorted({name for offer in listing.offers for name in offer.endpoint.parameters})
     return {
         "id": row.full_slug,
@@ -70,7 +70,10 @@ def model(listing: Listing) -> dict[str, Json]:
         "per_request_limits": None,
         "supported_parameters": supported,
         "supported_voices": None,
-        "default_parameters": None,
+        "default_parameters": facts.get("default_parameters"),
+        "hugging_face_id": facts.get("hugging_face_id"),
+        "knowledge_cutoff": facts.get("knowledge_cutoff"),
+        "expiration_date": facts.get("expiration_date"),
         "links": {"details": f"/api/v1/models/{row.full_slug}/endpoints"},
     }
 

@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from marketplace.catalogue.reader import BadCatalogue
 from marketplace.lib import crypto
 from marketplace.models import Endpoint, Model, Price, Provider
 from marketplace.services import catalog, prices
@@ -68,6 +69,19 @@ def test_a_second_time_changes_nothing() -> None:
     sealed = Provider.objects.get().sealed_credentials
     assert apply(TEXT).changed == []
     assert Provider.objects.get().sealed_credentials == sealed
+
+
+def test_facts_of_a_model_are_kept_and_checked() -> None:
+    facts = "    facts: {categories: [legal], knowledge_cutoff: 2026-01-31, benchmarks: {coding: 40}}\n"
+    apply(TEXT + facts)
+    assert Model.objects.get(slug="one").facts == {
+        "categories": ["legal"],
+        "knowledge_cutoff": "2026-01-31",
+        "benchmarks": {"coding": 40},
+    }
+    assert apply(TEXT + facts).changed == []
+    with pytest.raises(BadCatalogue, match=r"line 22.*categories"):
+        catalog.read(TEXT + facts.replace("legal", "cooking"))
 
 
 def test_a_new_price_ends_the_old_row_and_keeps_it() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from xml.etree import ElementTree as Xml  # what it reads is our own answer
 
 import httpx
 import pytest
 
 from marketplace.models import Model, Publisher
+from tests import reference
 from tests.factories.routing import Buyer, buyer, endpoint, model
 from tests.routing.api.test_chat_completions import HELLO, post
 from tests.routing.conftest import Simulated
@@ -56,7 +58,20 @@ def test_a_models_endpoints_are_the_cheapest_first(gateway: str, simulate: Simul
         ("?output_modalities=all", 2),
         ("?limit=1", 1),
         ("?offset=2", 0),
+        ("?offset=1&limit=5", 1),
+        ("?providers=sim-two,Sim-One", 2),
         ("?providers=sim-two", 1),
+        ("?max_price=0.15", 2),
+        ("?max_price=0.1", 0),
+        ("?min_output_price=0.6&max_output_price=0.6", 2),
+        ("?model_authors=acme", 2),
+        ("?arch=gpt", 0),
+        ("?zdr=true", 0),
+        ("?region=eu", 0),
+        ("?category=legal", 0),
+        ("?max_age_days=1", 2),
+        ("?min_coding_index=1", 0),
+        ("?sort=most-popular", 2),
         ("?sort=pricing-low-to-high", 2),
     ],
 )
@@ -67,9 +82,43 @@ def test_filters(gateway: str, simulate: Simulate, query: str, count: int) -> No
     assert len(get(gateway, f"models{query}").json()["data"]) == count
 
 
-def test_bad_filters_and_unknown_models(gateway: str, money: None) -> None:
-    assert get(gateway, "models?sort=colour").status_code == 400
-    assert get(gateway, "models?limit=many").status_code == 400
+def test_pages_lead_to_the_next(gateway: str, simulate: Simulate) -> None:
+    url = simulate().base_url
+    for name in ("one", "two", "three"):
+        endpoint(url, model_slug=f"acme/{name}")
+    seen, path = [], "/api/v1/models?limit=2&q=acme"
+    while path:
+        body = httpx.get(f"{gateway}{path}", timeout=10).json()
+        assert body["total_count"] == 3
+        seen += [row["id"] for row in body["data"]]
+        path = body["links"]["next"]
+    assert sorted(seen) == ["acme/one", "acme/three", "acme/two"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sort=colour",
+        "limit=many",
+        "limit=0",
+        "limit=1001",
+        "offset=-1",
+        "max_price=cheap",
+        "max_price=-1",
+        "min_age_days=nan",
+        "category=cooking",
+        "region=mars",
+        "zdr=perhaps",
+        "min_tool_success_rate=0.9",
+    ],
+)
+def test_a_bad_filter_is_named(gateway: str, money: None, query: str) -> None:
+    response = get(gateway, f"models?{query}")
+    assert response.status_code == 400
+    assert response.json()["error"]["metadata"]["field"] == query.partition("=")[0]
+
+
+def test_unknown_models_are_404(gateway: str, money: None) -> None:
     assert get(gateway, "model/acme/none").json()["error"]["code"] == 404
     assert get(gateway, "models/acme/none/endpoints").status_code == 404
 
@@ -117,3 +166,70 @@ def test_key_and_credits_add_up(gateway: str, simulate: Simulate, money: None) -
 def test_a_model_without_endpoints_is_not_listed(gateway: str, money: None) -> None:
     model("acme/idle")
     assert get(gateway, "models").json()["data"] == []
+
+
+def test_answers_have_the_references_form(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    url = simulate().base_url
+    endpoint(
+        url,
+        parameters=["tools", "temperature"],
+        per_million={"prompt": "0.15", "completion": "0.6", "cached_read": "0.01"},
+        policy={"zdr": True, "privacy_policy_url": "https://a.example/privacy", "headquarters": "DE"},
+    )
+    facts = {"instruct_type": "chatml", "knowledge_cutoff": "2026-01-01", "default_parameters": {"temperature": 0.7}}
+    Model.objects.filter(slug="small").update(facts=facts)
+    for path, template in {
+        "models": "/models",
+        "models/user": "/models/user",
+        "models/count": "/models/count",
+        "model/acme/small": "/model/{author}/{slug}",
+        "models/acme/small/endpoints": "/models/{author}/{slug}/endpoints",
+        "providers": "/providers",
+        "endpoints/zdr": "/endpoints/zdr",
+    }.items():
+        reference.check(template, get(gateway, path, alice).json())
+    reference.check("/models", get(gateway, "models?sort=colour").json(), status="400")
+    reference.check("/model/{author}/{slug}", get(gateway, "model/acme/none").json(), status="404")
+
+
+def test_zdr_lists_the_endpoints_that_keep_nothing(gateway: str, simulate: Simulate) -> None:
+    url = simulate().base_url
+    endpoint(url, provider="keeps", policy={"retains": True})
+    endpoint(url, provider="forgets", policy={"zdr": True})
+    assert [row["tag"] for row in get(gateway, "endpoints/zdr").json()["data"]] == ["forgets"]
+
+
+def test_a_variant_is_the_same_model(gateway: str, simulate: Simulate) -> None:
+    endpoint(simulate().base_url)
+    assert get(gateway, "model/acme/small:nitro").json()["data"]["id"] == "acme/small"
+    assert get(gateway, "model/acme/small:colour").status_code == 404
+
+
+def test_the_list_of_a_user_needs_a_key(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    endpoint(simulate().base_url)
+    assert get(gateway, "models/user").status_code == 401
+    assert get(gateway, "models/user?limit=5", alice).json()["total_count"] == 1
+
+
+def test_what_is_known_is_not_sent_again(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    endpoint(simulate().base_url)
+    first = get(gateway, "models")
+    assert first.headers["cache-control"] == "public, max-age=60"
+    again = httpx.get(f"{gateway}/api/v1/models", headers={"if-none-match": first.headers["etag"]}, timeout=10)
+    assert (again.status_code, again.content) == (304, b"")
+    endpoint(simulate().base_url, model_slug="acme/large")
+    changed = httpx.get(f"{gateway}/api/v1/models", headers={"if-none-match": first.headers["etag"]}, timeout=10)
+    assert changed.status_code == 200
+    assert get(gateway, "models", alice).headers["cache-control"] == "private, no-cache"
+
+
+def test_the_list_is_also_a_feed(gateway: str, simulate: Simulate) -> None:
+    endpoint(simulate().base_url)
+    response = get(gateway, "models?use_rss=true")
+    assert response.headers["content-type"] == "application/rss+xml; charset=utf-8"
+    item = Xml.fromstring(response.text).find("channel/item")  # noqa: S314
+    assert item is not None
+    assert item.findtext("link") == f"{gateway}/acme/small"
+    chatting = get(gateway, "models?use_rss=true&use_rss_chat_links=true").text
+    chat = Xml.fromstring(chatting)  # noqa: S314
+    assert chat.findtext("channel/item/link") == f"{gateway}/chat?model=acme%2Fsmall"
