@@ -4,12 +4,15 @@ from django.urls import include, path
 
 from routing.api import account, catalogue, document
 from routing.api.chat import ChatCompletions
+from routing.api.completions import Completions
 from routing.api.management import API
 from routing.api.messages import CountTokens, Messages
 
 urlpatterns = [
     path("api/v1/chat/completions", ChatCompletions.as_view(), name="chat_completions"),
     path("v1/chat/completions", ChatCompletions.as_view()),
+    path("api/v1/completions", Completions.as_view(), name="completions"),
+    path("v1/completions", Completions.as_view()),
     path("api/v1/messages", Messages.as_view(), name="messages"),
     path("v1/messages", Messages.as_view()),
     path("api/v1/messages/count_tokens", CountTokens.as_view()),

@@ -79,7 +79,11 @@ EFFORTS: Final = frozenset({"max", "xhigh", "high", "medium", "low", "minimal", 
 
 def parse(body: bytes) -> ChatRequest:
     """The request that the body asks for. Raises InvalidRequest (400) naming what to change."""
-    data = read_object(body)
+    return read(read_object(body), input_bytes=len(body))
+
+
+def read(data: Mapping[str, Json], *, input_bytes: int) -> ChatRequest:
+    """The request of a decoded body, for dialects that this one's fields can say. Raises InvalidRequest."""
     return ChatRequest(
         model=fields.text(data, "model") or "",
         models=fields.texts(data, "models", most=MAX_MODELS),
@@ -88,13 +92,13 @@ def parse(body: bytes) -> ChatRequest:
         tool_choice=_tool_choice(data),
         stream=fields.flag(data, "stream") or False,
         max_tokens=_max_tokens(data),
-        reasoning=_reasoning(data),
+        reasoning=read_reasoning(data),
         response_format=_response_format(data),
-        parameters=_parameters(data),
+        parameters=read_parameters(data),
         unknown={name: value for name, value in data.items() if name not in _KNOWN},
         preferences=read_preferences(data.get("provider")),
         session_id=fields.text(data, "session_id", most=256),
-        input_bytes=len(body),
+        input_bytes=input_bytes,
     )
 
 
@@ -166,7 +170,8 @@ def _max_tokens(data: Mapping[str, Json]) -> int | None:
     return newer if newer is not None else older
 
 
-def _reasoning(data: Mapping[str, Json]) -> ReasoningWish | None:
+def read_reasoning(data: Mapping[str, Json]) -> ReasoningWish | None:
+    """How much is to be thought, from `reasoning` or `reasoning_effort`; None where neither is given."""
     wish, effort = data.get("reasoning"), data.get("reasoning_effort")
     if wish is None and effort is None:
         return None
@@ -196,7 +201,8 @@ def _response_format(data: Mapping[str, Json]) -> Mapping[str, Json] | None:
     return None if wanted["type"] == "text" else wanted
 
 
-def _parameters(data: Mapping[str, Json]) -> dict[str, Json]:
+def read_parameters(data: Mapping[str, Json]) -> dict[str, Json]:
+    """The parameters by canonical name, checked where every provider reads them alike."""
     found: dict[str, Json] = {}
     for name, value in data.items():
         if value is None:

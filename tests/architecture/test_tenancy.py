@@ -64,6 +64,8 @@ def form(url: str, statuses: tuple[int, int, int, int], **body: Any) -> Route:
 
 CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "hello"}]}
 
+COMPLETION = {"model": "acme/small", "prompt": "hello"}
+
 PAGES: dict[str, Route] = {
     "": everybody(),
     "healthz": everybody(),
@@ -127,6 +129,8 @@ HOSTING: dict[str, Route] = {
 API: dict[str, Route] = {
     "api/v1/chat/completions": Route((502, 502, 502, 401), "", method="POST", body=CHAT),  # nobody listens upstream
     "v1/chat/completions": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
+    **{f"{root}v1/completions": Route((502, 502, 502, 401), "", method="POST", body=COMPLETION)
+       for root in ("api/", "")},
     "api/v1/messages": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
     "v1/messages": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
     "api/v1/messages/count_tokens": keyed(method="POST", body=CHAT),
