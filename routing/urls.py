@@ -7,12 +7,15 @@ from routing.api.chat import ChatCompletions
 from routing.api.completions import Completions
 from routing.api.management import API
 from routing.api.messages import CountTokens, Messages
+from routing.api.responses import Responses
 
 urlpatterns = [
     path("api/v1/chat/completions", ChatCompletions.as_view(), name="chat_completions"),
     path("v1/chat/completions", ChatCompletions.as_view()),
     path("api/v1/completions", Completions.as_view(), name="completions"),
     path("v1/completions", Completions.as_view()),
+    path("api/v1/responses", Responses.as_view(), name="responses"),
+    path("v1/responses", Responses.as_view()),
     path("api/v1/messages", Messages.as_view(), name="messages"),
     path("v1/messages", Messages.as_view()),
     path("api/v1/messages/count_tokens", CountTokens.as_view()),

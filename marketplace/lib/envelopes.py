@@ -45,6 +45,8 @@ def written(error: AppError, *, path: str, request_id: str | None = None) -> Wri
         return Written(messages(error, request_id=request_id))
     if path.startswith("/v1/") and not path.startswith(tuple(f"/v1/{name}" for name in INFERENCE)):
         return Written(problem(error), PROBLEM)
+    if path.removeprefix("/api").startswith("/v1/responses"):
+        return Written(envelope(error) | {"error_type": error.kind})
     return Written(envelope(error))
 
 

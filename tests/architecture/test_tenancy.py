@@ -65,6 +65,7 @@ def form(url: str, statuses: tuple[int, int, int, int], **body: Any) -> Route:
 CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "hello"}]}
 
 COMPLETION = {"model": "acme/small", "prompt": "hello"}
+RESPONSE = {"model": "acme/small", "input": "hello"}
 
 PAGES: dict[str, Route] = {
     "": everybody(),
@@ -131,6 +132,7 @@ API: dict[str, Route] = {
     "v1/chat/completions": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
     **{f"{root}v1/completions": Route((502, 502, 502, 401), "", method="POST", body=COMPLETION)
        for root in ("api/", "")},
+    **{f"{root}v1/responses": Route((502, 502, 502, 401), "", method="POST", body=RESPONSE) for root in ("api/", "")},
     "api/v1/messages": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
     "v1/messages": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
     "api/v1/messages/count_tokens": keyed(method="POST", body=CHAT),
