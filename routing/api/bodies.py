@@ -51,6 +51,22 @@ _SHARED: Final[dict[str, Any]] = {
     "stream": {"type": "boolean"},
     "provider": _PROVIDER,
 }
+_SAMPLING: Final[dict[str, Any]] = {
+    "session_id": {"type": "string", "maxLength": 256},
+    **{
+        name: {"type": "number", "minimum": least, "maximum": most}
+        for name, (least, most) in openai_chat.NUMBERS.items()
+    },
+    **{
+        name: {"type": "integer", "minimum": least, "maximum": most}
+        for name, (least, most) in openai_chat.INTEGERS.items()
+    },
+    **{name: {"type": "boolean"} for name in sorted(openai_chat.FLAGS)},
+    **{name: {} for name in sorted(openai_chat.CARRIED)},
+}
+_STOP: Final[dict[str, Any]] = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 4}]
+}
 CHAT: Final = Described(
     body={
         "type": "object",
@@ -59,23 +75,53 @@ CHAT: Final = Described(
         | {
             "max_tokens": {"type": "integer", "minimum": 1},
             "max_completion_tokens": {"type": "integer", "minimum": 1},
-            "stop": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 4}]},
+            "stop": _STOP,
             "tools": {"type": "array", "items": {"type": "object"}},
             "tool_choice": {},
             "response_format": {"type": "object"},
             "reasoning": {"type": "object"},
             "reasoning_effort": {"enum": sorted(openai_chat.EFFORTS)},
-            "session_id": {"type": "string", "maxLength": 256},
-            **{
-                name: {"type": "number", "minimum": least, "maximum": most}
-                for name, (least, most) in openai_chat.NUMBERS.items()
+            **_SAMPLING,
+        },
+    },
+    streams=True,
+)
+COMPLETION: Final = Described(
+    body={
+        "type": "object",
+        "required": ["model", "prompt"],
+        "properties": {name: schema for name, schema in _SHARED.items() if name != "messages"}
+        | _SAMPLING
+        | {
+            "prompt": {
+                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 1}],
+                "minLength": 1,
+                "minItems": 1,
             },
-            **{
-                name: {"type": "integer", "minimum": least, "maximum": most}
-                for name, (least, most) in openai_chat.INTEGERS.items()
-            },
-            **{name: {"type": "boolean"} for name in sorted(openai_chat.FLAGS)},
-            **{name: {} for name in sorted(openai_chat.CARRIED)},
+            "echo": {"type": "boolean"},
+            "max_tokens": {"type": "integer", "minimum": 1},
+            "stop": _STOP,
+            "logprobs": {"type": "integer", "minimum": 0, "maximum": 20},
+        },
+    },
+    streams=True,
+)
+RESPONSE: Final = Described(
+    body={
+        "type": "object",
+        "required": ["model", "input"],
+        "properties": {name: schema for name, schema in _SHARED.items() if name != "messages"}
+        | _SAMPLING
+        | {
+            "input": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]},
+            "instructions": {"type": "string"},
+            "max_output_tokens": {"type": "integer", "minimum": 1},
+            "tools": {"type": "array", "items": {"type": "object"}},
+            "tool_choice": {},
+            "text": {"type": "object"},
+            "reasoning": {"type": "object"},
+            "include": {"type": "array", "items": {"type": "string"}},
+            "store": {"const": False},
         },
     },
     streams=True,

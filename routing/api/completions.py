@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.http.response import HttpResponseBase
 
+from routing.api import bodies
 from routing.api.answering import Head, respond
 from routing.api.base import View, plain
 from routing.ingress import openai_completions
@@ -14,6 +15,8 @@ from routing.ingress.openai_completions_answers import Writer
 
 class Completions(View):
     """OpenAI's text completions, plain and streamed."""
+
+    described: Final = {"post": bodies.COMPLETION}
 
     async def post(self, request: Any) -> HttpResponseBase:
         """Go on from a prompt."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.http.response import HttpResponseBase
 
+from routing.api import bodies
 from routing.api.answering import Head, respond
 from routing.api.base import View, plain
 from routing.ingress import openai_responses
@@ -14,6 +15,8 @@ from routing.ingress.openai_responses_answers import Writer
 
 class Responses(View):
     """OpenAI's responses, plain and streamed; none is stored."""
+
+    described: Final = {"post": bodies.RESPONSE}
 
     async def post(self, request: Any) -> HttpResponseBase:
         """Answer."""
