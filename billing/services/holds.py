@@ -1,7 +1,10 @@
 """Holds: money is set aside before anything is called, and each hold ends exactly once.
 
-Rows are always changed in the order hold, wallet, budget, so that two requests cannot wait for
+Rows are always changed in the order hold, parent, wallet, budget, so that two requests cannot wait for
 each other. Every change is one conditional UPDATE whose row count is looked at; nothing is read first.
+
+A carved hold is a part of its parent's money, moved: the wallet and the budget hold as much as before.
+What a child does not use moves back to its parent, or is free when the parent has ended.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from billing import rating
@@ -23,6 +26,21 @@ from billing.services import budgets, ledger
 from marketplace.lib.errors import PaymentRequired
 from marketplace.lib.money import format_usd
 from marketplace.models import ApiKey
+
+
+class ParentExhausted(PaymentRequired):
+    """402: the hold to be carved from does not cover the amount, or has ended."""
+
+    def __init__(self, *, needed_nano: int, left_nano: int) -> None:
+        super().__init__(
+            f"What was set aside for the whole does not cover this part: it needs up to ${format_usd(needed_nano)} "
+            f"and ${format_usd(left_nano)} of the reservation is left. Ask for fewer or cheaper steps.",
+            metadata={
+                "limit_source": "parent",
+                "needed_usd": format_usd(needed_nano),
+                "available_usd": format_usd(left_nano),
+            },
+        )
 
 
 class InsufficientCredit(PaymentRequired):
@@ -96,10 +114,33 @@ def place(
 
 
 @transaction.atomic
-def extend(*, hold_id: UUID, amount_nano: int, expires_in: dt.timedelta) -> bool:
-    """Add to an open hold and move its expiry; False when it has ended meanwhile.
+def carve(*, parent_id: UUID, amount_nano: int, kind: str, reference: str, expires_in: dt.timedelta) -> Hold:
+    """Set a part of an open hold aside for one (kind, reference) of its own.
 
-    Raises InsufficientCredit or KeyLimitExceeded, the hold being as it was.
+    Raises ParentExhausted, having moved nothing, when the parent has less left or has ended.
+    """
+    if amount_nano < 0:
+        raise ValueError("a hold is not negative")
+    if not _move_from_parent(parent_id, amount_nano):
+        raise _exhausted(parent_id, amount_nano)
+    parent = Hold.objects.get(pk=parent_id)
+    return Hold.objects.create(
+        wallet_id=parent.wallet_id,
+        key_id=parent.key_id,
+        budget_id=parent.budget_id,
+        parent=parent,
+        kind=kind,
+        reference=reference,
+        amount_nano=amount_nano,
+        expires_at=timezone.now() + expires_in,
+    )
+
+
+@transaction.atomic
+def extend(*, hold_id: UUID, amount_nano: int, expires_in: dt.timedelta) -> bool:
+    """Add to an open hold and move its expiry; False when it has ended meanwhile. A child draws on its parent.
+
+    Raises InsufficientCredit, KeyLimitExceeded or ParentExhausted, the hold being as it was.
     """
     changed = Hold.objects.filter(pk=hold_id, state=Hold.State.OPEN).update(
         amount_nano=F("amount_nano") + amount_nano, expires_at=timezone.now() + expires_in
@@ -107,6 +148,10 @@ def extend(*, hold_id: UUID, amount_nano: int, expires_in: dt.timedelta) -> bool
     if not changed:
         return False
     hold = Hold.objects.select_related("wallet").get(pk=hold_id)
+    if hold.parent_id is not None:
+        if not _move_from_parent(hold.parent_id, amount_nano):
+            raise _exhausted(hold.parent_id, amount_nano)
+        return True
     _draw_wallet(hold.wallet, amount_nano)
     _draw_budget(hold, amount_nano)
     return True
@@ -131,11 +176,12 @@ def settle(
     hold = Hold.objects.select_related("wallet").get(pk=hold_id)
     drawn = hold.amount_nano + _draw_excess(hold, rated.amount_nano - hold.amount_nano)
     charged = min(rated.amount_nano, drawn)
+    freed = drawn - _move_to_parent(hold, drawn - charged)
     Wallet.objects.filter(pk=hold.wallet_id).update(
-        held_nano=F("held_nano") - drawn, balance_nano=F("balance_nano") - charged
+        held_nano=F("held_nano") - freed, balance_nano=F("balance_nano") - charged
     )
     if hold.budget_id is not None:
-        budgets.give_back(budget_id=hold.budget_id, held_nano=drawn, spent_nano=charged)
+        budgets.give_back(budget_id=hold.budget_id, held_nano=freed, spent_nano=charged)
     return _book(hold, rated, charged, parts, labels or {}, rest)
 
 
@@ -145,9 +191,10 @@ def release(*, hold_id: UUID) -> bool:
     if not _end(hold_id, Hold.State.RELEASED):
         return False
     hold = Hold.objects.get(pk=hold_id)
-    Wallet.objects.filter(pk=hold.wallet_id).update(held_nano=F("held_nano") - hold.amount_nano)
+    freed = hold.amount_nano - _move_to_parent(hold, hold.amount_nano)
+    Wallet.objects.filter(pk=hold.wallet_id).update(held_nano=F("held_nano") - freed)
     if hold.budget_id is not None:
-        budgets.give_back(budget_id=hold.budget_id, held_nano=hold.amount_nano)
+        budgets.give_back(budget_id=hold.budget_id, held_nano=freed)
     return True
 
 
@@ -156,14 +203,41 @@ def _end(hold_id: UUID, state: str) -> bool:
     return bool(ended)
 
 
-def _draw_wallet(wallet: Wallet, amount_nano: int) -> None:
-    drawn = Wallet.objects.filter(pk=wallet.pk, is_frozen=False, balance_nano__gte=F("held_nano") + amount_nano).update(
-        held_nano=F("held_nano") + amount_nano
+def _move_from_parent(parent_id: UUID, amount_nano: int) -> bool:
+    moved = Hold.objects.filter(pk=parent_id, state=Hold.State.OPEN, amount_nano__gte=amount_nano).update(
+        amount_nano=F("amount_nano") - amount_nano, carved_nano=F("carved_nano") + amount_nano
     )
+    return bool(moved)
+
+
+def _move_to_parent(child: Hold, amount_nano: int) -> int:
+    """Give what an ended child did not use back to its parent; returns what was moved: nothing once that has ended."""
+    if child.parent_id is None or amount_nano <= 0:
+        return 0
+    moved = Hold.objects.filter(pk=child.parent_id, state=Hold.State.OPEN).update(
+        amount_nano=F("amount_nano") + amount_nano, carved_nano=F("carved_nano") - amount_nano
+    )
+    if not moved:
+        return 0
+    Hold.objects.filter(pk=child.pk).update(returned_nano=amount_nano)
+    return amount_nano
+
+
+def _exhausted(parent_id: UUID, amount_nano: int) -> ParentExhausted:
+    left = Hold.objects.filter(pk=parent_id, state=Hold.State.OPEN).values_list("amount_nano", flat=True).first()
+    return ParentExhausted(needed_nano=amount_nano, left_nano=left or 0)
+
+
+def _draw_wallet(wallet: Wallet, amount_nano: int) -> None:
+    covers = Q(balance_nano__gte=F("held_nano") + amount_nano - F("credit_limit_nano"))
+    drawn = Wallet.objects.filter(covers, pk=wallet.pk, is_frozen=False).update(held_nano=F("held_nano") + amount_nano)
     if not drawn:
         wallet.refresh_from_db()
         if wallet.is_frozen:
-            raise PaymentRequired("This wallet is frozen: see the credits page.", metadata={"limit_source": "wallet"})
+            reason = f" {wallet.frozen_because}" if wallet.frozen_because else ""
+            raise PaymentRequired(
+                f"This wallet is frozen.{reason} See the credits page.", metadata={"limit_source": "wallet"}
+            )
         raise InsufficientCredit(needed_nano=amount_nano, free_nano=wallet.free_nano)
 
 
@@ -192,7 +266,12 @@ def _limit_reached(key_id: int, amount_nano: int) -> KeyLimitExceeded:
 
 
 def _draw_excess(hold: Hold, excess: int) -> int:
-    """Draw what a charge needs beyond its hold, as far as money is free; returns what was drawn."""
+    """Draw what a charge needs beyond its hold, as far as money is free; returns what was drawn.
+
+    A child's excess comes out of its parent, which was set aside for the whole.
+    """
+    if hold.parent_id is not None:
+        return _draw_excess_from_parent(hold, hold.parent_id, excess)
     for _ in range(3):
         hold.wallet.refresh_from_db()
         wanted = min(excess, hold.wallet.free_nano)
@@ -208,6 +287,18 @@ def _draw_excess(hold: Hold, excess: int) -> int:
                 return wanted
         except PaymentRequired:
             continue  # somebody else was faster: look again at what is free
+    return 0
+
+
+def _draw_excess_from_parent(child: Hold, parent_id: UUID, excess: int) -> int:
+    for _ in range(3):
+        left = Hold.objects.filter(pk=parent_id, state=Hold.State.OPEN).values_list("amount_nano", flat=True).first()
+        wanted = min(excess, left or 0)
+        if wanted <= 0:
+            return 0
+        if _move_from_parent(parent_id, wanted):
+            Hold.objects.filter(pk=child.pk).update(amount_nano=F("amount_nano") + wanted)
+            return wanted
     return 0
 
 

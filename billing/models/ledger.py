@@ -1,4 +1,4 @@
-"""Money's tables. Amounts are nano-USD in BIGINT; entries, transactions and charges are append-only."""
+"""Wallets, holds and the books. Amounts are nano-USD in BIGINT; entries, transactions and charges are append-only."""
 
 from __future__ import annotations
 
@@ -13,17 +13,27 @@ from marketplace.models.tenancy import TenantQuerySet
 
 
 class Wallet(models.Model):
-    """What an account can spend: balance = sum of its ledger entries, held = sum of its open holds."""
+    """What an account can spend: balance = sum of its ledger entries, held = sum of its open holds.
+
+    Below zero only by its credit limit (post-paid accounts), or frozen (a payment that was taken back
+    after it had been spent).
+    """
 
     account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="wallet")
     balance_nano = models.BigIntegerField(default=0)
     held_nano = models.BigIntegerField(default=0)
+    credit_limit_nano = models.BigIntegerField(default=0)
     is_frozen = models.BooleanField(default=False)
+    frozen_because = models.CharField(max_length=200, blank=True)
 
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(held_nano__gte=0), name="held_not_negative"),
-            models.CheckConstraint(condition=Q(balance_nano__gte=F("held_nano")), name="never_overdrawn"),
+            models.CheckConstraint(condition=Q(credit_limit_nano__gte=0), name="credit_limit_not_negative"),
+            models.CheckConstraint(
+                condition=Q(is_frozen=True) | Q(balance_nano__gte=F("held_nano") - F("credit_limit_nano")),
+                name="never_overdrawn",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -31,8 +41,8 @@ class Wallet(models.Model):
 
     @property
     def free_nano(self) -> int:
-        """What is neither spent nor held."""
-        return self.balance_nano - self.held_nano
+        """What is neither spent nor held, with what may be spent on credit."""
+        return self.balance_nano + self.credit_limit_nano - self.held_nano
 
 
 class Budget(models.Model):
@@ -70,6 +80,10 @@ class Hold(models.Model):
     kind = models.CharField(max_length=16)
     reference = models.CharField(max_length=64)
     amount_nano = models.BigIntegerField()
+    # A hold carved out of another one: its money was moved, and what it does not use moves back.
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
+    carved_nano = models.BigIntegerField(default=0)
+    returned_nano = models.BigIntegerField(default=0)
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
     expires_at = models.DateTimeField()
     created_at = models.DateTimeField(auto_now_add=True)
@@ -78,7 +92,7 @@ class Hold(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["kind", "reference"], name="hold_once"),
-            models.CheckConstraint(condition=Q(amount_nano__gte=0), name="hold_not_negative"),
+            models.CheckConstraint(condition=Q(amount_nano__gte=0, carved_nano__gte=0), name="hold_not_negative"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["expires_at"], condition=Q(state="open"), name="open_holds_by_expiry"),
@@ -100,6 +114,10 @@ class LedgerAccount(models.Model):
         PUBLISHER_PAYABLE = "publisher_payable"
         PLATFORM_REVENUE = "platform_revenue"
         PROMOTIONAL_EXPENSE = "promotional_expense"
+        STRIPE_CLEARING = "stripe_clearing"
+        REFUNDS_CLEARING = "refunds_clearing"
+        PAYOUTS_CLEARING = "payouts_clearing"
+        FEES = "fees"
         BAD_DEBT = "bad_debt"
         SETTLEMENT_LOSS = "settlement_loss"
 
@@ -143,6 +161,7 @@ class Entry(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=~Q(amount_nano=0), name="entry_not_zero"),
         ]
+        indexes: ClassVar = [models.Index(fields=["ledger_account", "-id"], name="entries_of_ledger_account")]
 
     def __str__(self) -> str:
         return f"{self.amount_nano} to {self.ledger_account}"
@@ -156,6 +175,8 @@ class Charge(models.Model):
     key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="charges")
     kind = models.CharField(max_length=16)
     reference = models.CharField(max_length=64)
+    # A correction is a charge of its own, of either sign, that names what it corrects.
+    corrects = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="corrections")
     transaction = models.OneToOneField(Transaction, null=True, on_delete=models.PROTECT, related_name="charge")
     amount_nano = models.BigIntegerField()
     bad_debt_nano = models.BigIntegerField(default=0)
@@ -170,8 +191,10 @@ class Charge(models.Model):
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "reference"], name="charge_once")]
         indexes: ClassVar = [
-            models.Index(fields=["account", "-created_at"], name="charges_of_account"),
-            models.Index(fields=["key", "-created_at"], name="charges_of_key"),
+            # In the order of the pages, so that each begins where the last one ended (keyset).
+            models.Index(fields=["account", "-created_at", "-id"], name="charges_of_account"),
+            models.Index(fields=["key", "-created_at", "-id"], name="charges_of_key"),
+            models.Index(fields=["created_at"], name="charges_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,17 @@
+"""Money's tables: the books, what is derived from them, and the payments that come in."""
+
+from billing.models.derived import Balance, Cursor, UsageHour
+from billing.models.ledger import Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
+
+__all__ = [
+    "Balance",
+    "Budget",
+    "Charge",
+    "Cursor",
+    "Entry",
+    "Hold",
+    "LedgerAccount",
+    "Transaction",
+    "UsageHour",
+    "Wallet",
+]
