@@ -11,7 +11,19 @@ from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from billing.models import Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
+from billing.models import (
+    Balance,
+    Budget,
+    Charge,
+    Cursor,
+    Entry,
+    Hold,
+    LedgerAccount,
+    Transaction,
+    UsageHour,
+    Wallet,
+)
+from billing.services import balances, rollups
 
 _STALE = dt.timedelta(minutes=10)
 
@@ -73,9 +85,9 @@ def charges_equal_their_transactions() -> Iterator[str]:
 
 
 def settled_holds_have_a_charge() -> Iterator[str]:
-    """Settled means charged once; open and released mean not charged."""
+    """Settled means charged once; open and released mean not charged. Corrections have no hold."""
     settled = set(Hold.objects.filter(state=Hold.State.SETTLED).values_list("kind", "reference"))
-    charged = set(Charge.objects.values_list("kind", "reference"))
+    charged = set(Charge.objects.filter(corrects=None).values_list("kind", "reference"))
     for kind, reference in settled ^ charged:
         yield f"{kind} {reference}: the hold and the charge disagree"
 
@@ -86,9 +98,41 @@ def no_hold_is_forgotten() -> Iterator[str]:
         yield f"hold {hold.pk} ({hold}) expired at {hold.expires_at} and is still open"
 
 
+def carved_equals_children() -> Iterator[str]:
+    """What was carved out of a hold is what its children had of it and did not give back."""
+    kept = Coalesce(Sum(F("children__amount_nano") - F("children__returned_nano")), 0)
+    for hold in Hold.objects.filter(Q(carved_nano__gt=0) | Q(children__isnull=False)).annotate(kept=kept):
+        if hold.carved_nano != hold.kept:
+            yield f"hold {hold.pk} says that {hold.carved_nano} were carved out of it, its children kept {hold.kept}"
+
+
+def balances_equal_their_entries() -> Iterator[str]:
+    """A balance carried forward is the sum of its entries up to the mark."""
+    mark = Cursor.objects.filter(name=balances.CURSOR).values_list("position", flat=True).first() or 0
+    rows = Entry.objects.filter(pk__lte=mark).exclude(ledger_account__kind=LedgerAccount.Kind.WALLET)
+    sums = dict(rows.values_list("ledger_account").annotate(total=Sum("amount_nano")))
+    for ledger_account_id, amount in Balance.objects.values_list("ledger_account_id", "amount_nano"):
+        if amount != sums.pop(ledger_account_id, 0):
+            yield f"the balance of ledger account {ledger_account_id} says {amount}, its entries say otherwise"
+    for ledger_account_id, total in sums.items():
+        yield f"ledger account {ledger_account_id} has entries of {total} and no balance"
+
+
+def hours_equal_their_charges() -> Iterator[str]:
+    """Usage by closed hour is the sum of the charges before the end of the last one."""
+    rolled = dict(UsageHour.objects.values_list("account_id").annotate(total=Sum("amount_nano")))
+    rows = Charge.objects.filter(created_at__lt=rollups.closed_until())
+    for account_id, total in rows.values_list("account_id").annotate(total=Sum("amount_nano")):
+        if total != rolled.pop(account_id, 0):
+            yield f"the closed hours of account {account_id} are not the {total} that was charged"
+    for account_id, total in rolled.items():
+        yield f"account {account_id} has closed hours of {total} and no charges"
+
+
 def nobody_is_overdrawn() -> Iterator[str]:
-    """Balances and what is free are never below zero."""
-    for wallet in Wallet.objects.filter(Q(balance_nano__lt=F("held_nano")) | Q(held_nano__lt=0)):
+    """What is free is never below zero, but for frozen wallets, whose payment was taken back."""
+    floor = F("held_nano") - F("credit_limit_nano")
+    for wallet in Wallet.objects.filter(Q(balance_nano__lt=floor, is_frozen=False) | Q(held_nano__lt=0)):
         yield f"wallet of account {wallet.account_id} is overdrawn"
 
 
@@ -101,6 +145,9 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
         budgets_equal_their_holds,
         charges_equal_their_transactions,
         settled_holds_have_a_charge,
+        carved_equals_children,
+        balances_equal_their_entries,
+        hours_equal_their_charges,
         no_hold_is_forgotten,
         nobody_is_overdrawn,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Sum
+from django.db.models import F
 
 from billing.models import Entry, LedgerAccount, Transaction, Wallet
 
@@ -43,7 +43,24 @@ def wallet_of(account_id: int) -> Wallet:
     return wallet
 
 
-def balance(*, kind: str, owner_id: int | None = None) -> int:
-    """The sum of a ledger account's entries, in nano-USD."""
-    rows = Entry.objects.filter(ledger_account__kind=kind, ledger_account__account=owner_id)
-    return int(rows.aggregate(total=Sum("amount_nano"))["total"] or 0)
+def credit(*, account_id: int, amount_nano: int) -> None:
+    """Add to a wallet's balance, or take from it; the caller posts the entries in the same database transaction."""
+    Wallet.objects.filter(pk=wallet_of(account_id).pk).update(balance_nano=F("balance_nano") + amount_nano)
+
+
+def is_posted(*, kind: str, reference: str) -> bool:
+    """Whether this (kind, reference) is in the books."""
+    return Transaction.objects.filter(kind=kind, reference=reference).exists()
+
+
+def freeze(*, account_id: int, because: str) -> None:
+    """Refuse new holds from the next statement on; `because` is a sentence for the account's owner."""
+    Wallet.objects.filter(pk=wallet_of(account_id).pk).update(is_frozen=True, frozen_because=because)
+
+
+def thaw(*, account_id: int) -> bool:
+    """Take new holds again; False, and nothing done, while the wallet is overdrawn."""
+    covered = Wallet.objects.filter(
+        pk=wallet_of(account_id).pk, balance_nano__gte=F("held_nano") - F("credit_limit_nano")
+    )
+    return bool(covered.update(is_frozen=False, frozen_because=""))

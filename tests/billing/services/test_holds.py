@@ -12,7 +12,7 @@ from django.db import connection
 from billing import invariants
 from billing.models import Charge, Hold, LedgerAccount, Wallet
 from billing.rating import Part, Rated, rate
-from billing.services import credits, holds, ledger
+from billing.services import balances, credits, holds
 from marketplace.lib import ids
 from marketplace.lib.errors import PaymentRequired
 from marketplace.lib.money import NANO
@@ -112,8 +112,8 @@ class TestSettle:
         )
         assert charge is not None
         assert (wallet(alice).balance_nano, wallet(alice).held_nano) == (NANO - 999, 0)
-        provider = ledger.balance(kind=LedgerAccount.Kind.PROVIDER_PAYABLE, owner_id=operator.pk)
-        platform = ledger.balance(kind=LedgerAccount.Kind.PLATFORM_REVENUE)
+        provider = balances.of(kind=LedgerAccount.Kind.PROVIDER_PAYABLE, owner_id=operator.pk)
+        platform = balances.of(kind=LedgerAccount.Kind.PLATFORM_REVENUE)
         assert (provider, platform) == (949, 50)
         assert invariants.run() == []
 
@@ -147,8 +147,8 @@ class TestSettle:
         assert charge is not None
         assert (charge.amount_nano, charge.bad_debt_nano) == (NANO, 1000)
         assert wallet(alice).balance_nano == 0
-        assert ledger.balance(kind=LedgerAccount.Kind.BAD_DEBT) == -1000
-        assert ledger.balance(kind=LedgerAccount.Kind.PROVIDER_PAYABLE, owner_id=operator.pk) == 950_000_950
+        assert balances.of(kind=LedgerAccount.Kind.BAD_DEBT) == -1000
+        assert balances.of(kind=LedgerAccount.Kind.PROVIDER_PAYABLE, owner_id=operator.pk) == 950_000_950
         assert invariants.run() == []
 
     def test_a_keys_limit_also_caps_the_excess(self, alice: Account) -> None:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from billing.models import Charge, Hold, LedgerAccount, Wallet
-from billing.services import ledger
+from billing.services import balances
 from marketplace.lib.errors import (
     AppError,
     InvalidRequest,
@@ -86,8 +86,8 @@ async def test_a_plain_chat_is_answered_charged_and_shared(simulate: Simulate, a
         assert (row.cost_nano, row.completion_tokens, row.usage_source) == (done.bill.cost_nano, 12, "provider")
         assert row.endpoint_id == made.pk
         charge = Charge.objects.get()
-        provider = ledger.balance(kind=LedgerAccount.Kind.PROVIDER_PAYABLE, owner_id=made.provider.account_id)
-        house = ledger.balance(kind=LedgerAccount.Kind.PLATFORM_REVENUE)
+        provider = balances.of(kind=LedgerAccount.Kind.PROVIDER_PAYABLE, owner_id=made.provider.account_id)
+        house = balances.of(kind=LedgerAccount.Kind.PLATFORM_REVENUE)
         assert provider == charge.amount_nano * 9_500 // 10_000
         assert provider + house == charge.amount_nano
         wallet = Wallet.objects.get(account=alice.account)
@@ -102,7 +102,7 @@ async def test_a_provider_with_a_cost_gets_its_cost(simulate: Simulate, alice: B
     usage = (await plain(alice)).bill.usage
     cost = (usage.prompt_tokens * 100_000_000 + usage.completion_tokens * 300_000_000 + 500_000) // 1_000_000
     payable = LedgerAccount.Kind.PROVIDER_PAYABLE
-    assert await run(ledger.balance, kind=payable, owner_id=made.provider.account_id) == cost
+    assert await run(balances.of, kind=payable, owner_id=made.provider.account_id) == cost
 
 
 async def test_a_stream_ends_with_its_bill(simulate: Simulate, alice: Buyer) -> None:
