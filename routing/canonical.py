@@ -145,6 +145,7 @@ class ProviderPreferences:
     zdr: bool = False
     quantizations: tuple[str, ...] = ()
     sort: str | None = None
+    partition: str = "model"  # "none": sorted over all models asked for
     max_price: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -58,6 +58,8 @@ class Generation(models.Model):
     delivered_bytes = models.BigIntegerField(default=0)
     prices = models.JSONField(default=dict)
     costs = models.JSONField(default=dict)
+    # Why it went where it went: selection.plan.Plan.record, from which the same choice follows again.
+    choice = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     heartbeat_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)

@@ -135,12 +135,13 @@ class Sender:
         self._clients: dict[str, tuple[Client, float]] = {}
         self._pinning: dict[str, asyncio.Task[Client]] = {}
 
-    async def send(self, request: HttpRequest, *, adapter: Adapter) -> Chunk:
-        """A plain answer. Raises UpstreamError."""
+    async def send(self, request: HttpRequest, *, adapter: Adapter, patience: float | None = None) -> Chunk:
+        """A plain answer, waited for `patience` seconds. Raises UpstreamError."""
         limits = self.limits
+        seconds = limits.answer if patience is None else min(patience, limits.answer)
         try:
-            async with asyncio.timeout(limits.answer), contextlib.AsyncExitStack() as stack:
-                response = await self._open(request, stack, whole=limits.answer)
+            async with asyncio.timeout(seconds), contextlib.AsyncExitStack() as stack:
+                response = await self._open(request, stack, whole=seconds)
                 await self._check_status(response, adapter)
                 body = await _read_all(response.body_reader, limits.plain_bytes)
                 return adapter.parse_answer(body)
@@ -149,14 +150,18 @@ class Sender:
         except PyreqwestError as error:
             raise broken(error) from None
 
-    async def open_stream(self, request: HttpRequest, *, adapter: Adapter) -> Stream:
-        """A streamed answer, its first piece read. Raises UpstreamError; the caller must close the stream."""
+    async def open_stream(self, request: HttpRequest, *, adapter: Adapter, patience: float | None = None) -> Stream:
+        """A streamed answer, its first piece read within `patience` seconds.
+
+        Raises UpstreamError; the caller must close the stream.
+        """
         limits = self.limits
+        seconds = limits.first_chunk if patience is None else min(patience, limits.first_chunk)
         started = time.monotonic()
         stack = contextlib.AsyncExitStack()
         try:
             try:
-                async with asyncio.timeout(limits.first_chunk):
+                async with asyncio.timeout(seconds):
                     response = await self._open(request, stack)
                     await self._check_status(response, adapter)
             except TimeoutError:
@@ -164,7 +169,7 @@ class Sender:
             except PyreqwestError as error:
                 raise broken(error) from None
             stream = Stream(limits=limits, parser=adapter.stream_parser(), stack=stack, reader=response.body_reader)
-            await stream.peek(max(0.001, limits.first_chunk - (time.monotonic() - started)))
+            await stream.peek(max(0.001, seconds - (time.monotonic() - started)))
         except BaseException:
             with contextlib.suppress(PyreqwestError):
                 await stack.aclose()

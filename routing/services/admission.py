@@ -1,10 +1,9 @@
 """Admitting a chat: who could serve it, what it may cost at most, and that money set aside, in one database hop."""
 
 import datetime as dt
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -17,9 +16,10 @@ from marketplace.services.keys import Caller
 from routing.canonical import ChatRequest
 from routing.models import Generation
 from routing.selection.candidates import Candidate, Need
+from routing.selection.filters import Exclusion
 from routing.selection.needs import need_of
-from routing.selection.plan import Exclusion, plan
-from routing.services.health import HEALTH
+from routing.selection.plan import Attempt
+from routing.services.health import HEALTH, conversation_key
 from routing.services.routes import Route, known_models, routes
 
 KIND: Final = "chat"
@@ -36,6 +36,7 @@ class Try:
 
     route: Route
     max_tokens: int
+    attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,9 @@ class Admission:
     hold_id: UUID
     need: Need
     tries: tuple[Try, ...]
+    conversation: bytes
+    is_fixed: bool = False  # the caller's own order, which is not chosen again after a failure
+    choice: Mapping[str, Any] = field(default_factory=dict)
 
 
 def admit(*, caller: Caller, request: ChatRequest, streamed: bool) -> Admission:
@@ -63,16 +67,25 @@ def admit(*, caller: Caller, request: ChatRequest, streamed: bool) -> Admission:
     groups = routes(models)
     by_endpoint = {route.candidate.endpoint_id: route for group in groups for route in group}
     need = need_of(request)
-    chosen = plan(
+    generation_id = ids.uuid7()
+    conversation = conversation_key(account_id=caller.account_id, model=next(iter(models)), request=request)
+    chosen = HEALTH.plan(
         groups=[[route.candidate for route in group] for group in groups],
         need=need,
         preferences=request.preferences,
-        standings=HEALTH.standings(by_endpoint, now=time.monotonic()),
+        seed=str(generation_id),
+        conversation=conversation,
     )
     if not chosen.attempts:
         raise _nothing_fits(list(models), chosen.excluded)
-    candidates = [attempt.candidate for attempt in chosen.attempts][:MAX_ATTEMPTS]
-    return _reserve(caller, request, need, candidates, by_endpoint, streamed=streamed)
+    attempts = {attempt.candidate.endpoint_id: attempt for attempt in chosen.attempts[:MAX_ATTEMPTS]}
+    hold_id, caps = _reserve(
+        caller, request, need, [one.candidate for one in attempts.values()], generation_id, streamed=streamed
+    )
+    tries = tuple(Try(by_endpoint[one.endpoint_id], cap, attempts[one.endpoint_id]) for one, cap, _ in caps)
+    return Admission(
+        generation_id, caller.account_id, hold_id, need, tries, conversation, chosen.is_fixed, chosen.record()
+    )
 
 
 def _reserve(
@@ -80,12 +93,11 @@ def _reserve(
     request: ChatRequest,
     need: Need,
     candidates: Sequence[Candidate],
-    by_endpoint: Mapping[int, Route],
+    generation_id: UUID,
     *,
     streamed: bool,
-) -> Admission:
+) -> tuple[UUID, list[tuple[Candidate, int, int]]]:
     """Hold the most that any endpoint to be tried can cost; those beyond what is affordable are not tried."""
-    generation_id = ids.uuid7()
     free = None if need.max_tokens is not None else _free(caller)
     for _ in range(3):
         caps = _caps(candidates, need, free)
@@ -116,8 +128,7 @@ def _reserve(
         except (holds.InsufficientCredit, holds.KeyLimitExceeded):
             free = _free(caller)  # less than it was, or not looked at yet: perhaps a cheaper endpoint is covered
             continue
-        tries = tuple(Try(by_endpoint[candidate.endpoint_id], cap) for candidate, cap, _ in caps)
-        return Admission(generation_id, caller.account_id, hold.pk, need, tries)
+        return hold.pk, caps
     raise _cannot_afford(caller, candidates, need)
 
 

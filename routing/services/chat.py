@@ -20,6 +20,7 @@ from routing.adapters.registry import adapter_for
 from routing.canonical import ChatRequest, Chunk, UpstreamError, Usage
 from routing.ingress.openai_chat_answers import Bill
 from routing.models import Generation
+from routing.selection.standing import Ticket
 from routing.services import settlement
 from routing.services.admission import Admission, Try, admit
 from routing.services.checkpoints import CHECKPOINTS, Live
@@ -31,11 +32,14 @@ from routing.upstream import SENDER, Stream
 
 logger = structlog.get_logger(__name__)
 R = TypeVar("R")
+# Sends a request in a dialect, waiting so many seconds.
+Send = Callable[[HttpRequest, str, float], Awaitable[R]]
 Status = Generation.Status
 
 KEEP_ALIVE_SECONDS: Final = env.integer("STREAM_KEEP_ALIVE_MS", 5_000, minimum=1) / 1000
 UNREAD_SECONDS: Final = 30.0
 STREAM_SECONDS: Final = 3_000.0  # less than a hold is good for
+ATTEMPTS_PER_MODEL: Final = 4
 # Settlements that outlive the request they belong to; kept here so that nobody collects them half-way.
 _PENDING: Final[set["asyncio.Task[object]"]] = set()
 
@@ -74,7 +78,9 @@ async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
     """Answer a chat in one piece. Raises AppError."""
     call = await _begin(caller, request, streamed=False)
     try:
-        route, chunk = await call.try_each(lambda sent, kind: SENDER.send(sent, adapter=adapter_for(kind)))
+        route, chunk = await call.try_each(
+            lambda sent, kind, patience: SENDER.send(sent, adapter=adapter_for(kind), patience=patience)
+        )
     except BaseException as error:
         await call.give_up(error)
         raise
@@ -87,7 +93,9 @@ async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
     """Begin a streamed answer: returns when its first piece is in hand. Raises AppError."""
     call = await _begin(caller, request, streamed=True)
     try:
-        _, stream = await call.try_each(lambda sent, kind: SENDER.open_stream(sent, adapter=adapter_for(kind)))
+        _, stream = await call.try_each(
+            lambda sent, kind, patience: SENDER.open_stream(sent, adapter=adapter_for(kind), patience=patience)
+        )
     except BaseException as error:
         await call.give_up(error)
         raise
@@ -127,6 +135,7 @@ class Call:
         self.native_finish_reason = ""
         self.started = time.monotonic()
         self.first_at: float | None = None
+        self.ticket: Ticket | None = None  # of the attempt that answers
         self._outcome: asyncio.Task[object] | None = None
         CHECKPOINTS.watch(self.live)
 
@@ -135,45 +144,72 @@ class Call:
         """`gen-…`."""
         return ids.generation_id(self.admission.generation_id)
 
-    async def try_each(self, send: Callable[[HttpRequest, str], Awaitable[R]]) -> tuple[Route, R]:
+    async def try_each(self, send: Send[R]) -> tuple[Route, R]:
         """The first endpoint that answers, and its answer. Raises AppError when none does."""
         errors: list[tuple[Route, UpstreamError]] = []
-        refused: str | None = None  # a model that found the request itself at fault
-        for attempt in self.admission.tries:
-            if attempt.route.candidate.model == refused:
-                continue
+        left = list(self.admission.tries)
+        while left:
+            attempt = self._next(left)
+            left.remove(attempt)
+            model = attempt.route.candidate.model
             try:
-                answer = await self._try(attempt, send)
+                answer = await self._try(attempt, send, left)
             except UpstreamError as error:
                 errors.append((attempt.route, error))
-                if error.is_callers and not error.retryable:
-                    refused = attempt.route.candidate.model
+                tried = sum(route.candidate.model == model for route, _ in errors)
+                if tried >= ATTEMPTS_PER_MODEL or (error.is_callers and not error.retryable):
+                    left = [one for one in left if one.route.candidate.model != model]
+                if left and not HEALTH.may_retry():
+                    logger.warning("retry_budget_spent", generation=self.public_id)
+                    break
                 continue
             self.first_at = time.monotonic()
             self.live.route = attempt.route
             return attempt.route, answer
         raise failure(errors)
 
-    async def _try(self, attempt: Try, send: Callable[[HttpRequest, str], Awaitable[R]]) -> R:
+    def _next(self, left: list[Try]) -> Try:
+        """The plan's first; after a failure the best of what is left, by what is known by now."""
+        if not self.tried or self.admission.is_fixed:
+            return left[0]
+        by_attempt = {id(one.attempt): one for one in left}
+        seed = f"{self.admission.generation_id}:{len(self.tried)}"
+        return by_attempt[id(HEALTH.again([one.attempt for one in left], seed=seed))]
+
+    async def _try(self, attempt: Try, send: Send[R], left: list[Try]) -> R:
         route = attempt.route
         endpoint_id = route.candidate.endpoint_id
         started = time.monotonic()
-        HEALTH.begin(endpoint_id, now=started)
+        ticket = HEALTH.begin(endpoint_id, tokens=self.admission.need.input_estimate)
+        patience, whole = self._patience(ticket, attempt, left)
         try:
             sent = adapter_for(route.dialect).build(
                 self.request, target=route.target, stream=self.request.stream, max_tokens=attempt.max_tokens
             )
-            answer = await send(sent, route.dialect)
+            answer = await send(sent, route.dialect, patience)
         except UpstreamError as error:
-            now = time.monotonic()
-            HEALTH.failed(endpoint_id, error, now=now)
-            self.tried.append(Tried(route, _ms(now - started), error.kind, error.status))
+            seconds = time.monotonic() - started
+            HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and patience < whole)
+            self.tried.append(Tried(route, _ms(seconds), error.kind, error.status))
             logger.info("attempt_failed", endpoint=endpoint_id, kind=error.kind, status=error.status)
             raise
-        latency = time.monotonic() - started
-        HEALTH.succeeded(endpoint_id, latency_s=latency)
-        self.tried.append(Tried(route, _ms(latency)))
+        except BaseException:
+            HEALTH.dropped(ticket)
+            raise
+        self.ticket = ticket
+        HEALTH.first(ticket, is_whole=not self.request.stream)
+        self.tried.append(Tried(route, _ms(time.monotonic() - started)))
         return answer
+
+    def _patience(self, ticket: Ticket, attempt: Try, left: list[Try]) -> tuple[float, float]:
+        """(seconds to wait for this attempt, seconds that the sender would wait): the last keeps all of them."""
+        is_last = not HEALTH.has_well_one([one.route.candidate for one in left])
+        if self.request.stream:
+            whole = SENDER.limits.first_chunk
+            return HEALTH.patience(ticket, whole=whole, is_last=is_last), whole
+        whole = SENDER.limits.answer
+        most = attempt.max_tokens
+        return HEALTH.patience_for_whole(ticket, max_tokens=most, whole=whole, is_last=is_last), whole
 
     def take(self, chunk: Chunk) -> None:
         """Note what a piece brings; call it before the piece goes out."""
@@ -192,7 +228,7 @@ class Call:
             usage = settlement.counted(
                 input_tokens=self.admission.need.input_estimate, delivered_bytes=self.live.delivered_bytes
             )
-        self._measure(route, usage)
+        self._learn(route, usage, status)
         bill = await self._end(
             settlement.charge,
             route=route,
@@ -222,6 +258,8 @@ class Call:
             await asyncio.shield(self._outcome)  # somebody else ends it; its settlement comes before our word
             return None
         CHECKPOINTS.forget(self.live)
+        if self.ticket is not None:
+            HEALTH.dropped(self.ticket)  # where nobody has told its end
         admission = self.admission
         work = pool.run(how, generation_id=admission.generation_id, hold_id=admission.hold_id, **arguments)
         ending = _keep(work)
@@ -244,11 +282,27 @@ class Call:
             latency_ms=_ms((self.first_at or now) - self.started),
             generation_ms=_ms(now - self.started),
             delivered_bytes=self.live.delivered_bytes,
+            choice=self.admission.choice,
         )
 
-    def _measure(self, route: Route, usage: Usage) -> None:
-        if self.first_at is not None and (seconds := time.monotonic() - self.started) > 0:
-            HEALTH.measured(route.candidate.endpoint_id, tokens_per_s=usage.completion_tokens / seconds)
+    def broke(self, error: UpstreamError) -> None:
+        """The answer broke off after its first piece: no failover any more, but something to learn."""
+        if self.ticket is not None:
+            HEALTH.failed(self.ticket, error)
+
+    def _learn(self, route: Route, usage: Usage, status: Status) -> None:
+        ticket = self.ticket
+        if ticket is None or ticket.is_over:
+            return
+        if status is not Status.FINISHED:
+            HEALTH.dropped(ticket)
+            return
+        candidate = route.candidate
+        HEALTH.ended(ticket, model=candidate.model, output_tokens=usage.completion_tokens)
+        HEALTH.answered(
+            self.admission.conversation, candidate=candidate, prompt_tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+        )  # fmt: skip
 
 
 class ChatStream:
@@ -295,7 +349,7 @@ class ChatStream:
         except UpstreamError as error:
             await self._stream.close()
             if error.retryable:
-                HEALTH.failed(self.route.candidate.endpoint_id, error, now=time.monotonic())
+                call.broke(error)
             call.finish_reason = "error"
             yield Broken(error, await self._settle_broken(error))
         finally:

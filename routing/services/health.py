@@ -1,84 +1,121 @@
-"""How endpoints have been doing in this process: cool-down after failures, then one trial, then trust again."""
+"""The router of this process: its clock, its lock, and the calls under way.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+Admission chooses on threads of the pool, attempts report from the event loop; the lock makes each of both whole.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from routing.canonical import UpstreamError
-from routing.selection.plan import Standing
+from django.conf import settings
 
-COOL_DOWN: Final = 2.0  # seconds after the first failure, doubled with each further one
-COOL_DOWN_MAX: Final = 60.0
-RETRY_AFTER_MAX: Final = 300.0
-TRIAL: Final = 30.0  # seconds that one trial may take before another is let through
-SMOOTHING: Final = 0.2
-
-
-@dataclass(slots=True)
-class State:
-    """One endpoint's; times are of the monotonic clock."""
-
-    failures: int = 0
-    ill_until: float = 0.0
-    trial_until: float = 0.0
-    latency_s: float | None = None
-    tokens_per_s: float | None = None
+from routing.canonical import ChatRequest, ProviderPreferences, UpstreamError
+from routing.selection.affinity import key_of
+from routing.selection.candidates import Candidate, Need
+from routing.selection.conversation import conversation_of
+from routing.selection.plan import Attempt, Plan, again, plan
+from routing.selection.router import Router
+from routing.selection.standing import Ticket
 
 
 class Health:
-    """The states of all endpoints. The clock comes in as an argument."""
+    """How endpoints do, learned from every call of this process."""
 
-    def __init__(self) -> None:
-        self._states: dict[int, State] = {}
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, seed: int | None = None) -> None:
+        self.router = Router()
+        self._clock = clock
+        self._random = random.Random(seed)  # noqa: S311 - spreads reopenings; nothing secret
+        self._lock = threading.Lock()
 
-    def standings(self, endpoint_ids: Iterable[int], *, now: float) -> dict[int, Standing]:
-        """How each endpoint stands; those that were never tried are healthy."""
-        found: dict[int, Standing] = {}
-        for endpoint_id in endpoint_ids:
-            state = self._states.get(endpoint_id)
-            if state is not None:
-                found[endpoint_id] = Standing(self._is_healthy(state, now), state.latency_s, state.tokens_per_s)
-        return found
+    def plan(
+        self,
+        *,
+        groups: Sequence[Sequence[Candidate]],
+        need: Need,
+        preferences: ProviderPreferences,
+        seed: str,
+        conversation: bytes | None = None,
+    ) -> Plan:
+        """The attempts for a request that has arrived."""
+        with self._lock:
+            now = self._clock()
+            self.router.arrived(now=now)
+            return plan(
+                groups=groups, need=need, preferences=preferences, router=self.router, now=now, seed=seed,
+                conversation=conversation,
+            )  # fmt: skip
 
-    def begin(self, endpoint_id: int, *, now: float) -> None:
-        """A request goes there: after a cool-down it is the trial, and others stay away until it has ended."""
-        state = self._states.get(endpoint_id)
-        if state is not None and state.failures and now >= state.ill_until:
-            state.trial_until = now + TRIAL
+    def again(self, left: Sequence[Attempt], *, seed: str) -> Attempt:
+        """The attempt to make after a failure."""
+        with self._lock:
+            return again(left=left, router=self.router, now=self._clock(), seed=seed)
 
-    def succeeded(self, endpoint_id: int, *, latency_s: float) -> None:
-        """It answered."""
-        state = self._states.setdefault(endpoint_id, State())
-        state.failures, state.ill_until, state.trial_until = 0, 0.0, 0.0
-        state.latency_s = _smooth(state.latency_s, latency_s)
+    def may_retry(self) -> bool:
+        """Whether the budget allows one more attempt; it is counted."""
+        with self._lock:
+            return self.router.retries.take(now=self._clock())
 
-    def measured(self, endpoint_id: int, *, tokens_per_s: float) -> None:
-        """It gave its answer at this speed."""
-        state = self._states.setdefault(endpoint_id, State())
-        state.tokens_per_s = _smooth(state.tokens_per_s, tokens_per_s)
+    def has_well_one(self, candidates: Sequence[Candidate]) -> bool:
+        """Whether one of them is open: a reason not to wait for a silent one."""
+        with self._lock:
+            return self.router.has_well_one(candidates, now=self._clock())
 
-    def failed(self, endpoint_id: int, error: UpstreamError, *, now: float) -> None:
-        """It failed; a refusal that is the request's own fault is none."""
-        state = self._states.setdefault(endpoint_id, State())
-        state.trial_until = 0.0
-        if error.is_callers:
-            return
-        state.failures += 1
-        wait = min(COOL_DOWN * 2 ** min(state.failures - 1, 10), COOL_DOWN_MAX)
-        if error.retry_after is not None:
-            wait = min(error.retry_after, RETRY_AFTER_MAX)
-        state.ill_until = max(state.ill_until, now + wait)
+    def begin(self, endpoint_id: int, *, tokens: int) -> Ticket:
+        """A call goes to the endpoint; give the ticket to exactly one of ended, failed and dropped."""
+        with self._lock:
+            return self.router.begin(endpoint_id, tokens=tokens, now=self._clock())
+
+    def patience(self, ticket: Ticket, *, whole: float, is_last: bool) -> float:
+        """Seconds that a streamed call may stay silent."""
+        with self._lock:
+            return self.router.patience(ticket, whole=whole, is_last=is_last)
+
+    def patience_for_whole(self, ticket: Ticket, *, max_tokens: int, whole: float, is_last: bool) -> float:
+        """Seconds that a plain call may take."""
+        with self._lock:
+            return self.router.patience_for_whole(ticket, max_tokens=max_tokens, whole=whole, is_last=is_last)
+
+    def first(self, ticket: Ticket, *, is_whole: bool = False) -> None:
+        """It answered: with its first piece, or the whole of a plain answer."""
+        with self._lock:
+            self.router.first(ticket, now=self._clock(), is_whole=is_whole)
+
+    def ended(self, ticket: Ticket, *, model: str, output_tokens: int) -> None:
+        """Its answer is whole."""
+        with self._lock:
+            self.router.ended(ticket, now=self._clock(), model=model, output_tokens=output_tokens)
+
+    def failed(self, ticket: Ticket, error: UpstreamError, *, was_cut: bool = False) -> None:
+        """It failed; `was_cut`: we stopped waiting for it, though the sender would have waited longer."""
+        with self._lock:
+            self.router.failed(ticket, error, now=self._clock(), chance=self._random.random(), was_cut=was_cut)
+
+    def dropped(self, ticket: Ticket) -> None:
+        """It ended by nobody's fault: its caller went away."""
+        with self._lock:
+            self.router.dropped(ticket, now=self._clock())
+
+    def answered(self, conversation: bytes, *, candidate: Candidate, prompt_tokens: int, cached_tokens: int) -> None:
+        """The endpoint has the conversation's prompt now."""
+        with self._lock:
+            self.router.answered(
+                conversation, candidate=candidate, prompt_tokens=prompt_tokens, cached_tokens=cached_tokens,
+                now=self._clock(),
+            )  # fmt: skip
 
     def forget(self) -> None:
         """Every endpoint is new again."""
-        self._states.clear()
-
-    def _is_healthy(self, state: State, now: float) -> bool:
-        return not state.failures or (now >= state.ill_until and now >= state.trial_until)
+        with self._lock:
+            self.router = Router(policy=self.router.policy)
 
 
-def _smooth(old: float | None, new: float) -> float:
-    return new if old is None else old + SMOOTHING * (new - old)
+def conversation_key(*, account_id: int, model: str, request: ChatRequest) -> bytes:
+    """The key under which the account's conversation is remembered."""
+    return key_of(
+        secret=settings.SECRET_KEY.encode(), tenant=account_id, model=model, conversation=conversation_of(request)
+    )
 
 
 HEALTH: Final = Health()

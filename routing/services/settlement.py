@@ -1,7 +1,7 @@
 """Ending a generation exactly once: charged or released, with its row, in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
@@ -44,6 +44,7 @@ class Ending:
     latency_ms: int | None = None
     generation_ms: int | None = None
     delivered_bytes: int = 0
+    choice: Mapping[str, Any] = field(default_factory=dict)
 
 
 @transaction.atomic
@@ -168,6 +169,7 @@ def _close(generation_id: UUID, ending: Ending, **fields: Any) -> None:
         latency_ms=ending.latency_ms,
         generation_ms=ending.generation_ms,
         delivered_bytes=ending.delivered_bytes,
+        choice=ending.choice,
         finished_at=timezone.now(),
         **fields,
     )

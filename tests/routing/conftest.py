@@ -17,6 +17,7 @@ from billing import invariants
 from marketplace import asgi
 from marketplace.lib import pool
 from routing import upstream
+from routing.selection.router import Policy, Router
 from routing.services.checkpoints import CHECKPOINTS
 from routing.services.health import HEALTH
 from routing.simulation.app import Pace, Simulator
@@ -62,9 +63,9 @@ def simulate(settings: Any) -> Iterator[Callable[..., Simulated]]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short deadlines, and no memory of how endpoints did in the test before."""
+    """Short deadlines, no memory of how endpoints did in the test before, and no exploration by chance."""
     monkeypatch.setattr(upstream.SENDER, "limits", QUICK)
-    HEALTH.forget()
+    monkeypatch.setattr(HEALTH, "router", Router(policy=Policy(explores=False)))
 
 
 @pytest.fixture

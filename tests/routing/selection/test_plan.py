@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.canonical import ProviderPreferences, Usage
+from routing.canonical import ProviderPreferences, UpstreamError, Usage
 from routing.selection.candidates import Candidate, Need, quantities
-from routing.selection.plan import Plan, Standing, plan
+from routing.selection.plan import Plan, again, plan
+from routing.selection.router import Router
 
 BASE = Candidate(
     endpoint_id=1,
@@ -40,17 +41,39 @@ DEAR = replace(
     quantization="bf16",
 )
 ALL = (DEAR, MIDDLE, CHEAP)
+NOW = 1_000.0
 NEED = Need(input_bound=400, input_estimate=100, max_tokens=100)
-ILL = Standing(is_healthy=False)
 
 
 def planned(
-    groups: tuple[tuple[Candidate, ...], ...] = (ALL,),
-    need: Need = NEED,
-    standings: dict[int, Standing] | None = None,
-    **wishes: Any,
+    groups: tuple[tuple[Candidate, ...], ...] = (ALL,), need: Need = NEED, router: Router | None = None, **wishes: Any
 ) -> Plan:
-    return plan(groups=groups, need=need, preferences=ProviderPreferences(**wishes), standings=standings or {})
+    return plan(
+        groups=groups,
+        need=need,
+        preferences=ProviderPreferences(**wishes),
+        router=router or Router(),
+        now=NOW,
+        seed="1",
+    )
+
+
+def ill(*endpoint_ids: int, router: Router | None = None) -> Router:
+    """A router that saw these endpoints fail until their breakers opened."""
+    router = router or Router()
+    for endpoint_id in endpoint_ids:
+        for _ in range(3):
+            ticket = router.begin(endpoint_id, tokens=100, now=NOW - 0.2)
+            down = UpstreamError("x", kind="unavailable", retryable=True)
+            router.failed(ticket, down, now=NOW - 0.1, chance=0.5)
+    return router
+
+
+def answered(router: Router, endpoint_id: int, *, latency: float, tokens_per_s: float) -> None:
+    """One good answer of 90 tokens."""
+    ticket = router.begin(endpoint_id, tokens=0, now=NOW - 60)
+    router.first(ticket, now=NOW - 60 + latency)
+    router.ended(ticket, now=NOW - 60 + latency + 90 / tokens_per_s, model="acme/small", output_tokens=90)
 
 
 def order(found: Plan) -> list[str]:
@@ -66,8 +89,27 @@ def test_the_cheapest_for_this_request_goes_first() -> None:
 
 
 def test_an_ill_endpoint_goes_last_and_stays() -> None:
-    assert order(planned(standings={1: ILL})) == ["middle", "dear", "cheap"]
-    assert order(planned(standings={1: ILL, 2: ILL, 3: ILL})) == ["cheap", "middle", "dear"]
+    assert order(planned(router=ill(1))) == ["middle", "dear", "cheap"]
+    assert order(planned(router=ill(1, 2, 3))) == ["cheap", "middle", "dear"]
+
+
+def test_after_a_failure_the_choice_is_made_again_among_what_is_left() -> None:
+    router = Router()
+    found = planned(router=router)
+    ill(1, 2, router=router)
+    assert again(left=found.attempts[1:], router=router, now=NOW, seed="2").candidate.provider == "dear"
+
+
+def test_after_a_failure_the_same_model_comes_first() -> None:
+    other = replace(CHEAP, endpoint_id=9, model="acme/free", provider="free", prices={})
+    router = ill(1, 2)
+    found = planned(((CHEAP, MIDDLE), (other,)), router=router)
+    assert again(left=found.attempts[1:], router=router, now=NOW, seed="2").candidate.model == "acme/small"
+
+
+def test_sorting_without_partition_ranks_the_endpoints_of_all_models() -> None:
+    other = replace(CHEAP, endpoint_id=9, model="acme/free", provider="free", prices={})
+    assert order(planned(((DEAR, MIDDLE), (other,)), sort="price", partition="none")) == ["free", "middle", "dear"]
 
 
 def test_fallback_models_come_after_the_model() -> None:
@@ -96,9 +138,11 @@ def test_the_callers_wishes_hold(wishes: dict[str, Any], providers: list[str]) -
 
 
 def test_sort_by_speed_uses_what_was_measured_and_puts_the_unknown_last() -> None:
-    standings = {3: Standing(latency_s=0.2, tokens_per_s=90), 2: Standing(latency_s=0.4, tokens_per_s=120)}
-    assert order(planned(standings=standings, sort="latency")) == ["dear", "middle", "cheap"]
-    assert order(planned(standings=standings, sort="throughput")) == ["middle", "dear", "cheap"]
+    router = Router()
+    answered(router, 3, latency=0.2, tokens_per_s=90)
+    answered(router, 2, latency=0.4, tokens_per_s=120)
+    assert order(planned(router=router, sort="latency")) == ["dear", "middle", "cheap"]
+    assert order(planned(router=router, sort="throughput")) == ["middle", "dear", "cheap"]
 
 
 EXCLUDED: list[tuple[Need, dict[str, Any], str, str]] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,11 +22,16 @@ from marketplace.lib.errors import (
     UpstreamTimeout,
 )
 from marketplace.lib.pool import run
+from routing import upstream
 from routing.canonical import Chunk
 from routing.ingress import openai_chat
 from routing.models import Attempt, Generation
+from routing.selection import deadlines
+from routing.selection.choice import replay
+from routing.selection.retries import Budget
 from routing.services import chat
 from routing.services.checkpoints import CHECKPOINTS
+from routing.services.health import HEALTH
 from tests.factories.routing import Buyer, buyer, endpoint
 from tests.routing.conftest import Simulated
 
@@ -388,3 +394,47 @@ async def _until(condition: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError("not within three seconds")
+
+
+async def test_a_silent_endpoint_is_left_long_before_the_senders_own_deadline(
+    simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream.SENDER, "limits", upstream.Deadlines(first_chunk=30))
+    monkeypatch.setattr(deadlines, "LEAST", 0.2)
+    monkeypatch.setattr(deadlines, "SPREADS", 0.1)
+    bad, good = simulate("sim-bad"), simulate("sim-good")
+    await run(endpoint, bad.base_url, provider="sim-bad", per_million={"prompt": "0.01", "completion": "0.01"})
+    await run(endpoint, good.base_url, provider="sim-good")
+    bad.order("hang", always=True)
+    started = time.monotonic()
+    assert "sim-good" in text(await streamed(alice))
+    assert time.monotonic() - started < 15
+    assert bad.calls == 1
+
+
+async def test_a_generation_keeps_its_choice_and_the_choice_replays(simulate: Simulate, alice: Buyer) -> None:
+    cheap, dear = simulate("sim-cheap"), simulate("sim-dear")
+    made = await run(endpoint, cheap.base_url, provider="sim-cheap", per_million={"prompt": "0.01"})
+    await run(endpoint, dear.base_url, provider="sim-dear", per_million={"prompt": "9"})
+    await plain(alice)
+
+    def look() -> None:
+        kept = only("finished").choice
+        assert kept["order"][0] == kept["choice"]["chosen"] == made.pk
+        assert kept["choice"]["seed"] == str(only("finished").pk)
+        assert len(kept["choice"]["endpoints"]) == 2
+        assert replay(kept["choice"]) == made.pk
+
+    await run(look)
+
+
+async def test_without_budget_a_failure_is_not_tried_elsewhere(simulate: Simulate, alice: Buyer) -> None:
+    bad, good = simulate("sim-bad"), simulate("sim-good")
+    await run(endpoint, bad.base_url, provider="sim-bad", per_million={"prompt": "0.01"})
+    await run(endpoint, good.base_url, provider="sim-good")
+    bad.order("500", always=True)
+    HEALTH.router.retries = Budget(share=0.0, per_second=0.0)
+    HEALTH.router.retries.tokens = 0.0
+    with pytest.raises(UpstreamFailed):
+        await plain(alice)
+    assert (bad.calls, good.calls) == (1, 0)

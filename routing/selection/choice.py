@@ -1,0 +1,145 @@
+"""Taking one of the scored endpoints, and the record of it from which the same answer follows again. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import Any, Final, Literal, NamedTuple
+
+from routing.selection.candidates import Candidate
+from routing.selection.cost import STRICT, Demand, Parts, Weights, lateness, price_of, terms, total
+from routing.selection.standing import HALF_OPEN, OPEN, Line
+
+EXPLORED_SHARE: Final = 0.02
+
+Why = Literal["cheapest", "probe", "exploration", "only", "order"]
+
+
+class Score(NamedTuple):
+    """One endpoint as scored: where it stands, its expected cost, and its cost at its best."""
+
+    tier: int
+    cost: float
+    endpoint_id: int
+    call: int
+    hopeful: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which of the scored endpoints, and why; `lines` are what was known of each."""
+
+    candidates: Sequence[Candidate]
+    lines: Sequence[Line]
+    scores: Sequence[Score]
+    demand: Demand
+    chosen: int
+    why: Why
+    explores: bool
+    draw: float
+    seed: str
+
+    @property
+    def candidate(self) -> Candidate:
+        """The chosen endpoint."""
+        return self.candidates[self.chosen]
+
+    def ranked(self) -> list[int]:
+        """All of them by index, the chosen first, then by tier and cost."""
+        order = sorted(range(len(self.scores)), key=self.scores.__getitem__)
+        order.remove(self.chosen)
+        return [self.chosen, *order]
+
+    def record(self) -> dict[str, Any]:
+        """What is kept with the generation: enough to choose again, and to explain."""
+        return {
+            "why": self.why,
+            "seed": self.seed,
+            "draw": self.draw,
+            "explores": self.explores,
+            "chosen": self.candidate.endpoint_id,
+            "weights": asdict(self.demand.weights),
+            "endpoints": [
+                {
+                    "endpoint_id": score.endpoint_id,
+                    "model": candidate.model,
+                    "provider": candidate.provider_name,
+                    "tier": score.tier,
+                    "call": score.call,
+                    "hopeful": score.hopeful,
+                    "cost": score.cost,
+                    "parts": parts_of(candidate, line, self.demand)._asdict(),
+                }
+                for candidate, line, score in zip(self.candidates, self.lines, self.scores, strict=True)
+            ],
+        }
+
+
+def parts_of(candidate: Candidate, line: Line, demand: Demand) -> Parts:
+    """What is expected of an endpoint for a request."""
+    tokens = demand.tokens - (demand.sticky_tokens if demand.sticky_endpoint == candidate.endpoint_id else 0)
+    ttft = line.level + line.per_token * tokens
+    return Parts(
+        price=price_of(candidate, demand),
+        ttft=ttft,
+        late=lateness(ttft, line.spread),
+        generation=demand.output * line.pace,
+        odds=line.odds,
+        lost=line.lost,
+        tools=line.tools if demand.tools else 0.0,
+        is_known=line.is_paced if demand.weights.generation >= STRICT else line.is_timed or not demand.weights.wait,
+    )
+
+
+def draw_of(seed: str) -> float:
+    """The chance of one choice, in [0, 1): equal seeds give equal chances, on every machine."""
+    return int.from_bytes(blake2b(seed.encode(), digest_size=7).digest(), "big") / 2.0**56
+
+
+def pick(scores: Sequence[Score], *, draw: float, explores: bool) -> tuple[int, Why]:
+    """(index, why): the cheapest of the best tier, or now and then one that might be cheaper still.
+
+    A half-open endpoint gets its one probe, and an idle one a look, only where at its best it would win, and
+    only while a well one can take the request over.
+    """
+    first = min(scores)  # by tier, cost, and the endpoint's id where all is equal
+    best = scores.index(first)
+    if len(scores) == 1:
+        return best, "only"
+    if not explores or first.tier != OPEN:
+        return best, "cheapest"
+    most = first.cost
+    curious = [i for i, one in enumerate(scores) if one[3] and one[4] < most and i != best]
+    if not curious:
+        return best, "cheapest"
+    probes = [i for i in curious if scores[i].call == HALF_OPEN]
+    if probes:
+        return min(probes, key=lambda i: (scores[i].hopeful, scores[i].endpoint_id)), "probe"
+    if draw < EXPLORED_SHARE * len(curious):
+        return curious[int(draw / EXPLORED_SHARE)], "exploration"
+    return best, "cheapest"
+
+
+def replay(record: Mapping[str, Any]) -> int:
+    """The endpoint that the recorded choice leads to, computed again from what was expected of each."""
+    weights = Weights(**record["weights"])
+    scores = [
+        Score(one["tier"], total(Parts(**one["parts"]), weights), one["endpoint_id"], one["call"], one["hopeful"])
+        for one in record["endpoints"]
+    ]
+    draw = draw_of(record["seed"]) if record["seed"] else record["draw"]
+    chosen, _ = pick(scores, draw=draw, explores=record["explores"])
+    return scores[chosen].endpoint_id
+
+
+def explain(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each endpoint's expected cost by its terms, in nano-dollars, the best first."""
+    weights = Weights(**record["weights"])
+    rows = [
+        {
+            **one,
+            "is_chosen": one["endpoint_id"] == record["chosen"],
+            "terms": terms(Parts(**one["parts"]), weights),
+        }
+        for one in record["endpoints"]
+    ]
+    return sorted(rows, key=lambda row: (row["tier"], row["cost"], row["endpoint_id"]))

@@ -1,0 +1,110 @@
+"""What a request is expected to cost at an endpoint, in one currency: money, waiting, risk, all in nano-dollars.
+
+One currency makes every trade explainable: the parts are kept with the generation and add up to the choice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import exp
+from typing import Final, NamedTuple
+
+from routing.selection.candidates import CACHED, Candidate
+
+SLO_SECONDS: Final = 3.0  # a first token later than this is late
+LOGISTIC: Final = 0.72  # the scale of a logistic distribution, in its mean deviations
+CERTAIN: Final = 30.0
+UNKNOWN: Final = 1e15  # nano-dollars; above any cost, and finite
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a caller's time and trouble are worth, in nano-dollars, beside `price` as a factor on money."""
+
+    price: float = 1.0
+    wait: float = 200_000.0  # a second until the first token
+    late: float = 5_000_000.0  # a first token after the SLO
+    generation: float = 20_000.0  # a second of the answer's coming
+    failure: float = 100_000.0  # an attempt that fails, beside the time it takes
+    tools: float = 0.0  # a tool call that is malformed
+    # A strict order by one measure: no exploration, and what was never measured goes last.
+    is_strict: bool = False
+
+
+BALANCED: Final = Weights()
+STRICT: Final = 1e9
+_BY_ONE: Final = Weights(price=1e-6, wait=0, late=0, generation=0, failure=0, is_strict=True)
+PRESETS: Final[Mapping[str, Weights]] = {
+    "balanced": BALANCED,
+    "price": replace(_BY_ONE, price=1.0),
+    "latency": replace(_BY_ONE, wait=STRICT),
+    "throughput": replace(_BY_ONE, generation=STRICT),
+    "exacto": replace(BALANCED, tools=50_000_000.0, generation=60_000.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One request as the cost sees it: tokens in, tokens of answer expected, and what its caller values."""
+
+    tokens: int
+    output: float
+    images: int = 0
+    weights: Weights = BALANCED
+    tools: bool = False
+    sticky_endpoint: int | None = None
+    sticky_tokens: int = 0
+
+
+class Parts(NamedTuple):
+    """What was expected of one endpoint: nano-dollars, seconds, shares. Its cost follows from it and the weights."""
+
+    price: float
+    ttft: float
+    late: float
+    generation: float
+    odds: float  # failures to successes
+    lost: float
+    tools: float = 0.0
+    is_known: bool = True
+
+
+def total(parts: Parts, weights: Weights) -> float:
+    """The expected cost in nano-dollars, finite for any parts: the sum of `terms`, in their order."""
+    trouble = weights.failure + weights.wait * parts.lost + weights.late * min(1.0, parts.lost / SLO_SECONDS)
+    cost = weights.price * parts.price + weights.wait * parts.ttft + weights.late * parts.late
+    cost += weights.generation * parts.generation + trouble * parts.odds + weights.tools * parts.tools
+    return cost if parts.is_known or not weights.is_strict else cost + UNKNOWN
+
+
+def terms(parts: Parts, weights: Weights) -> dict[str, float]:
+    """The expected cost by its terms, in nano-dollars."""
+    trouble = weights.failure + weights.wait * parts.lost + weights.late * min(1.0, parts.lost / SLO_SECONDS)
+    return {
+        "price": weights.price * parts.price,
+        "waiting": weights.wait * parts.ttft,
+        "lateness": weights.late * parts.late,
+        "generation": weights.generation * parts.generation,
+        "failure": trouble * parts.odds,
+        "tools": weights.tools * parts.tools,
+    }
+
+
+def price_of(candidate: Candidate, demand: Demand) -> float:
+    """The money that the request is expected to take here, in nano-dollars."""
+    prices = candidate.prices
+    nano = prices.get("prompt", 0) * demand.tokens + prices.get("completion", 0) * demand.output
+    if "request" in prices:
+        nano += prices["request"]
+    if demand.images and "image" in prices:
+        nano += prices["image"] * demand.images
+    if demand.sticky_endpoint == candidate.endpoint_id and CACHED in prices:
+        nano -= (prices.get("prompt", 0) - prices[CACHED]) * demand.sticky_tokens
+    return nano / 1_000_000
+
+
+def lateness(ttft: float, spread: float) -> float:
+    """How likely the first token comes after the SLO."""
+    z = (SLO_SECONDS - ttft) / (LOGISTIC * spread + 1e-3)
+    if z > CERTAIN:
+        return 0.0
+    return 1.0 if z < -CERTAIN else 1 / (1 + exp(z))

@@ -1,0 +1,59 @@
+"""How long an endpoint takes to its first token, estimated: an intercept, what each token of input adds, the spread.
+
+Newer samples weigh more, and one far above the mean weighs most: a sudden slowness is believed at once, a
+recovery after some samples. Without samples the estimate returns to the long-run level, so that an endpoint
+that was slow once becomes worth a try again without any timer.
+"""
+
+from math import exp
+from typing import Final
+
+SECONDS: Final = 0.8  # what is believed of an endpoint that nothing is known of
+SPREAD: Final = 0.25
+PER_TOKEN: Final = 1 / 8_000
+PER_TOKEN_MAX: Final = 1 / 500
+FAST, SLOW, LONG_RUN_UP, LONG_RUN_DOWN, SLOPE_RATE = 0.35, 0.15, 0.01, 0.1, 0.05
+FORGETTING: Final = 43.0  # seconds without a sample: half of a deviation from the long run is forgotten in 30
+USUAL_TOKENS: Final = 2_000.0
+
+
+class Latency:
+    """Seconds to the first token. Times are of any one clock."""
+
+    __slots__ = ("at", "intercept", "long_run", "per_token", "samples", "spread")
+
+    def __init__(self, *, seconds: float = SECONDS, spread: float = SPREAD, per_token: float = PER_TOKEN) -> None:
+        self.intercept = seconds
+        self.long_run = seconds
+        self.spread = spread
+        self.per_token = per_token
+        self.samples = 0
+        self.at = 0.0
+
+    def observe(self, *, seconds: float, tokens: int, now: float) -> None:
+        """A first token came after `seconds`, for an input of so many tokens."""
+        error = seconds - (self.intercept + self.per_token * tokens)
+        if self.samples == 0:
+            self.intercept = max(0.0, seconds - self.per_token * tokens)
+            self.long_run = self.intercept
+            self.spread = max(self.spread / 2, self.intercept / 4)
+        else:
+            expected = self.intercept + self.per_token * tokens
+            # The first samples count fully: a mean before it is a moving one.
+            rate = max(FAST if seconds > 2 * expected else SLOW, 1 / (self.samples + 1))
+            self.intercept = max(0.0, self.intercept + rate * error)
+            self.spread += min(rate, 0.2) * (abs(error) - self.spread)
+            slope = SLOPE_RATE * error * tokens / (USUAL_TOKENS**2 + float(tokens) ** 2)
+            self.per_token = min(max(0.0, self.per_token + slope), PER_TOKEN_MAX)
+            level = max(0.0, seconds - self.per_token * tokens)
+            slow = LONG_RUN_UP if level > self.long_run else LONG_RUN_DOWN
+            self.long_run += max(slow, 1 / (self.samples + 1)) * (level - self.long_run)
+        self.samples += 1
+        self.at = now
+
+    def level(self, now: float) -> float:
+        """The intercept as believed now: idle time draws it back to the long run."""
+        idle = now - self.at
+        if idle <= 1.0:
+            return self.intercept
+        return self.long_run + (self.intercept - self.long_run) * exp(-idle / FORGETTING)

@@ -1,0 +1,42 @@
+"""How often an endpoint fails: counts that halve every half-minute, with a prior of two failures in a hundred."""
+
+from math import exp
+from typing import Final
+
+MEAN_LIFE: Final = 30.0 / 0.6931
+PRIOR_ODDS: Final = 0.02
+PRIOR_WEIGHT: Final = 1.0
+LOST_SECONDS: Final = 0.5  # what is believed that a failure takes before it shows
+WORST: Final = 0.98
+
+
+class Reliability:
+    """Decayed counts of calls and failures, and the time that a failure costs."""
+
+    __slots__ = ("at", "calls", "failures", "lost_seconds")
+
+    def __init__(self) -> None:
+        self.calls = 0.0
+        self.failures = 0.0
+        self.lost_seconds = LOST_SECONDS
+        self.at = 0.0
+
+    def observe(self, *, failed: bool, now: float, seconds: float = 0.0) -> None:
+        """A call ended; a failed one had taken so many seconds."""
+        self._decay(now)
+        self.calls += 1
+        if failed:
+            self.failures += 1
+            self.lost_seconds += 0.3 * (seconds - self.lost_seconds)
+
+    def failure_share(self, now: float) -> float:
+        """The share of calls that fail, as believed now."""
+        keep = exp(-max(0.0, now - self.at) / MEAN_LIFE)
+        share = (self.failures * keep + PRIOR_ODDS * PRIOR_WEIGHT) / (self.calls * keep + PRIOR_WEIGHT)
+        return min(share, WORST)
+
+    def _decay(self, now: float) -> None:
+        keep = exp(-max(0.0, now - self.at) / MEAN_LIFE)
+        self.calls *= keep
+        self.failures *= keep
+        self.at = max(now, self.at)

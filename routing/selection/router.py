@@ -1,0 +1,197 @@
+"""The router: the standings of all endpoints, and the choice among some of them for one request.
+
+Pure and seedable: time and chance come in as arguments, so that the simulation in benchmarks/routing runs this
+very class under a virtual clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp
+from typing import Final
+
+from routing.canonical import UpstreamError
+from routing.selection import deadlines
+from routing.selection.affinity import Affinities
+from routing.selection.candidates import CACHED, Candidate
+from routing.selection.choice import Choice, Score, pick
+from routing.selection.cost import BALANCED, CERTAIN, LOGISTIC, SLO_SECONDS, STRICT, UNKNOWN, Demand, Weights, price_of
+from routing.selection.faults import fault_of
+from routing.selection.retries import HEDGE_SHARE, Budget
+from routing.selection.standing import OPEN, Line, Standing, Ticket
+
+EXPECTED_OUTPUT: Final = 400.0  # tokens of an answer of a model that has not answered yet
+OUTPUT_RATE: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which parts of the router are on: to measure what each of them is worth."""
+
+    explores: bool = True
+    breaks: bool = True
+    caps_rates: bool = True
+    cuts_off: bool = True
+    sticks: bool = True
+    weighs_queues: bool = True
+    weighs_failures: bool = True
+
+
+class Router:
+    """Chooses endpoints, and learns from what becomes of the calls."""
+
+    def __init__(self, *, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.standings: dict[int, Standing] = {}
+        self.affinities = Affinities()
+        self.retries = Budget()
+        self.hedges = Budget(share=HEDGE_SHARE, per_second=0.1)
+        self._outputs: dict[str, float] = {}
+
+    def demand(
+        self, *, model: str, tokens: int, max_tokens: int | None, images: int = 0, weights: Weights = BALANCED,
+        tools: bool = False, conversation: bytes | None = None, now: float,
+    ) -> Demand:  # fmt: skip
+        """What a request asks for, with what is known of its model's answers and of where its prompt is cached."""
+        output = self._outputs.get(model, EXPECTED_OUTPUT)
+        if max_tokens is not None:
+            output = min(output, float(max_tokens))
+        sticky = self.affinities.of(conversation, now=now) if conversation and self.policy.sticks else None
+        if sticky is None:
+            return Demand(tokens, output, images, weights, tools)
+        cached = int(min(tokens, sticky.tokens) * sticky.share)
+        return Demand(tokens, output, images, weights, tools, sticky.endpoint_id, cached)
+
+    def choose(
+        self, candidates: Sequence[Candidate], demand: Demand, *, now: float, draw: float, seed: str = "",
+        explores: bool = True,
+    ) -> Choice:  # fmt: skip
+        """One of the candidates (at least one) for the request; `draw` in [0, 1) is its chance.
+
+        The loop computes `cost.total` of `choice.parts_of` for each, in place: it is what every request waits for.
+        """
+        standings, weights = self.standings, demand.weights
+        w_price, w_wait, w_late, w_generation = weights.price, weights.wait, weights.late, weights.generation
+        w_failure, w_tools, is_strict = weights.failure, weights.tools if demand.tools else 0.0, weights.is_strict
+        tokens, output, sticky = demand.tokens, demand.output, demand.sticky_endpoint
+        is_plain = not demand.images and sticky is None
+        lines: list[Line] = []
+        scores: list[Score] = []
+        for candidate in candidates:
+            endpoint_id = candidate.endpoint_id
+            standing = standings.get(endpoint_id)
+            if standing is None:
+                standing = self.standing(endpoint_id, peers=candidates)
+            line = standing.line
+            if now >= line[0]:
+                line = standing.refresh(now)
+            _, tier, level, per_token, spread, pace, odds, lost, tools, call, hopeful, is_timed, is_paced = line
+            prices = candidate.prices
+            if is_plain and "request" not in prices:
+                price = (prices.get("prompt", 0) * tokens + prices.get("completion", 0) * output) / 1_000_000
+                read = tokens
+            else:
+                price = price_of(candidate, demand)
+                read = tokens - demand.sticky_tokens if sticky == endpoint_id else tokens
+            ttft = level + per_token * read
+            z = (SLO_SECONDS - ttft) / (LOGISTIC * spread + 1e-3)
+            late = 0.0 if z > CERTAIN else 1.0 if z < -CERTAIN else 1 / (1 + exp(z))
+            trouble = w_failure + w_wait * lost + w_late * (lost / SLO_SECONDS if lost < SLO_SECONDS else 1.0)
+            cost = w_price * price + w_wait * ttft + w_late * late
+            cost += w_generation * (output * pace) + trouble * odds + w_tools * tools
+            if is_strict and not (is_paced if w_generation >= STRICT else is_timed or not w_wait):
+                cost += UNKNOWN
+            if call:
+                hopeful = w_price * price + w_wait * (hopeful + per_token * read) + w_generation * (output * pace)
+            lines.append(line)
+            scores.append(Score(tier, cost, endpoint_id, call, hopeful))
+        explores = explores and self.policy.explores and not is_strict
+        chosen, why = pick(scores, draw=draw, explores=explores)
+        return Choice(candidates, lines, scores, demand, chosen, why, explores, draw, seed)
+
+    def standing(self, endpoint_id: int, *, peers: Sequence[Candidate] = ()) -> Standing:
+        """The endpoint's standing; a newcomer starts where its peers typically are."""
+        found = self.standings.get(endpoint_id)
+        if found is None:
+            known = [self.standings[one.endpoint_id] for one in peers if one.endpoint_id in self.standings]
+            known = sorted((one for one in known if one.paced), key=lambda one: one.latency.long_run)
+            found = self.standings[endpoint_id] = Standing(like=known[len(known) // 2] if known else None)
+            found.weighs_queues = self.policy.weighs_queues
+        return found
+
+    def arrived(self, *, now: float) -> None:
+        """A request came: it pays into the budgets for further attempts."""
+        self.retries.arrived(now=now)
+        self.hedges.arrived(now=now)
+
+    def begin(self, endpoint_id: int, *, tokens: int, now: float) -> Ticket:
+        """A call goes to the endpoint; the ticket is to be given to exactly one of ended, failed and dropped."""
+        return self.standing(endpoint_id).begin(endpoint_id, tokens=tokens, now=now)
+
+    def patience(self, ticket: Ticket, *, whole: float, is_last: bool) -> float:
+        """Seconds that the call may stay silent: `whole` for the last one, and where no other endpoint is well."""
+        line = self.standing(ticket.endpoint_id).line
+        expected = line.level + line.per_token * ticket.tokens
+        is_last = is_last or not self.policy.cuts_off
+        return deadlines.first_chunk(
+            expected=expected, spread=line.spread, whole=whole, is_last=is_last, is_probe=ticket.is_probe
+        )
+
+    def patience_for_whole(self, ticket: Ticket, *, max_tokens: int, whole: float, is_last: bool) -> float:
+        """The same for a plain answer of at most so many tokens, which comes in one piece."""
+        line = self.standing(ticket.endpoint_id).line
+        expected = line.level + line.per_token * ticket.tokens + line.pace * max_tokens
+        return whole if is_last or not self.policy.cuts_off else min(whole, max(deadlines.MOST, 3 * expected))
+
+    def first(self, ticket: Ticket, *, now: float, is_whole: bool = False) -> None:
+        """The first piece came and was sound; of a plain answer it is the whole."""
+        self.standing(ticket.endpoint_id).first(ticket, now=now, is_whole=is_whole)
+
+    def ended(self, ticket: Ticket, *, now: float, model: str, output_tokens: int) -> None:
+        """The answer is whole."""
+        if output_tokens:
+            known = self._outputs.get(model)
+            self._outputs[model] = (
+                float(output_tokens) if known is None else known + OUTPUT_RATE * (output_tokens - known)
+            )
+        self.standing(ticket.endpoint_id).ended(ticket, now=now, output_tokens=output_tokens)
+
+    def failed(self, ticket: Ticket, error: UpstreamError, *, now: float, chance: float, was_cut: bool = False) -> None:
+        """The call failed; `chance` in [0, 1) spreads when it is tried again, `was_cut`: we stopped waiting."""
+        standing = self.standing(ticket.endpoint_id)
+        fault = fault_of(error)
+        if fault == "capacity" and not self.policy.caps_rates:
+            fault = "caller"
+        standing.failed(
+            ticket, fault=fault, now=now, retry_after=error.retry_after, chance=chance, breaks=self.policy.breaks
+        )
+        if was_cut:
+            standing.cut_off(seconds=now - ticket.began, now=now)
+
+    def dropped(self, ticket: Ticket, *, now: float) -> None:
+        """The call ended by nobody's fault."""
+        self.standing(ticket.endpoint_id).dropped(ticket, now=now)
+
+    def answered(
+        self, conversation: bytes, *, candidate: Candidate, prompt_tokens: int, cached_tokens: int, now: float
+    ) -> None:
+        """A conversation was answered: where cached input is cheaper, its prompt is worth something there now."""
+        if candidate.prices.get(CACHED, 2**63) < candidate.prices.get("prompt", 0):
+            self.affinities.answered(
+                conversation, endpoint_id=candidate.endpoint_id, prompt_tokens=prompt_tokens,
+                cached_tokens=cached_tokens, now=now,
+            )  # fmt: skip
+
+    def has_well_one(self, candidates: Sequence[Candidate], *, now: float) -> bool:
+        """Whether one of the candidates is open: a reason not to wait for a silent one."""
+        for candidate in candidates:
+            standing = self.standing(candidate.endpoint_id)
+            line = standing.line if now < standing.line.until else standing.refresh(now)
+            if line.tier == OPEN:
+                return True
+        return False
+
+    def forget(self) -> None:
+        """Every endpoint is new again."""
+        self.standings.clear()
+        self._outputs.clear()
+        self.affinities = Affinities()

@@ -1,0 +1,246 @@
+"""All that is known of one endpoint: how fast, how reliable, how full, and what is under way there.
+
+`line` is what the choice reads, computed once per event rather than per choice: with it a choice among twenty
+endpoints costs microseconds.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from routing.selection.breaker import Breaker
+from routing.selection.capacity import Capacity
+from routing.selection.faults import Fault
+from routing.selection.latency import Latency
+from routing.selection.ratecap import RateCap
+from routing.selection.reliability import Reliability
+
+SECONDS_PER_TOKEN: Final = 1 / 50
+PACE_RATE: Final = 0.2
+FRESH: Final = 0.5  # seconds for which a line is good where nothing happens
+IDLE: Final = 10.0  # seconds without a call after which an endpoint is worth a look
+NEW_SAMPLES: Final = 20
+NEW_IDLE: Final = 2.0
+KEY_PAUSE: Final = 60.0  # seconds after credentials were refused
+SILENT_SPREADS: Final = 3.0
+STRAY_SECONDS: Final = 900.0  # a call whose end was never told is forgotten
+
+OPEN, LIMITED, SHUT = 0, 1, 2
+STEADY, IDLING, HALF_OPEN = 0, 1, 2
+
+
+class Line(NamedTuple):
+    """What the choice reads of an endpoint. `tier`: open, limited, shut; `call`: steady, idling, half-open."""
+
+    until: float
+    tier: int
+    level: float
+    per_token: float
+    spread: float
+    pace: float
+    odds: float
+    lost: float
+    tools: float
+    call: int
+    hopeful: float
+    is_timed: bool
+    is_paced: bool
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One call under way. `began` and `first_at` are of the caller's clock; `others` ran when it began."""
+
+    endpoint_id: int
+    tokens: int
+    began: float
+    others: int
+    is_probe: bool
+    first_at: float | None = None
+    is_over: bool = False
+
+
+class Standing:
+    """The live state of one endpoint. Every method takes the time; nothing here reads a clock."""
+
+    __slots__ = (
+        "_pending", "_running", "answered_from", "breaker", "called_at", "capacity", "latency", "line", "pace",
+        "paced", "rate", "reliability", "tool_calls", "weighs_queues",
+    )  # fmt: skip
+
+    def __init__(self, *, like: "Standing | None" = None) -> None:
+        """A newcomer starts at what is typical of its peers."""
+        peer: Latency | None = like.latency if like is not None else None
+        self.latency: Latency = (
+            Latency(seconds=peer.long_run, spread=peer.spread, per_token=peer.per_token) if peer else Latency()
+        )
+        self.reliability = Reliability()
+        self.tool_calls = Reliability()
+        self.breaker = Breaker()
+        self.rate = RateCap()
+        self.capacity = Capacity()
+        self.pace: float = like.pace if like is not None else SECONDS_PER_TOKEN
+        self.paced = 0
+        self.weighs_queues = True
+        self.called_at = -1e9
+        self.answered_from = -1e9  # when the newest call began that has been answered
+        self._pending: OrderedDict[int, Ticket] = OrderedDict()
+        self._running: dict[int, Ticket] = {}
+        self.line: Line = self.refresh(0.0)
+
+    def begin(self, endpoint_id: int, *, tokens: int, now: float) -> Ticket:
+        """A call goes there."""
+        ticket = Ticket(endpoint_id, tokens, now, self.capacity.in_flight, self.breaker.is_half_open(now))
+        self.breaker.begin(now=now)
+        self.rate.begin(now=now)
+        self.called_at = now
+        self._pending[id(ticket)] = ticket
+        self._running[id(ticket)] = ticket
+        self._count()
+        self.refresh(now)
+        return ticket
+
+    def first(self, ticket: Ticket, *, now: float, is_whole: bool = False) -> None:
+        """Its first piece came and was sound; a plain answer comes whole and tells nothing of its first token."""
+        self._pending.pop(id(ticket), None)
+        if not is_whole:
+            seconds = now - ticket.began
+            ticket.first_at = now
+            usual = self.latency.long_run
+            self.latency.observe(seconds=seconds, tokens=ticket.tokens, now=now)
+            level = max(0.0, seconds - self.latency.per_token * ticket.tokens)
+            self.capacity.first_token(level=level, usual=usual, in_flight=ticket.others, now=now)
+        self.reliability.observe(failed=False, now=now)
+        self.rate.accepted_one(now=now)
+        if self.breaker.is_open:
+            self.capacity.start_slowly()
+        self.breaker.succeeded()
+        self.answered_from = max(self.answered_from, ticket.began)
+        self.refresh(now)
+
+    def ended(self, ticket: Ticket, *, now: float, output_tokens: int = 0) -> None:
+        """Its answer is whole."""
+        if ticket.is_over:
+            return
+        self._over(ticket)
+        self.capacity.ended(seconds=now - ticket.began)
+        since = ticket.first_at
+        if since is None:
+            since = min(now, ticket.began + self.latency.long_run + self.latency.per_token * ticket.tokens)
+        if output_tokens > 1 and now > since:
+            pace = min((now - since) / output_tokens, 10.0)
+            self.pace = pace if self.paced == 0 else self.pace + PACE_RATE * (pace - self.pace)
+            self.paced += 1
+        self.refresh(now)
+
+    def failed(
+        self, ticket: Ticket, *, fault: Fault, now: float, retry_after: float | None, chance: float, breaks: bool = True
+    ) -> None:
+        """It failed, by this fault; `chance` in [0, 1) spreads the reopening of a breaker."""
+        if ticket.is_over:
+            return
+        self._over(ticket)
+        if fault == "caller":
+            self.breaker.probe_until = 0.0
+            self.rate.accepted_one(now=now)
+        elif fault == "capacity":
+            self.breaker.probe_until = 0.0
+            self.rate.refused(now=now, retry_after=retry_after)
+        else:
+            if ticket.first_at is None:
+                self.reliability.observe(failed=True, now=now, seconds=now - ticket.began)
+            else:  # it had counted as good until it broke
+                self.reliability.failures += 1
+            counts = self.reliability
+            if breaks:
+                self.breaker.failed(
+                    calls=counts.calls, failures=counts.failures, now=now, chance=chance, at_once=fault == "key"
+                )
+            if fault == "key":
+                self.breaker.hold_until(now + KEY_PAUSE, now=now)
+            elif retry_after is not None and self.breaker.is_open:
+                self.breaker.hold_until(now + min(retry_after, KEY_PAUSE), now=now)
+        self.refresh(now)
+
+    def cut_off(self, *, seconds: float, now: float) -> None:
+        """We stopped waiting after so long: how long it would have taken stays unknown, so expect more spread."""
+        self.latency.spread = min(self.latency.spread + 0.05 * seconds, 2.0)
+        self.refresh(now)
+
+    def dropped(self, ticket: Ticket, *, now: float) -> None:
+        """Nobody's fault: the caller went away, or a hedge won."""
+        if ticket.is_over:
+            return
+        self._over(ticket)
+        if ticket.is_probe:
+            self.breaker.probe_until = 0.0
+        self.refresh(now)
+
+    def refresh(self, now: float) -> Line:
+        """Compute the line that the choice reads."""
+        latency, breaker, capacity = self.latency, self.breaker, self.capacity
+        until = now + FRESH
+        level = latency.level(now) + (capacity.wait() if self.weighs_queues else 0.0)
+        waiting = self._silent()
+        if waiting is not None:
+            age = now - waiting.began - latency.per_token * waiting.tokens
+            patience = level + SILENT_SPREADS * latency.spread
+            if age > patience:
+                level = max(level, age)
+                until = min(until, now + 0.05)
+            else:
+                until = min(until, now + patience - age + 1e-3)
+        free = self.rate.free_at(now)
+        tier = OPEN
+        call = STEADY
+        if breaker.is_open:
+            if breaker.is_half_open(now):
+                tier, call = LIMITED, HALF_OPEN
+            else:
+                tier = SHUT
+                until = min(until, max(breaker.open_until, breaker.probe_until))
+        elif now < free:
+            tier = LIMITED
+        elif now - self.called_at > (NEW_IDLE if latency.samples < NEW_SAMPLES else IDLE):
+            call = IDLING
+        if now < free:
+            until = min(until, free)
+            if call == HALF_OPEN:
+                call = STEADY
+        hopeful = latency.long_run if latency.samples else latency.long_run / 2
+        share = self.reliability.failure_share(now)
+        self.line = Line(
+            until, tier, level, latency.per_token, latency.spread, self.pace,
+            share / (1 - share), self.reliability.lost_seconds, self.tool_calls.failure_share(now),
+            call, hopeful, latency.samples > 0, self.paced > 0,
+        )  # fmt: skip
+        return self.line
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way."""
+        return len(self._running)
+
+    def _silent(self) -> Ticket | None:
+        """The oldest call without an answer that began after every call that was answered: a straggler is none."""
+        pending = self._pending
+        for key in tuple(pending)[:8] if pending else ():
+            ticket = pending[key]
+            if ticket.began > self.answered_from:
+                return ticket
+            del pending[key]
+        return None
+
+    def _over(self, ticket: Ticket) -> None:
+        ticket.is_over = True
+        self._pending.pop(id(ticket), None)
+        self._running.pop(id(ticket), None)
+        self._count()
+
+    def _count(self) -> None:
+        self.capacity.in_flight = len(self._running)
+
+    def forget_strays(self, now: float) -> None:
+        """Drop calls whose end nobody told."""
+        for ticket in [one for one in self._running.values() if now - one.began > STRAY_SECONDS]:
+            self._over(ticket)
