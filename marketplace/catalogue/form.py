@@ -77,6 +77,13 @@ def _price(key: str, text: Any) -> tuple[str, int]:
     return unit, nano
 
 
+def write_price(unit: str, nano: int) -> str:
+    """The dollars that `read_prices` reads as this price."""
+    if unit in PER_MILLION_TOKENS:
+        return money.format_price_per_million(nano)
+    return money.format_price_per_unit(nano)
+
+
 class Modalities(Form):
     """What goes in and what comes out."""
 
@@ -138,6 +145,7 @@ class ProviderEntry(Form):
     policy: Policy = Policy()
     account: Slug | None = None
     simulated: bool = False
+    disabled: bool = False
     models: list[Offer] = Field(default=[])
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from marketplace.catalogue import margins
 from marketplace.catalogue.form import Catalogue, Offer
 
-_SHARE_OF_ALL = 10_000
 _FORMS = {
     "base_url": "write an address such as https://api.example.com/v1, without query or fragment",
     "model": "write author/slug in lower-case letters, digits, dots, dashes, underscores",
@@ -130,9 +130,9 @@ def _losses(offer: Offer, share_bps: int) -> list[str]:
     """A cost above the provider's share would lose money on every request (contracts, Money 1)."""
     if offer.allow_loss:
         return []
+    losing = margins.losing_units(prices=offer.price, costs=offer.cost, share_bps=share_bps)
     return [
         f"{offer.model}: the cost of {unit} is more than the provider's share of its price; "
         "raise the price, or say allow_loss: true"
-        for unit, cost in offer.cost.items()
-        if cost * _SHARE_OF_ALL > offer.price.get(unit, 0) * share_bps
+        for unit in losing
     ]

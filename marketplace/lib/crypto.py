@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from typing import Any
 
@@ -37,3 +39,18 @@ def decrypt(token: str, *, context: str) -> dict[str, Any]:
         raise WrongSecret("the secret was stored for another place")
     value: dict[str, Any] = opened["value"]
     return value
+
+
+def fingerprint(value: str) -> str:
+    """Twelve hex digits that tell two secrets apart and that nobody without our key can search for."""
+    return _fingerprint(value, settings.ENCRYPTION_KEYS[0])
+
+
+def has_fingerprint(value: str, given: str) -> bool:
+    """Whether the fingerprint is this value's, made with any of our keys."""
+    return any(hmac.compare_digest(_fingerprint(value, key), given) for key in settings.ENCRYPTION_KEYS)
+
+
+def _fingerprint(value: str, key: str | bytes) -> str:
+    raw = key.encode() if isinstance(key, str) else key
+    return hmac.new(raw, b"fingerprint:" + value.encode(), hashlib.sha256).hexdigest()[:12]

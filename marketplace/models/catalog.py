@@ -144,6 +144,8 @@ class Provider(models.Model):
     dialect = models.CharField(max_length=32)
     base_url = models.CharField(max_length=500)
     sealed_credentials = models.TextField(blank=True, editable=False)
+    # Which credentials came from the environment: name -> "env:VARIABLE". For the export; never a secret.
+    secret_sources = models.JSONField(default=dict, blank=True, editable=False)
     policy = models.JSONField(default=dict, blank=True)
     is_simulated = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
 from marketplace.catalogue import reader
-from marketplace.catalogue.form import Catalogue, ModelEntry, Offer, ProviderEntry
-from marketplace.lib import crypto
+from marketplace.catalogue.form import Catalogue, ModelEntry, Offer, ProviderEntry, write_price
 from marketplace.models import Account, Endpoint, Hardware, Model, Price, Provider, Publisher
-from marketplace.services import prices
+from marketplace.services import credentials, prices
 
 HOUSE_SLUG = "turnpike"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that became otherwise: "+" made, "~" changed, "-" switched off; each detail a line."""
+
+    sign: str
+    what: str
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.sign} {self.what}", *(f"    {detail}" for detail in self.details)])
 
 
 @dataclass(slots=True)
 class Applied:
     """What applying a catalogue did."""
 
-    changed: list[str] = field(default_factory=list)
+    changed: list[Change] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def note(self, sign: str, what: str, *details: str) -> None:
+        """Remember a change."""
+        self.changed.append(Change(sign, what, details))
 
 
 def read(text: str) -> Catalogue:
@@ -34,16 +49,19 @@ def read(text: str) -> Catalogue:
 
 
 @transaction.atomic
-def apply(catalogue: Catalogue) -> Applied:
+def apply(catalogue: Catalogue, *, dry_run: bool = False) -> Applied:
     """Make providers, models, endpoints and prices as the catalogue says. Applying twice changes nothing.
 
-    Endpoints of a provider that the file no longer lists are switched off, never deleted.
+    Endpoints of a provider that the file no longer lists are switched off, never deleted. A dry run tells what
+    would change and leaves everything as it was.
     """
     done = Applied()
     for provider in catalogue.providers:
         _apply_provider(provider, done)
     for entry in catalogue.models:
         _describe(entry, done)
+    if dry_run:
+        transaction.set_rollback(True)
     return done
 
 
@@ -65,40 +83,57 @@ def set_hardware(*, sku: str, name: str, position: int, nano_per_second: int, **
 
 
 def _apply_provider(entry: ProviderEntry, done: Applied) -> None:
-    account = _owner(entry, done)
     known = Provider.objects.filter(slug=entry.slug).first()
     provider = known or Provider(slug=entry.slug)
     before = _facts(provider)
-    provider.name, provider.dialect, provider.base_url = entry.name, entry.dialect, entry.base_url
-    provider.account = account
+    moved = known is not None and known.base_url != entry.base_url
+    provider.base_url = entry.base_url  # before the credentials: those of another address are not kept
+    found = credentials.find(entry.credentials, provider=provider)
+    stored = credentials.opened(provider)
+    provider.name, provider.dialect = entry.name, entry.dialect
+    provider.account = _owner(entry, done)
     provider.policy = entry.policy.model_dump(exclude_defaults=True)
     provider.is_simulated = entry.simulated
-    credentials, missing = _credentials(entry)
-    provider.is_active = not missing
-    for name in missing:
-        done.warnings.append(f"{entry.slug}: the environment has no {name}; the provider is switched off until it has.")
-    sealed_before = provider.sealed_credentials
-    if known is None or known.base_url != before["base_url"] or _opened(known) != credentials:
-        provider.seal(credentials)
-    if known is None or _facts(provider) != before or provider.sealed_credentials != sealed_before:
+    provider.is_active = not (found.missing or entry.disabled)
+    provider.secret_sources = found.sources
+    for problem in found.missing:
+        done.warnings.append(f"{entry.slug}: {problem}; the provider is switched off until it has.")
+    details = [f"{name}: {_shown(old)} → {_shown(new)}" for name, old, new in _differences(before, _facts(provider))]
+    # What is stored for this address stays while a part of the new is missing: the provider is off until then.
+    if known is None or moved or (stored != found.values and not found.missing):
+        provider.seal(found.values)
+        details += ["credentials: stored anew"] if known else []
+    if known is None:
         provider.save()
-        done.changed.append(f"provider {entry.slug}")
+        done.note("+", f"provider {entry.slug}", f"{entry.dialect} at {entry.base_url}")
+    elif details:
+        provider.save()
+        done.note("~", f"provider {entry.slug}", *details)
     listed = [_apply_offer(provider, offer, done).pk for offer in entry.models]
-    gone = provider.endpoints.filter(is_active=True).exclude(pk__in=listed).update(is_active=False)
-    if gone:
-        done.changed.append(f"{gone} endpoints of {entry.slug} switched off")
+    for gone in provider.endpoints.filter(is_active=True).exclude(pk__in=listed).select_related("model__publisher"):
+        Endpoint.objects.filter(pk=gone.pk).update(is_active=False)
+        done.note("-", f"endpoint {gone.model} at {entry.slug}", "switched off: the file no longer lists it")
 
 
-def _facts(provider: Provider) -> dict[str, object]:
-    names = ("name", "dialect", "base_url", "account_id", "policy", "is_simulated", "is_active")
-    return {name: getattr(provider, name) for name in names}
+def _facts(provider: Provider) -> dict[str, Any]:
+    account = provider.account.slug if provider.account_id else None
+    names = ("name", "dialect", "base_url", "policy", "is_simulated", "is_active", "secret_sources")
+    return {"account": account, **{name: getattr(provider, name) for name in names}}
 
 
-def _opened(provider: Provider) -> dict[str, object] | None:
-    try:
-        return provider.credentials()
-    except crypto.WrongSecret:
-        return None  # sealed with a key or for an origin that is gone: to be sealed anew
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    return [(name, before.get(name), value) for name, value in after.items() if before.get(name) != value]
+
+
+def _shown(value: Any) -> str:
+    """A value as a line of the diff has it."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(one)}" for key, one in sorted(value.items())) or "none"
+    if value in (None, ""):
+        return "none"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
 def _owner(entry: ProviderEntry, done: Applied) -> Account:
@@ -109,21 +144,6 @@ def _owner(entry: ProviderEntry, done: Applied) -> Account:
         done.warnings.append(f"{entry.slug}: there is no account {entry.account!r}; the house owns it for now.")
         return house_account()
     return account
-
-
-def _credentials(entry: ProviderEntry) -> tuple[dict[str, str], list[str]]:
-    """The credentials with `env:NAME` replaced, and the names that the environment does not have."""
-    found, missing = {}, []
-    for key, value in entry.credentials.items():
-        if value.startswith("env:"):
-            name = value.removeprefix("env:")
-            if name in os.environ:
-                found[key] = os.environ[name]
-            else:
-                missing.append(name)
-        else:
-            found[key] = value
-    return found, missing
 
 
 def _apply_offer(provider: Provider, offer: Offer, done: Applied) -> Endpoint:
@@ -137,19 +157,43 @@ def _apply_offer(provider: Provider, offer: Offer, done: Applied) -> Endpoint:
         "quantization": offer.quantization,
         "is_active": True,
     }
+    what = f"endpoint {offer.model} at {provider.slug}"
     endpoint = Endpoint.objects.filter(model=model, provider=provider, upstream=offer.upstream).first()
     if endpoint is None:
         endpoint = Endpoint.objects.create(model=model, provider=provider, upstream=offer.upstream, **wanted)
-        done.changed.append(f"endpoint {offer.model} at {provider.slug}")
-    elif any(getattr(endpoint, name) != value for name, value in wanted.items()):
-        for name, value in wanted.items():
-            setattr(endpoint, name, value)
-        endpoint.save()
-        done.changed.append(f"endpoint {offer.model} at {provider.slug}")
+        done.note("+", what, f"as {offer.upstream}, {offer.context_length:,} tokens of context")
+    elif details := _set(endpoint, wanted):
+        done.note("~", what, *details)
     for kind, table in ((Price.Kind.PRICE, offer.price), (Price.Kind.COST, offer.cost)):
+        before = prices.snapshot(endpoint_id=endpoint.pk, kind=kind)
         if prices.set_prices(endpoint=endpoint, kind=kind, prices=table):
-            done.changed.append(f"{kind} of {offer.model} at {provider.slug}")
+            done.note(
+                "~" if before else "+", f"{kind} of {offer.model} at {provider.slug}", *_price_lines(before, table)
+            )
     return endpoint
+
+
+def _set(row: Endpoint | Model, wanted: Mapping[str, Any]) -> list[str]:
+    """Save what is wanted of a row; returns a line for each field that was otherwise."""
+    changes = _differences({name: getattr(row, name) for name in wanted}, wanted)
+    if changes:
+        for name, _, value in changes:
+            setattr(row, name, value)
+        row.save()
+    return [f"{name}: {_shown(old)} → {_shown(new)}" for name, old, new in changes]
+
+
+def _price_lines(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
+    units = [*after, *(unit for unit in before if unit not in after)]
+    return [
+        f"{unit}: {_dollars(unit, before)} → {_dollars(unit, after)}"
+        for unit in units
+        if before.get(unit) != after.get(unit)
+    ]
+
+
+def _dollars(unit: str, table: Mapping[str, int]) -> str:
+    return f"${write_price(unit, table[unit])}" if unit in table else "none"
 
 
 def _model(offer: Offer, done: Applied) -> Model:
@@ -171,12 +215,11 @@ def _model(offer: Offer, done: Applied) -> Model:
         "context_length": max(model.context_length or 0, offer.context_length),
         "max_output": max(model.max_output or 0, offer.max_output or 0) or None,
     }
-    if any(getattr(model, name) != value for name, value in wider.items()):
-        for name, value in wider.items():
-            setattr(model, name, value)
-        model.save()
+    details = _set(model, wider)
     if made:
-        done.changed.append(f"model {offer.model}")
+        done.note("+", f"model {offer.model}")
+    elif details:
+        done.note("~", f"model {offer.model}", *details)
     return model
 
 
@@ -196,8 +239,6 @@ def _describe(entry: ModelEntry, done: Applied) -> None:
         "is_example": entry.example,
         "facts": entry.facts.model_dump(mode="json", exclude_defaults=True),
     }
-    if any(getattr(model, name) != value for name, value in wanted.items()):
-        for name, value in wanted.items():
-            setattr(model, name, value)
-        model.save()
-        done.changed.append(f"model {entry.model}")
+    details = _set(model, wanted)
+    if details:
+        done.note("~", f"model {entry.model}", *details)

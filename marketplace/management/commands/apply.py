@@ -21,6 +21,7 @@ class Command(BaseCommand):
         """The file."""
         parser.add_argument("file", type=Path)
         parser.add_argument("--check", action="store_true", help="only validate")
+        parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read, check, apply, say what changed."""
@@ -34,9 +35,11 @@ class Command(BaseCommand):
         if options["check"]:
             self.stdout.write(f"{path} is sound.")
             return
-        done = catalog.apply(catalogue)
+        dry_run: bool = options["dry_run"]
+        done = catalog.apply(catalogue, dry_run=dry_run)
         for warning in done.warnings:
             self.stderr.write(f"warning: {warning}")
         for change in done.changed:
-            self.stdout.write(f"changed: {change}")
-        self.stdout.write(f"{len(done.changed)} changes.")
+            self.stdout.write(str(change))
+        count = len(done.changed)
+        self.stdout.write(f"{count} changes to make; nothing was changed." if dry_run else f"{count} changes.")
