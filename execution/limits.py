@@ -37,3 +37,15 @@ API_RETENTION: Final = dt.timedelta(seconds=env.integer("PREDICTION_RETENTION_SE
 WEB_RETENTION: Final = dt.timedelta(days=90)
 IDEMPOTENCY_LIFE: Final = dt.timedelta(hours=24)
 IDEMPOTENCY_LEASE: Final = dt.timedelta(seconds=30)
+
+# A webhook's tries, in seconds after the one before: the last comes 17 minutes after the end, before the data goes.
+WEBHOOK_DELAYS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+WEBHOOK_SECONDS: Final = 10.0
+WEBHOOK_LIVE_SECONDS: Final = 3.0
+WEBHOOK_THROTTLE_SECONDS: Final = 0.5
+WEBHOOK_LEASE: Final = dt.timedelta(seconds=30)
+STREAM_KEEP_ALIVE_SECONDS: Final = 15.0
+
+# Requests of one account in a minute.
+CREATIONS_A_MINUTE: Final = env.integer("PREDICTIONS_PER_MINUTE", 600, minimum=1)
+REQUESTS_A_MINUTE: Final = env.integer("REQUESTS_PER_MINUTE", 3_000, minimum=1)

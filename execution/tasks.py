@@ -9,7 +9,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
-from execution.services import build_runs, builds, host, retention, runs, upkeep
+from execution.services import build_runs, builds, host, retention, runs, upkeep, versions, webhooks
 
 
 def _owner() -> str:
@@ -26,6 +26,18 @@ def run_prediction(*, prediction_id: str, **_: Any) -> None:
 def build_version(*, build_id: str, **_: Any) -> None:
     """Build an upload."""
     build_runs.work(build_id=build_id, owner=_owner())
+
+
+@shared_task(name="execution.remove_build")
+def remove_build(*, version_id: str, **_: Any) -> None:
+    """Remove a deleted version's build from this host."""
+    versions.remove_build(version_id=version_id)
+
+
+@shared_task(name="execution.deliver_webhook")
+def deliver_webhook(*, prediction_id: str, **_: Any) -> None:
+    """Tell a prediction's owner of its end."""
+    webhooks.deliver(prediction_id=prediction_id)
 
 
 @shared_task(name="execution.poll")

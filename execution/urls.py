@@ -3,17 +3,24 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from execution import views
-from execution.api import files, models, predictions
+from execution.api import account, files, models, predictions
 
 API: list[URLPattern | URLResolver] = [
     path("predictions", predictions.Predictions.as_view()),
     path("predictions/<slug:prediction_id>", predictions.OnePrediction.as_view()),
     path("predictions/<slug:prediction_id>/cancel", predictions.CancelPrediction.as_view()),
-    path("account", models.AccountView.as_view()),
-    path("hardware", models.HardwareView.as_view()),
+    path("predictions/<slug:prediction_id>/stream", predictions.Stream.as_view()),
+    path("files/<slug:prediction_id>/stream", predictions.Stream.as_view()),
+    path("webhooks/default/secret", account.SecretView.as_view()),
+    path("account", account.AccountView.as_view()),
+    path("hardware", account.HardwareView.as_view()),
+    path("collections", models.Collections.as_view()),
+    path("collections/<slug:slug>", models.OneCollection.as_view()),
+    path("search", models.Search.as_view()),
     path("models", models.Models.as_view()),
     path("models/<str:owner>/<str:name>", models.OneModel.as_view()),
     path("models/<str:owner>/<str:name>/predictions", predictions.ModelPredictions.as_view()),
+    path("models/<str:owner>/<str:name>/readme", models.Readme.as_view()),
     path("models/<str:owner>/<str:name>/versions", models.Versions.as_view()),
     path("models/<str:owner>/<str:name>/versions/<slug:version_id>", models.OneVersion.as_view()),
     path("files", files.Files.as_view()),

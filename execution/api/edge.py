@@ -12,7 +12,7 @@ from django.http import HttpRequest, JsonResponse
 
 from execution import limits
 from marketplace.api import auth
-from marketplace.lib import pool
+from marketplace.lib import pool, rates
 from marketplace.lib.errors import InvalidRequest
 from marketplace.services.keys import Caller
 
@@ -28,9 +28,12 @@ class View(APIView):  # type: ignore[misc]  # adrf ships no types
     authentication_classes = ()
     permission_classes = ()
 
-    async def caller(self, request: Any) -> Caller:
-        """The caller. Raises Unauthorized or Forbidden."""
-        return await auth.caller(plain(request), scope="inference")
+    async def caller(self, request: Any, *, creates: bool = False) -> Caller:
+        """The caller; `creates` counts against the rate of new runs. Raises Unauthorized, Forbidden or RateLimited."""
+        found = await auth.caller(plain(request), scope="inference")
+        kind, limit = ("runs", limits.CREATIONS_A_MINUTE) if creates else ("requests", limits.REQUESTS_A_MINUTE)
+        await hop(rates.take, f"{kind}:{found.account_id}", limit=limit)
+        return found
 
 
 async def hop(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

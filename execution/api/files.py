@@ -68,14 +68,7 @@ class Download(View):
 
     async def get(self, request: Any, file_id: str, name: str = "") -> HttpResponseBase:
         """Its bytes, or the range of them that is asked for."""
-        asked = plain(request).GET
-        row = await hop(
-            files.open_link,
-            file_id=file_id,
-            owner=asked.get("owner", ""),
-            expiry=asked.get("expiry", ""),
-            signature=asked.get("signature", ""),
-        )
+        row = await hop(files.open_link, file_id=file_id, asked=plain(request).GET)
         return _stream(row, plain(request))
 
 

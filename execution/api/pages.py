@@ -52,30 +52,37 @@ def read_cursor(request: HttpRequest) -> Cursor | None:
 
 
 def page(
-    rows: QuerySet[Any], *, request: HttpRequest, size: int, show: Callable[[list[Any]], list[dict[str, Any]]]
+    rows: QuerySet[Any],
+    *,
+    request: HttpRequest,
+    size: int,
+    show: Callable[[list[Any]], list[dict[str, Any]]],
+    by: str = "created_at",
+    ascending: bool = False,
 ) -> dict[str, Any]:
-    """One page of rows by (created_at, pk), newest first, with absolute links to the next (older) and previous one."""
+    """One page of rows by (`by`, pk), newest first unless ascending, with absolute links to the pages beside it."""
     cursor = read_cursor(request)
     back = cursor is not None and cursor.direction == NEWER
+    upwards = back != ascending
     if cursor is not None:
-        (at, row_id), side = cursor.edge, "gt" if back else "lt"
-        rows = rows.filter(Q(**{f"created_at__{side}": at}) | Q(created_at=at, **{f"pk__{side}": row_id}))
-    order = ("created_at", "pk") if back else ("-created_at", "-pk")
+        (at, row_id), side = cursor.edge, "gt" if upwards else "lt"
+        rows = rows.filter(Q(**{f"{by}__{side}": at}) | Q(**{by: at, f"pk__{side}": row_id}))
+    order = (by, "pk") if upwards else (f"-{by}", "-pk")
     found = list(rows.order_by(*order)[: size + 1])
     more, found = len(found) > size, found[:size]
     if back:
         found.reverse()
-    has_older = bool(found) and (back or more)
-    has_newer = bool(found) and cursor is not None and (more or not back)
+    has_later = bool(found) and (back or more)
+    has_earlier = bool(found) and cursor is not None and (more or not back)
     return {
-        "next": _link(request, Cursor(OLDER, _edge(found[-1]))) if has_older else None,
-        "previous": _link(request, Cursor(NEWER, _edge(found[0]))) if has_newer else None,
+        "next": _link(request, Cursor(OLDER, _edge(found[-1], by))) if has_later else None,
+        "previous": _link(request, Cursor(NEWER, _edge(found[0], by))) if has_earlier else None,
         "results": show(found),
     }
 
 
-def _edge(row: Any) -> Edge:
-    return row.created_at, str(row.pk)
+def _edge(row: Any, by: str) -> Edge:
+    return getattr(row, by), str(row.pk)
 
 
 def _link(request: HttpRequest, cursor: Cursor) -> str:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from execution import limits
 from execution.api import pages, shapes
 from execution.api.edge import View, answer, hop, plain, read_json, wait_seconds
 from execution.models import IdempotencyKey, Prediction
-from execution.services import idempotency, predictions, waits
+from execution.services import idempotency, predictions, renderings, streams, waits, webhooks
+from marketplace.lib import sse
 from marketplace.lib.errors import AppError, InvalidRequest
 from marketplace.services.keys import Caller
 
@@ -59,8 +65,45 @@ class CancelPrediction(View):
         return answer(await hop(_canceled, caller.account_id, prediction_id, shapes.base_of(plain(request))))
 
 
+class Stream(View):
+    """A prediction as server-sent events, behind a signed link; no key is asked for."""
+
+    async def get(self, request: Any, prediction_id: str) -> HttpResponseBase:
+        """From the beginning, or from where Last-Event-ID was."""
+        http = plain(request)
+        account_id = streams.open_link(prediction_id=prediction_id, asked=http.GET)
+        position = streams.position_of(http.headers.get("Last-Event-ID", ""))
+        tell = partial(streams.news, account_id=account_id, prediction_id=prediction_id, base=shapes.base_of(http))
+        first = await hop(tell, position=position)  # a prediction that is gone is a 404, not an empty stream
+        response = StreamingHttpResponse(
+            _events(prediction_id, position, first, tell), content_type="text/event-stream"
+        )
+        response["Cache-Control"] = "no-store"
+        response["X-Accel-Buffering"] = "no"
+        response["Access-Control-Allow-Origin"] = "*"
+        return response
+
+
+News = tuple[list[streams.Told], int, bool]
+
+
+async def _events(
+    prediction_id: str, position: streams.Position, news: News, tell: Callable[..., News]
+) -> AsyncIterator[bytes]:
+    while True:
+        told, revision, over = news
+        if told:
+            position = told[-1].position
+            yield b"".join(sse.event(one.data, event=one.name, id=one.position.id(now=timezone.now())) for one in told)
+        if over:
+            return
+        while not await waits.until_changed(prediction_id, seen=revision, seconds=limits.STREAM_KEEP_ALIVE_SECONDS):
+            yield sse.comment("keep-alive")
+        news = await hop(tell, position=position)
+
+
 async def _create(view: View, request: HttpRequest, model: tuple[str, str] | None = None) -> JsonResponse:
-    caller = await view.caller(view.request)
+    caller = await view.caller(view.request, creates=True)
     base = shapes.base_of(request)
     prediction_id, replayed = await hop(_make, request, caller, model, base)
     seconds = wait_seconds(request)
@@ -78,6 +121,7 @@ def _make(request: HttpRequest, caller: Caller, model: tuple[str, str] | None, b
     """The new prediction's id, or that of the one made earlier under the same Idempotency-Key."""
     body = read_json(request)
     cancel_after = predictions.parse_cancel_after(request.headers.get("Cancel-After", ""))
+    webhook, events = webhooks.read(url=body.get("webhook"), events=body.get("webhook_events_filter"))
     once: IdempotencyKey | None = None
     name = request.headers.get("Idempotency-Key", "").strip()
     if name:
@@ -106,6 +150,8 @@ def _make(request: HttpRequest, caller: Caller, model: tuple[str, str] | None, b
             base=base,
             cancel_after=cancel_after,
             once=once,
+            webhook=webhook,
+            webhook_events=events,
         )
     except AppError:
         if once is not None:
@@ -116,11 +162,11 @@ def _make(request: HttpRequest, caller: Caller, model: tuple[str, str] | None, b
 
 def _shown(account_id: int, prediction_id: str, base: str, *, as_starting: bool = False) -> dict[str, Any]:
     row = predictions.find(account_id=account_id, prediction_id=prediction_id)
-    return shapes.prediction(row, base=base, as_starting=as_starting and not row.is_over)
+    return renderings.prediction(row, base=base, as_starting=as_starting and not row.is_over)
 
 
 def _canceled(account_id: int, prediction_id: str, base: str) -> dict[str, Any]:
-    return shapes.prediction(predictions.cancel(account_id=account_id, prediction_id=prediction_id), base=base)
+    return renderings.prediction(predictions.cancel(account_id=account_id, prediction_id=prediction_id), base=base)
 
 
 def _page(request: HttpRequest, account_id: int) -> dict[str, Any]:
@@ -135,7 +181,7 @@ def _page(request: HttpRequest, account_id: int) -> dict[str, Any]:
     )
     base = shapes.base_of(request)
     return pages.page(
-        rows, request=request, size=PAGE, show=lambda found: [shapes.listed_prediction(row, base=base) for row in found]
+        rows, request=request, size=PAGE, show=lambda found: [renderings.summary(row, base=base) for row in found]
     )
 
 

@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
-from execution.models import File, Prediction
-from execution.services import files
-from execution.states import Status
-from marketplace.models import Account, Hardware, Model, Version
+from execution.models import File
+from execution.services.renderings import moment
+from marketplace.models import Account, Collection, Hardware, Model, Version
 
 
 def base_of(request: HttpRequest) -> str:
     """This site's address as the caller wrote it, or as the operator set it."""
     return settings.PUBLIC_URL.rstrip("/") or f"{request.scheme}://{request.get_host()}"
-
-
-def moment(value: dt.datetime | None) -> str | None:
-    """A time as clients parse it: UTC with a Z."""
-    return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z") if value else None
-
-
-def prediction(row: Prediction, *, base: str, as_starting: bool = False) -> dict[str, Any]:
-    """A prediction. `as_starting`: a wait ran out, and clients take anything but "starting" for finished."""
-    body: dict[str, Any] = {
-        "id": row.pk,
-        "model": row.model.full_slug,
-        "version": row.version_id,
-        "input": files.with_links(row.input, account_id=row.account_id, base=base),
-        "output": None if as_starting else files.with_links(row.output, account_id=row.account_id, base=base),
-        "logs": row.logs,
-        "error": row.error,
-        "status": Status.STARTING.value if as_starting else row.status,
-        "source": row.source,
-        "data_removed": row.data_removed,
-        "created_at": moment(row.created_at),
-        "metrics": row.metrics,
-        "urls": {
-            "get": f"{base}/v1/predictions/{row.pk}",
-            "cancel": f"{base}/v1/predictions/{row.pk}/cancel",
-            "web": f"{base}/predictions/{row.pk}",
-        },
-    }
-    # Left out rather than null until they are known: the published schema does not allow null for them.
-    for name in ("started_at", "completed_at", "deadline"):
-        if (value := getattr(row, name)) is not None:
-            body[name] = moment(value)
-    return body
-
-
-def listed_prediction(row: Prediction, *, base: str) -> dict[str, Any]:
-    """A prediction in a list: without its logs, as they may be long."""
-    row.logs = ""  # deferred; never asked for
-    return prediction(row, base=base)
 
 
 def version(row: Version) -> dict[str, Any]:
@@ -74,17 +33,23 @@ def model(row: Model, *, base: str, latest: Version | None, run_count: int) -> d
         "url": f"{base}/{row.full_slug}",
         "owner": row.publisher.slug,
         "name": row.slug,
-        "description": row.description or None,
+        "description": row.description,
         "visibility": row.visibility,
         "github_url": row.source_url or None,
-        "paper_url": None,
+        "paper_url": row.paper_url or None,
+        "weights_url": row.weights_url or None,
         "license_url": row.license_url or None,
         "run_count": run_count,
-        "cover_image_url": None,
+        "cover_image_url": row.cover_url or None,
         "default_example": None,
         "latest_version": version(latest) if latest else None,
         "is_official": False,
     }
+
+
+def collection(row: Collection) -> dict[str, Any]:
+    """A collection without its models."""
+    return {"name": row.name, "slug": row.slug, "description": row.description}
 
 
 def hardware(row: Hardware) -> dict[str, str]:

@@ -45,6 +45,7 @@ def begin(*, prediction_id: str, owner: str, hardware: str, now: dt.datetime | N
         lease_expires_at=now + limits.LEASE,
         fence=F("fence") + 1,
         attempts=F("attempts") + 1,
+        revision=F("revision") + 1,
         output=None,
         logs="",
         error=None,
@@ -127,7 +128,7 @@ def _pay_ahead(prediction: Prediction, attempt: Attempt, elapsed_ms: int, now: d
 def write(attempt: Attempt, **changes: Any) -> bool:
     """Write output or logs; False when the claim is lost."""
     rows = Prediction.objects.filter(attempt.mine, pk=attempt.prediction_id, status__in=LIVE)
-    return bool(rows.update(**changes))
+    return bool(rows.update(revision=F("revision") + 1, **changes))
 
 
 def give_back(attempt: Attempt, *, reason: str, now: dt.datetime | None = None) -> None:

@@ -74,7 +74,7 @@ def end(*, build_id: str, fence: int, status: str, error: str = "", built: Built
             return False
         if built is not None:
             build = Build.objects.get(pk=build_id)
-            version, _ = Version.objects.get_or_create(
+            version, _ = Version.with_deleted.get_or_create(
                 id=built.digest,
                 defaults={
                     "model_id": build.model_id,
@@ -84,6 +84,8 @@ def end(*, build_id: str, fence: int, status: str, error: str = "", built: Built
                     "size_bytes": built.size_bytes,
                 },
             )
+            if version.deleted_at is not None:  # the same content again, after its version was deleted
+                Version.with_deleted.filter(pk=version.pk).update(deleted_at=None)
             Build.objects.filter(pk=build_id).update(version=version)
             into, out = schema.modalities(built.schema)
             Model.objects.filter(pk=build.model_id).update(input_modalities=into, output_modalities=out)

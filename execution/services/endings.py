@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from billing import rating
@@ -14,6 +14,7 @@ from billing.models import LedgerAccount
 from billing.rating import Part
 from billing.services import holds
 from execution.models import Prediction, labels_of
+from execution.services import webhooks
 from execution.states import Status, sources_of
 
 UNIT = "hardware_ms"
@@ -51,6 +52,7 @@ def end(
             error=error,
             lease_owner="",
             lease_expires_at=None,
+            revision=F("revision") + 1,
             **(changes or {}),
         )
         if not moved:
@@ -62,6 +64,7 @@ def end(
         if prediction.started_at is not None:
             metrics["predict_time"] = run_ms / 1000
         Prediction.objects.filter(pk=prediction_id).update(amount_nano=amount, metrics=metrics)
+        webhooks.ended(prediction_id=prediction_id, now=now)
     return True
 
 

@@ -6,29 +6,27 @@ that links are always fresh and carry the address by which the reader came.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
 import hashlib
-import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-from django.conf import settings
 from django.core.files.base import File as StorageFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from execution import limits
 from execution.models import File, Prediction, new_id
-from marketplace.lib.errors import Forbidden, NotFound, PayloadTooLarge
+from execution.services import links
+from marketplace.lib.errors import NotFound, PayloadTooLarge
 
 SCHEME: Final = "turnpike-file:"
 _MARK: Final = re.compile(rf"{SCHEME}([0-9a-z]{{26}})")
 _CHUNK: Final = 1024 * 1024
+_PURPOSE: Final = "files"
 
 
 class _Hashing:
@@ -123,33 +121,18 @@ def local_path(file: File) -> Path | None:
 # --- Links ---
 
 
-def _signature(owner: str, file_id: str, expiry: int) -> str:
-    key = hashlib.sha256(b"turnpike.files:" + settings.SECRET_KEY.encode()).digest()
-    return base64.b64encode(hmac.digest(key, f"{owner} {file_id} {expiry}".encode(), "sha256")).decode()
-
-
 def link(file: File, *, base: str, now: dt.datetime | None = None) -> str:
     """A link that opens the file without a header, for an hour or as long as the file lives."""
     now = now or timezone.now()
     until = min(file.expires_at or now + limits.LINK_LIFE, now + limits.LINK_LIFE)
-    expiry, owner = int(until.timestamp()), str(file.account_id)
-    query = urlencode({"owner": owner, "expiry": expiry, "signature": _signature(owner, file.pk, expiry)})
+    query = links.sign(purpose=_PURPOSE, owner=file.account_id, object_id=file.pk, until=until)
     return f"{base}/v1/files/{file.pk}/download/{quote(file.name)}?{query}"
 
 
-def open_link(*, file_id: str, owner: str, expiry: str, signature: str, now: dt.datetime | None = None) -> File:
-    """The file behind a link. Raises Forbidden for a wrong or old signature, NotFound when the file is gone."""
-    now = now or timezone.now()
-    try:
-        until = int(expiry)
-        given = base64.b64decode(signature, validate=True)
-    except (ValueError, binascii.Error):
-        raise Forbidden("The signature of this link is not valid.") from None
-    if not hmac.compare_digest(given, base64.b64decode(_signature(owner, file_id, until))):
-        raise Forbidden("The signature of this link is not valid.")
-    if until <= now.timestamp():
-        raise Forbidden("This link has expired: get the prediction or file again for a fresh one.")
-    file = File.objects.for_account(int(owner)).filter(pk=file_id).first()
+def open_link(*, file_id: str, asked: Mapping[str, str], now: dt.datetime | None = None) -> File:
+    """The file behind a link with this query. Raises Forbidden for a wrong or old one, NotFound when it is gone."""
+    owner = links.check(purpose=_PURPOSE, object_id=file_id, asked=asked, now=now)
+    file = File.objects.for_account(owner).filter(pk=file_id).first()
     if file is None or _is_over(file):
         raise NotFound("This file has been removed.")
     return file

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.services import holds
 from execution import limits
-from execution.models import File, IdempotencyKey, Prediction, new_id
+from execution.models import File, IdempotencyKey, Prediction, Webhook, new_id
 from execution.services import endings, idempotency, inputs, trust
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
@@ -82,10 +82,13 @@ def create(
     cancel_after: int | None = None,
     once: IdempotencyKey | None = None,
     uploads: Collection[str] = (),
+    webhook: str = "",
+    webhook_events: Collection[str] = (),
 ) -> Prediction:
     """Validate, hold money for the first minute, write the row and ring a worker: all or nothing.
 
     `uploads` are the account's files that were stored for this prediction alone: they go when its data goes.
+    `webhook` and its events are as `webhooks.read` gives them.
 
     Raises Unprocessable for the input, PaymentRequired, Unavailable when the version has no priced hardware.
     """
@@ -127,6 +130,10 @@ def create(
         )
         own = File.objects.for_account(account_id).filter(pk__in=[*made, *uploads])
         own.update(prediction=prediction, expires_at=None)
+        if webhook:
+            Webhook.objects.create(
+                prediction=prediction, account_id=account_id, url=webhook, events=list(webhook_events), base=base
+            )
         if once is not None:
             idempotency.complete(row=once, result=prediction.pk)
         jobs.enqueue(TASK, queue=hardware.queue, prediction_id=prediction.pk)

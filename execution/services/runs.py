@@ -1,7 +1,7 @@
 """A worker's way with predictions: take a slot, claim, run, end, and take the next (house.md, "one hosted prediction").
 
 No transaction is open while the model runs. A pulse beside the run renews the lease and keeps it paid; the run
-itself writes output and logs with its fence at most twice a second.
+itself writes output and logs with its fence at most five times a second.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from execution import limits, texts
 from execution.agent.agent import Agent, Lease
 from execution.models import Prediction
 from execution.runtimes.base import Finished, Log, Output, ProducedFile, SetupFailed, Started, StartFailed
-from execution.services import attempts, endings, files, host, inputs
+from execution.services import attempts, endings, files, host, inputs, webhooks
 from execution.services.attempts import Attempt
 from execution.states import Status
 
 logger = structlog.get_logger(__name__)
 
-FLUSH_SECONDS: Final = 0.5
+FLUSH_SECONDS: Final = 0.2
 _MARGIN_SECONDS: Final = 5.0
 
 
@@ -67,7 +67,7 @@ def _waiting(prediction_id: str, hardware: str) -> Prediction | None:
 def _run(agent: Agent, lease: Lease, attempt: Attempt) -> None:
     """One attempt, from its inputs to its end; whatever goes wrong on our side gives the prediction back."""
     prediction = Prediction.objects.select_related("version", "model").get(pk=attempt.prediction_id)
-    with _workspace() as folder, Pulse(attempt) as pulse:
+    with _workspace() as folder, Pulse(attempt) as pulse, webhooks.Live(prediction.pk) as live:
         try:
             given, local = inputs.fetch(prediction=prediction, folder=folder)
         except inputs.BadFile as error:
@@ -76,7 +76,7 @@ def _run(agent: Agent, lease: Lease, attempt: Attempt) -> None:
             )
             return
         try:
-            _Drive(agent, prediction, attempt, pulse).run(lease, given, local)
+            _Drive(agent, prediction, attempt, pulse, live).run(lease, given, local)
         except SetupFailed as error:
             endings.end(
                 prediction_id=prediction.pk,
@@ -165,14 +165,17 @@ class Pulse:
 class _Drive:
     """What comes out of a running model, on its way into the row."""
 
-    def __init__(self, agent: Agent, prediction: Prediction, attempt: Attempt, pulse: Pulse) -> None:
+    def __init__(
+        self, agent: Agent, prediction: Prediction, attempt: Attempt, pulse: Pulse, live: webhooks.Live
+    ) -> None:
         self._agent = agent
         self._prediction = prediction
         self._attempt = attempt
         self._pulse = pulse
+        self._live = live
         self._logs: list[str] = []
         self._output: Any = None
-        self._changed = False
+        self._changed: set[str] = set()  # of "logs" and "output"
         self._flushed_at = 0.0
 
     def run(self, lease: Lease, given: dict[str, Any], local: dict[str, Path]) -> None:
@@ -190,15 +193,17 @@ class _Drive:
                 match event:
                     case Started():
                         self._pulse.run_started()
-                        if not attempts.started(self._attempt):
+                        if attempts.started(self._attempt):
+                            self._live.tell("start")
+                        else:
                             self._pulse.lose()
                     case Log(text=text):
                         self._logs.append(texts.text(text))
-                        self._changed = True
+                        self._changed.add("logs")
                     case Output(value=value, append=append):
                         fit = texts.value(value)
                         self._output = [*(self._output or []), fit] if append else fit
-                        self._changed = True
+                        self._changed.add("output")
                     case Finished():
                         self._finish(event)
                         return
@@ -221,9 +226,11 @@ class _Drive:
         now = time.monotonic()
         if not self._changed or now - self._flushed_at < FLUSH_SECONDS:
             return
-        self._changed = False
+        changed, self._changed = self._changed, set()
         self._flushed_at = now
-        if not attempts.write(self._attempt, logs=self._text(), output=self._output):
+        if attempts.write(self._attempt, logs=self._text(), output=self._output):
+            self._live.tell(*changed)
+        else:
             self._pulse.lose()
 
     def _finish(self, event: Finished) -> None:

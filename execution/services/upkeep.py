@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from execution import limits
 from execution.models import Prediction
-from execution.services import attempts, endings
+from execution.services import attempts, endings, webhooks
 from execution.services.predictions import TASK
 from execution.states import LIVE, Status
 from marketplace.lib import jobs
@@ -25,6 +25,7 @@ def poll(*, now: dt.datetime | None = None) -> None:
     attempts.reap(now=now)
     end_overdue(now=now)
     ring(now=now)
+    webhooks.ring(now=now)
 
 
 def end_overdue(*, now: dt.datetime) -> int:

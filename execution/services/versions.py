@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import zipfile
-from typing import IO
+from typing import IO, Final
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.base import File as StorageFile
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.utils import timezone
 
 from execution import limits
-from execution.models import Build, new_id
-from execution.services import builds, trust
+from execution.models import Build, Prediction, new_id
+from execution.services import builds, listings, trust
+from execution.states import LIVE
 from marketplace.lib import jobs
-from marketplace.lib.errors import InvalidRequest, NotFound, PayloadTooLarge, Unprocessable
+from marketplace.lib.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, Unprocessable
 from marketplace.models import Account, Hardware, Model, Version
 from marketplace.models.accounts import SLUG
 from marketplace.services import accounts
+
+REMOVE: Final = "execution.remove_build"
 
 
 def publish(
@@ -101,3 +106,28 @@ def find(*, account_id: int | None, owner: str, name: str, version_id: str) -> V
     if found is None:
         raise NotFound(f"There is no version {version_id} of {owner}/{name}.")
     return found
+
+
+def delete(*, account_id: int, owner: str, name: str, version_id: str) -> None:
+    """Take a version of the account's private model out of use, and its build off the hosts.
+
+    Raises NotFound, Forbidden for another's model, Conflict for a public one or while somebody else has run it.
+    """
+    model = listings.own(account_id=account_id, owner=owner, name=name)
+    version = find(account_id=account_id, owner=owner, name=name, version_id=version_id)
+    if model.visibility != Model.Visibility.PRIVATE:
+        raise Conflict("Only versions of private models can be deleted: others may rely on a public one.")
+    if Prediction.objects.filter(version=version).exclude(account_id=account_id).exists():
+        raise Conflict("Another account has run this version, so it stays.")
+    if Prediction.objects.filter(version=version, status__in=LIVE).exists():
+        raise Conflict("This version is running: cancel its predictions first.")
+    with transaction.atomic():
+        Version.objects.filter(pk=version.pk).update(deleted_at=timezone.now())
+        jobs.enqueue(REMOVE, queue=builds.QUEUE, version_id=version.pk)
+
+
+def remove_build(*, version_id: str) -> None:
+    """Remove the files of a deleted version from this host."""
+    gone = Version.with_deleted.filter(pk=version_id).exclude(deleted_at=None).first()
+    if gone is not None:
+        shutil.rmtree(builds.folder(gone.build_path), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Waiting for predictions to end without holding a thread or a connection.
+"""Waiting for predictions to end, or to change, without holding a thread or a connection.
 
 One watcher per event loop asks the database for all that is waited for, in one query, every tenth of a second
 while somebody waits, and wakes the futures.
@@ -7,6 +7,7 @@ while somebody waits, and wakes the futures.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -22,11 +23,22 @@ INTERVAL: Final = 0.1
 _BATCH: Final = 500
 
 
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """One who waits: for the end, or (`seen` is a revision) for any change after it."""
+
+    future: asyncio.Future[None]
+    seen: int | None
+
+    def is_due(self, *, over: bool, revision: int) -> bool:
+        return over or (self.seen is not None and revision != self.seen)
+
+
 class _Watch:
-    """The futures of one event loop and the task that looks after them."""
+    """The waiters of one event loop and the task that looks after them."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self.waiting: dict[str, set[_Waiter]] = {}
         self.task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -35,45 +47,57 @@ class _Watch:
             wanted = list(self.waiting)
             try:
                 for start in range(0, len(wanted), _BATCH):
-                    self._wake(await pool.run(_over, wanted[start : start + _BATCH]))
+                    batch = wanted[start : start + _BATCH]
+                    self._wake(batch, await pool.run(_live, batch))
             except Exception:
                 # The database may be away for a moment; those who wait have their own time limit.
                 logger.exception("wait_poll_failed")
                 await asyncio.sleep(1)
         self.task = None
 
-    def _wake(self, over: list[str]) -> None:
-        for prediction_id in over:
-            for future in self.waiting.get(prediction_id, ()):
-                if not future.done():
-                    future.set_result(None)
+    def _wake(self, asked: list[str], live: dict[str, int]) -> None:
+        for prediction_id in asked:
+            for waiter in self.waiting.get(prediction_id, ()):
+                due = waiter.is_due(over=prediction_id not in live, revision=live.get(prediction_id, 0))
+                if due and not waiter.future.done():
+                    waiter.future.set_result(None)
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
 
 
-def _over(prediction_ids: list[str]) -> list[str]:
-    live = set(Prediction.objects.filter(pk__in=prediction_ids, status__in=LIVE).values_list("pk", flat=True))
-    return [one for one in prediction_ids if one not in live]
+def _live(prediction_ids: list[str]) -> dict[str, int]:
+    """Those that have not ended, with their revisions."""
+    rows = Prediction.objects.filter(pk__in=prediction_ids, status__in=LIVE)
+    return dict(rows.values_list("pk", "revision"))
 
 
 async def until_over(prediction_id: str, *, seconds: float) -> bool:
     """Wait until the prediction has ended; False when the time is over first."""
+    return await _wait(prediction_id, seen=None, seconds=seconds)
+
+
+async def until_changed(prediction_id: str, *, seen: int, seconds: float) -> bool:
+    """Wait until the prediction has another revision than `seen`, or has ended; False when the time is over first."""
+    return await _wait(prediction_id, seen=seen, seconds=seconds)
+
+
+async def _wait(prediction_id: str, *, seen: int | None, seconds: float) -> bool:
     loop = asyncio.get_running_loop()
     watch = _watches.setdefault(loop, _Watch())
-    future: asyncio.Future[None] = loop.create_future()
-    watch.waiting.setdefault(prediction_id, set()).add(future)
+    waiter = _Waiter(loop.create_future(), seen)
+    watch.waiting.setdefault(prediction_id, set()).add(waiter)
     if watch.task is None:
         watch.task = loop.create_task(watch.run())
     try:
         async with asyncio.timeout(seconds):
-            await future
+            await waiter.future
     except TimeoutError:
         return False
     else:
         return True
     finally:
-        futures = watch.waiting[prediction_id]
-        futures.discard(future)
-        if not futures:
+        waiters = watch.waiting[prediction_id]
+        waiters.discard(waiter)
+        if not waiters:
             del watch.waiting[prediction_id]

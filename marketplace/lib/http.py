@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -249,6 +249,39 @@ def fetch(
                 return target
             url = target
     raise FetchFailed(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
+
+
+def post(
+    url: str,
+    *,
+    content: bytes,
+    headers: Mapping[str, str],
+    seconds: float,
+    private_origins: Collection[str] = (),
+    resolve: Resolve = addresses.resolve,
+) -> int:
+    """POST to an address that a caller gave; the answer's status. Its body is not read, redirects are not followed.
+
+    Blocks, at most `seconds`. Raises FetchFailed or Refused.
+    """
+    backend = GuardedBackend(private_origins=private_origins, deadline=time.monotonic() + seconds, resolve=resolve)
+    with httpcore.ConnectionPool(ssl_context=_trust(), network_backend=backend) as pool:
+        try:
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise FetchFailed(f"only http and https addresses can be called, not {url[:80]!r}")
+            at = httpx.URL(url)
+            target = httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=at.raw_path)
+            given = [(b"host", at.netloc), (b"user-agent", b"turnpike"), (b"content-length", b"%d" % len(content))]
+            given += [(name.encode(), value.encode()) for name, value in headers.items()]
+            timeouts = {"connect": CONNECT_SECONDS, "read": seconds, "write": seconds, "pool": CONNECT_SECONDS}
+            with pool.stream("POST", target, headers=given, content=content, extensions={"timeout": timeouts}) as got:
+                return got.status
+        except httpcore.TimeoutException as error:
+            raise FetchFailed(f"{_shown(url)} did not answer within {seconds:g} seconds") from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
+            raise FetchFailed(f"{_shown(url)} could not be called: {error}") from error
+        except (httpx.InvalidURL, ValueError) as error:
+            raise FetchFailed(f"{url[:80]!r} is not an address that can be called") from error
 
 
 def _follow(

@@ -1,13 +1,14 @@
 """The floor's tables."""
 
 from marketplace.models.accounts import Account, Member, User
-from marketplace.models.catalog import Endpoint, Hardware, Model, Provider, Publisher, Version
+from marketplace.models.catalog import Collection, Endpoint, Hardware, Model, Provider, Publisher, Version
 from marketplace.models.keys import ApiKey
 from marketplace.models.prices import Price
 
 __all__ = (
     "Account",
     "ApiKey",
+    "Collection",
     "Endpoint",
     "Hardware",
     "Member",

@@ -85,6 +85,9 @@ class Model(models.Model):
     readme = models.TextField(blank=True)
     license_url = models.URLField(blank=True)
     source_url = models.URLField(blank=True)
+    paper_url = models.URLField(blank=True)
+    weights_url = models.URLField(blank=True)
+    cover_url = models.URLField(blank=True)
     input_modalities = models.JSONField(default=_text_only)
     output_modalities = models.JSONField(default=_text_only)
     context_length = models.PositiveIntegerField(null=True, blank=True)
@@ -116,6 +119,14 @@ class Model(models.Model):
         return f"{self.publisher.slug}/{self.slug}"
 
 
+class VersionManager(models.Manager["Version"]):
+    """Versions that have not been deleted. What ran keeps its version: rows that point to one still find it."""
+
+    def get_queryset(self) -> models.QuerySet[Version]:
+        """Without the deleted ones."""
+        return super().get_queryset().filter(deleted_at=None)
+
+
 class Version(models.Model):
     """A frozen build of a hosted model; its id says its content."""
 
@@ -127,12 +138,34 @@ class Version(models.Model):
     build_path = models.CharField(max_length=200)
     size_bytes = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[VersionManager] = VersionManager()
+    with_deleted: ClassVar[models.Manager[Version]] = models.Manager()
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
 
     def __str__(self) -> str:
         return self.id[:12]
+
+
+class Collection(models.Model):
+    """Models that staff have put together under a heading."""
+
+    slug = models.CharField(max_length=64, unique=True, validators=[SLUG])
+    name = models.CharField(max_length=200)
+    description = models.TextField()
+    full_description = models.TextField(blank=True)
+    members = models.ManyToManyField(Model, blank=True, related_name="collections")
+    position = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["position", "slug"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Provider(models.Model):

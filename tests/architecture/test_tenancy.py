@@ -111,6 +111,13 @@ HOSTING: dict[str, Route] = {
     "predictions": keyed(),
     "predictions/<slug:prediction_id>": teams("predictions/{prediction_id}"),
     "predictions/<slug:prediction_id>/cancel": teams("predictions/{prediction_id}/cancel", method="POST"),
+    # A stream too is opened by the signature of its link alone: browsers' clients send no key.
+    "predictions/<slug:prediction_id>/stream": Route((403, 403, 403, 403), "predictions/{prediction_id}/stream"),
+    "files/<slug:prediction_id>/stream": Route((403, 403, 403, 403), "files/{prediction_id}/stream"),
+    "webhooks/default/secret": keyed(),
+    "collections": keyed(),
+    "collections/<slug:slug>": keyed("collections/best"),
+    "search": keyed("search?query=open"),
     "account": keyed(),
     "hardware": keyed(),
     "models": keyed(),
@@ -118,6 +125,7 @@ HOSTING: dict[str, Route] = {
     "models/<str:owner>/<str:name>/predictions": Route(
         (201, 201, 404, 401), "models/team/secret/predictions", method="POST", body={"input": {"text": "hi"}}
     ),
+    "models/<str:owner>/<str:name>/readme": teams("models/team/secret/readme"),
     "models/<str:owner>/<str:name>/versions": teams("models/team/secret/versions"),
     "models/<str:owner>/<str:name>/versions/<slug:version_id>": teams("models/team/secret/versions/{version_id}"),
     "files": keyed(),

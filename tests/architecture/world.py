@@ -12,7 +12,7 @@ from django.utils import timezone
 from execution.models import Build, File, Prediction
 from execution.states import Status
 from marketplace.lib import ids
-from marketplace.models import Account, Member, Model
+from marketplace.models import Account, Collection, Member, Model
 from marketplace.services import accounts, keys
 from routing.models import Generation
 from tests.factories import execution as hosted
@@ -62,6 +62,8 @@ def build() -> World:
     machine = hosted.hardware()
     version = hosted.hosted(owner=team, slug="secret", visibility=Model.Visibility.PRIVATE)
     published = hosted.hosted(owner=team, slug="open")
+    Model.objects.filter(pk=version.model_id).update(readme="canary")
+    Collection.objects.create(slug="best", name="Best", description="The best").members.add(version.model)
     routed.endpoint("http://127.0.0.1:9/v1", model_slug="acme/small")
     key, plaintext = keys.issue(account=team, name="owner's", scopes=BOTH)
     _, mates = keys.issue(account=team, name="mate's", scopes=BOTH)
