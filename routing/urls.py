@@ -5,6 +5,8 @@ from django.urls import include, path
 from routing.api import account, catalogue, document
 from routing.api.chat import ChatCompletions
 from routing.api.completions import Completions
+from routing.api.gemini import CountTokens as GeminiCountTokens
+from routing.api.gemini import GenerateContent, StreamGenerateContent
 from routing.api.management import API
 from routing.api.messages import CountTokens, Messages
 from routing.api.responses import Responses
@@ -20,6 +22,16 @@ urlpatterns = [
     path("v1/messages", Messages.as_view()),
     path("api/v1/messages/count_tokens", CountTokens.as_view()),
     path("v1/messages/count_tokens", CountTokens.as_view()),
+    # Google's newer clients ask under v1, the older ones under v1beta; a model's name holds a slash.
+    *(
+        path(f"api/{version}/models/<path:model>:{verb}", view.as_view())
+        for version in ("v1", "v1beta")
+        for verb, view in (
+            ("generateContent", GenerateContent),
+            ("streamGenerateContent", StreamGenerateContent),
+            ("countTokens", GeminiCountTokens),
+        )
+    ),
     path("api/v1/models", catalogue.Models.as_view(), name="api_models"),
     path("api/v1/models/count", catalogue.ModelsCount.as_view()),
     path("api/v1/models/user", catalogue.ModelsOfUser.as_view()),

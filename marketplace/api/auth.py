@@ -15,18 +15,22 @@ _MISSING = "No API key: send the header 'Authorization: Bearer sk-tp-v1-…'."
 
 
 def bearer(request: HttpRequest) -> str:
-    """The key that a request carries: Authorization (Bearer or Token), or x-api-key."""
+    """The key that a request carries: Authorization (Bearer or Token), x-api-key or x-goog-api-key."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() in {"bearer", "token"} and value.strip():
         return value.strip()
-    if given := request.headers.get("X-Api-Key", "").strip():
-        return given
+    for name in ("X-Api-Key", "X-Goog-Api-Key"):
+        if given := request.headers.get(name, "").strip():
+            return given
     raise Unauthorized(_MISSING)
 
 
-async def caller(request: HttpRequest, *, scope: str | None) -> Caller:
-    """The caller of an async view; None asks for no scope. Raises Unauthorized, or Forbidden without the scope."""
-    found = await pool.run(keys.authenticate, bearer(request))
+async def caller(request: HttpRequest, *, scope: str | None, key: str | None = None) -> Caller:
+    """The caller of an async view, by `key` where the view found it elsewhere; None asks for no scope.
+
+    Raises Unauthorized, or Forbidden without the scope.
+    """
+    found = await pool.run(keys.authenticate, key or bearer(request))
     if scope is not None:
         found.require(scope)
     return found

@@ -1,10 +1,11 @@
-"""Errors in the words of whoever is asked: which form a path's callers read, and the three forms.
+"""Errors in the words of whoever is asked: which form a path's callers read, and the four forms.
 
 Pure, so that the layer that refuses a body before Django has seen it writes the same as a view.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -29,6 +30,21 @@ MESSAGES_TYPES: Final[Mapping[int, str]] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+# Google's word for a status, as its clients read it.
+GOOGLE_STATUSES: Final[Mapping[int, str]] = {
+    401: "UNAUTHENTICATED",
+    402: "RESOURCE_EXHAUSTED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+GOOGLE_PATH: Final = re.compile(r"/api/(v1beta/|v1/models/.+:\w+$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,8 @@ def written(error: AppError, *, path: str, request_id: str | None = None) -> Wri
     """The error as callers of this path read errors."""
     if is_messages_path(path):
         return Written(messages(error, request_id=request_id))
+    if GOOGLE_PATH.match(path):
+        return Written(google(error))
     if path.startswith("/v1/") and not path.startswith(tuple(f"/v1/{name}" for name in INFERENCE)):
         return Written(problem(error), PROBLEM)
     if path.removeprefix("/api").startswith("/v1/responses"):
@@ -90,3 +108,25 @@ def messages_error(*, status: int, message: str, error_type: str) -> dict[str, A
     """The inner object of Anthropic's form, also inside a stream's error event."""
     rest = "api_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
     return {"type": MESSAGES_TYPES.get(status, rest), "message": message, "error_type": error_type}
+
+
+def google(error: AppError) -> dict[str, Any]:
+    """`{"error": {"code", "message", "status", "details"}}` as Google's clients read errors."""
+    written = google_error(status=error.status, message=error.message, error_type=error.kind)
+    if seconds := error.headers.get("Retry-After"):
+        kind = "type.googleapis.com/google.rpc.RetryInfo"
+        written["details"].append({"@type": kind, "retryDelay": f"{seconds}s"})
+    return {"error": written | ({"metadata": error.metadata} if error.metadata else {})}
+
+
+def google_error(*, status: int, message: str, error_type: str) -> dict[str, Any]:
+    """The inner object of Google's form, also inside a stream."""
+    rest = "INTERNAL" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "INVALID_ARGUMENT"
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": error_type.upper(), "domain": "turnpike"}
+    return {
+        "code": status,
+        "message": message,
+        "status": GOOGLE_STATUSES.get(status, rest),
+        "details": [info],
+        "error_type": error_type,
+    }

@@ -51,13 +51,15 @@ class Writer(Protocol):
         """The end of a stream that broke: never to be taken for a clean one."""
 
 
-async def respond(*, caller: Caller, request: ChatRequest, writer: Callable[[Head], Writer]) -> HttpResponseBase:
+async def respond(
+    *, caller: Caller, request: ChatRequest, writer: Callable[[Head], Writer], stream_type: str = "text/event-stream"
+) -> HttpResponseBase:
     """Answer a chat, plain or streamed as it asks. Raises AppError before the first byte."""
     if request.stream:
         stream = await chat.open_stream(caller=caller, request=request)
         head = _head(stream.generation_id, stream.route)
         headers = EVENT_HEADERS | {"X-Generation-Id": head.id}
-        return StreamingHttpResponse(Body(stream, writer(head)), content_type="text/event-stream", headers=headers)
+        return StreamingHttpResponse(Body(stream, writer(head)), content_type=stream_type, headers=headers)
     done = await chat.complete(caller=caller, request=request)
     head = _head(done.generation_id, done.route)
     body = writer(head).answer(done.chunk, done.bill)

@@ -141,3 +141,30 @@ MESSAGES: Final = Described(
     },
     streams=True,
 )
+GENERATION: Final = Described(
+    body={
+        "type": "object",
+        "required": ["contents"],
+        "properties": {
+            "contents": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["parts"],
+                    "properties": {
+                        "role": {"enum": ["user", "model"]},
+                        "parts": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+                    },
+                },
+            },
+            "systemInstruction": {"type": "object"},
+            "generationConfig": {"type": "object"},
+            "tools": {"type": "array", "items": {"type": "object"}},
+            "toolConfig": {"type": "object"},
+            "models": _SHARED["models"],
+            "provider": _PROVIDER,
+        },
+    },
+    query={"key": {"type": "string"}},
+)

@@ -65,6 +65,7 @@ def form(url: str, statuses: tuple[int, int, int, int], **body: Any) -> Route:
 CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "hello"}]}
 
 COMPLETION = {"model": "acme/small", "prompt": "hello"}
+CONTENTS: dict[str, Any] = {"contents": [{"parts": [{"text": "hello"}]}]}
 RESPONSE = {"model": "acme/small", "input": "hello"}
 
 PAGES: dict[str, Route] = {
@@ -141,6 +142,10 @@ API: dict[str, Route] = {
     **{f"{root}v1/completions": Route((502, 502, 502, 401), "", method="POST", body=COMPLETION)
        for root in ("api/", "")},
     **{f"{root}v1/responses": Route((502, 502, 502, 401), "", method="POST", body=RESPONSE) for root in ("api/", "")},
+    **{f"api/{version}/models/<path:model>:{verb}":
+       Route((status, status, status, 401), f"api/{version}/models/acme/small:{verb}", method="POST", body=CONTENTS)
+       for version in ("v1", "v1beta")
+       for verb, status in (("generateContent", 502), ("streamGenerateContent", 502), ("countTokens", 200))},
     "api/v1/messages": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
     "v1/messages": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
     "api/v1/messages/count_tokens": keyed(method="POST", body=CHAT),
