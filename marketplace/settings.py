@@ -220,7 +220,7 @@ FILE_UPLOAD_TEMP_DIR = str(VAR / "uploads")
 Path(FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
 
 # The dialects that providers can speak; named by string, since the floor knows no app above it.
-DIALECT_REGISTRY = "routing.adapters.registry.ADAPTERS"
+DIALECT_REGISTRY = "routing.adapters.registry.DIALECTS"
 
 # --- Money ---
 PROVIDER_SHARE_BPS = env.integer("PROVIDER_SHARE_BPS", 9_500, minimum=0)

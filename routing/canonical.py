@@ -6,7 +6,7 @@ requests; answers travel the other way as chunks. A plain answer is a single chu
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 Json = Any  # a decoded JSON value that is carried along and not read
 NOTHING: Final[Mapping[str, Json]] = {}
@@ -239,6 +239,26 @@ UpstreamKind = Literal[
     "cut",
     "refused_address",
 ]
+
+
+class Routed(Protocol):
+    """What the choice of an endpoint reads off a request, whatever it asks for."""
+
+    @property
+    def model(self) -> str:
+        """The model as asked for."""
+
+    @property
+    def wanted_models(self) -> tuple[str, ...]:
+        """The model and its fallbacks."""
+
+    @property
+    def preferences(self) -> ProviderPreferences:
+        """Who may serve it."""
+
+    @property
+    def session_id(self) -> str | None:
+        """The caller's word for what belongs together."""
 
 
 class UpstreamError(Exception):

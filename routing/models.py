@@ -36,6 +36,7 @@ class Generation(models.Model):
     provider = models.ForeignKey(Provider, null=True, on_delete=models.SET_NULL, related_name="+")
     endpoint = models.ForeignKey(Endpoint, null=True, on_delete=models.SET_NULL, related_name="+")
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.STARTED)
+    operation = models.CharField(max_length=20, default="chat")  # also the kind of its hold and charge
     streamed = models.BooleanField()
     session_id = models.CharField(max_length=256, blank=True)
 
@@ -54,7 +55,7 @@ class Generation(models.Model):
 
     # What the sweeper needs when the process that served it is gone.
     input_tokens = models.BigIntegerField(default=0)
-    images = models.BigIntegerField(default=0)
+    units = models.JSONField(default=dict)  # what is counted beside tokens: unit -> how many
     delivered_bytes = models.BigIntegerField(default=0)
     prices = models.JSONField(default=dict)
     costs = models.JSONField(default=dict)

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -22,8 +22,10 @@ from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
 
 from marketplace.lib import addresses, env, pool
-from routing.adapters.base import Adapter, HttpRequest, StreamParser
+from routing.adapters.base import Adapter, HttpRequest, Reader, StreamParser
 from routing.canonical import Chunk, UpstreamError
+
+Answer = TypeVar("Answer")
 
 PIN_SECONDS: Final = 60.0
 DRAIN_SECONDS: Final = 0.05
@@ -135,7 +137,7 @@ class Sender:
         self._clients: dict[str, tuple[Client, float]] = {}
         self._pinning: dict[str, asyncio.Task[Client]] = {}
 
-    async def send(self, request: HttpRequest, *, adapter: Adapter, patience: float | None = None) -> Chunk:
+    async def send(self, request: HttpRequest, *, adapter: Reader[Answer], patience: float | None = None) -> Answer:
         """A plain answer, waited for `patience` seconds. Raises UpstreamError."""
         limits = self.limits
         seconds = limits.answer if patience is None else min(patience, limits.answer)
@@ -184,7 +186,7 @@ class Sender:
         # Nothing is read ahead: by default the client would wait for 64 KiB before it shows the first byte.
         return await stack.enter_async_context(post.streamed_read_buffer_limit(0).build_streamed())
 
-    async def _check_status(self, response: Any, adapter: Adapter) -> None:
+    async def _check_status(self, response: Any, adapter: Reader[object]) -> None:
         if response.status == 200:
             return
         body = await _read_all(response.body_reader, self.limits.error_bytes, cut=True)

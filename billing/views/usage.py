@@ -23,7 +23,8 @@ PAGE_SIZE = 50
 # More rows than this are a job for the API: the file is made in memory.
 MOST_CSV_ROWS = 100_000
 # The page that tells of one request, by the charge's kind; floors above own them.
-PAGES = {"chat": "generation", "prediction": "prediction_detail"}
+ROUTED = ("chat", "embeddings", "rerank", "speech", "transcription", "images", "videos")
+PAGES = {"prediction": "prediction_detail", **dict.fromkeys(ROUTED, "generation")}
 
 
 @require_safe

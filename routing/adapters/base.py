@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from routing.canonical import ChatRequest, Chunk, UpstreamError
+
+Request = TypeVar("Request", contravariant=True)
+Answer = TypeVar("Answer", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,23 @@ class StreamParser(Protocol):
     @property
     def is_finished(self) -> bool:
         """Whether the provider marked the end, so that nothing more needs to be read."""
+
+
+class Reader(Protocol[Answer]):
+    """What the sender asks of whoever wrote a request: to read what comes back."""
+
+    def parse_answer(self, body: bytes) -> Answer:
+        """The whole answer. Raises UpstreamError(kind malformed or what the body says)."""
+
+    def error(self, *, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        """A refused request, understood. `headers` have lower-case names."""
+
+
+class Exchange(Reader[Answer], Protocol[Request, Answer]):
+    """One operation that is no chat in one provider dialect: a request, and its answer in one piece."""
+
+    def build(self, request: Request, *, target: Target) -> HttpRequest:
+        """The provider's request. Raises UpstreamError(retryable) for what the dialect cannot say."""
 
 
 class Adapter(Protocol):

@@ -2,9 +2,9 @@
 
 from functools import cache
 from importlib import import_module
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from routing.adapters.base import Adapter
+from routing.adapters.base import Adapter, Exchange
 
 ADAPTERS: Final[dict[str, str]] = {
     "openai_chat": "routing.adapters.openai_alikes.OPENAI_CHAT",
@@ -20,6 +20,31 @@ ADAPTERS: Final[dict[str, str]] = {
     "anthropic": "routing.adapters.anthropic.adapter.ANTHROPIC",
     "gemini": "routing.adapters.gemini.adapter.GEMINI",
 }
+# What is no chat: operation -> dialect -> where its exchange is.
+EXCHANGES: Final[dict[str, dict[str, str]]] = {
+    "embeddings": {
+        **dict.fromkeys(
+            ("openai_chat", "generic", "together", "fireworks", "nebius", "qwen_compatible"),
+            "routing.adapters.openai_embeddings.EMBEDDINGS",
+        ),
+        "mistral": "routing.adapters.openai_embeddings.MISTRAL",
+        "cohere": "routing.adapters.cohere_embeddings.EMBEDDINGS",
+        "gemini": "routing.adapters.gemini_embeddings.EMBEDDINGS",
+    },
+}
+DIALECTS: Final = frozenset(ADAPTERS).union(*EXCHANGES.values())
+
+
+def dialects_of(operation: str) -> frozenset[str]:
+    """The dialects that have an operation: "chat", or one of EXCHANGES."""
+    return frozenset(ADAPTERS if operation == "chat" else EXCHANGES[operation])
+
+
+@cache
+def exchange_for(operation: str, kind: str) -> Exchange[Any, Any]:
+    """The exchange of an operation in a dialect, imported on first use. Raises KeyError where it has none."""
+    module, _, name = EXCHANGES[operation][kind].rpartition(".")
+    return cast("Exchange[Any, Any]", getattr(import_module(module), name))
 
 
 @cache

@@ -130,7 +130,7 @@ def generation(row: Generation) -> dict[str, Any]:
         "id": row.public_id,
         "model": row.model or None,
         "provider_name": row.provider.name if row.provider else None,
-        "api_type": "chat/completions",
+        "api_type": "chat/completions" if row.operation == "chat" else row.operation,
         "created_at": row.created_at.isoformat(),
         "status": row.status,
         "total_cost": cost,

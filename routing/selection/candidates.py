@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from billing.rating import Rated, rate
 from routing.canonical import Usage
 
 # Units that are a part of another one, priced there unless they have a price of their own.
 CACHED, WRITTEN, REASONING = "cached_read", "cached_write", "reasoning"
+NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,11 @@ class Candidate:
     collects_data: bool = True
     keeps_nothing: bool = False
 
-    def rated(self, usage: Usage, *, images: int = 0) -> Rated:
-        """What a usage costs the caller here."""
-        return rate(self.prices, quantities(usage, self.prices, images=images))
+    def rated(self, usage: Usage, *, units: Mapping[str, int] = NO_UNITS) -> Rated:
+        """What a usage costs the caller here; `units` counts what is no token."""
+        return rate(self.prices, quantities(usage, self.prices, units=units))
 
-    def bound(self, *, input_tokens: int, max_tokens: int, images: int = 0) -> int:
+    def bound(self, *, input_tokens: int, max_tokens: int, units: Mapping[str, int] = NO_UNITS) -> int:
         """The most that a request can cost here, in nano-USD: each token at the dearest price it may get."""
         prompt = max(self.prices.get(unit, 0) for unit in ("prompt", CACHED, WRITTEN))
         completion = max(self.prices.get(unit, 0) for unit in ("completion", REASONING))
@@ -42,13 +45,13 @@ class Candidate:
             "prompt": min(input_tokens, self.context_length),
             "completion": max_tokens,
             "request": 1,
-            "image": images,
+            **units,
         }
         return rate(dearest, counts).amount_nano
 
-    def tokens_for(self, amount_nano: int, *, input_tokens: int, images: int = 0) -> int:
+    def tokens_for(self, amount_nano: int, *, input_tokens: int, units: Mapping[str, int] = NO_UNITS) -> int:
         """How many tokens of answer an amount pays for here, beside the input."""
-        left = amount_nano - self.bound(input_tokens=input_tokens, max_tokens=0, images=images)
+        left = amount_nano - self.bound(input_tokens=input_tokens, max_tokens=0, units=units)
         price = max(self.prices.get(unit, 0) for unit in ("completion", REASONING))
         if left < 0:
             return 0
@@ -62,18 +65,26 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a request needs: tokens in at most and by estimate, what kinds of content, which parameters."""
+    """What a request needs: tokens in at most and by estimate, what kinds of content, which parameters.
+
+    `units` counts what else it can cost at most: images sent, images made, characters, seconds of sound …
+    """
 
     input_bound: int
     input_estimate: int
     max_tokens: int | None
-    images: int = 0
+    units: Mapping[str, int] = field(default_factory=lambda: NO_UNITS)
     inputs: frozenset[str] = frozenset({"text"})
     outputs: frozenset[str] = frozenset({"text"})
     parameters: frozenset[str] = frozenset()
 
+    @property
+    def images(self) -> int:
+        """How many images are sent along."""
+        return self.units.get("image", 0)
 
-def quantities(usage: Usage, prices: Mapping[str, int], *, images: int = 0) -> dict[str, int]:
+
+def quantities(usage: Usage, prices: Mapping[str, int], *, units: Mapping[str, int] = NO_UNITS) -> dict[str, int]:
     """A usage in priced units: parts that have a price of their own are taken out of the whole."""
     counts = {"prompt": usage.prompt_tokens, "completion": usage.completion_tokens}
     parts = (
@@ -87,6 +98,5 @@ def quantities(usage: Usage, prices: Mapping[str, int], *, images: int = 0) -> d
             counts[whole] -= count
     if "request" in prices:
         counts["request"] = 1
-    if "image" in prices:
-        counts["image"] = images
+    counts |= {unit: count for unit, count in units.items() if unit in prices}
     return counts

@@ -4,11 +4,11 @@ One currency makes every trade explainable: the parts are kept with the generati
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Final, NamedTuple
 
-from routing.selection.candidates import CACHED, Candidate
+from routing.selection.candidates import CACHED, NO_UNITS, Candidate
 
 SLO_SECONDS: Final = 3.0  # a first token later than this is late
 LOGISTIC: Final = 0.72  # the scale of a logistic distribution, in its mean deviations
@@ -48,7 +48,7 @@ class Demand:
 
     tokens: int
     output: float
-    images: int = 0
+    units: Mapping[str, int] = field(default_factory=lambda: NO_UNITS)  # what is counted beside tokens
     weights: Weights = BALANCED
     tools: bool = False
     sticky_endpoint: int | None = None
@@ -95,8 +95,8 @@ def price_of(candidate: Candidate, demand: Demand) -> float:
     nano = prices.get("prompt", 0) * demand.tokens + prices.get("completion", 0) * demand.output
     if "request" in prices:
         nano += prices["request"]
-    if demand.images and "image" in prices:
-        nano += prices["image"] * demand.images
+    for unit, count in demand.units.items():
+        nano += prices.get(unit, 0) * count
     if demand.sticky_endpoint == candidate.endpoint_id and CACHED in prices:
         nano -= (prices.get("prompt", 0) - prices[CACHED]) * demand.sticky_tokens
     return nano / 1_000_000

@@ -36,7 +36,7 @@ def need_of(request: ChatRequest) -> Need:
         input_bound=words + media,
         input_estimate=words // BYTES_PER_TOKEN + media // 2,
         max_tokens=request.max_tokens,
-        images=sum(isinstance(part, Image) for part in parts),
+        units={"image": images} if (images := sum(isinstance(part, Image) for part in parts)) else {},
         inputs=frozenset(name for kind, name in MODALITIES if any(isinstance(part, kind) for part in parts)),
         outputs=_outputs(request.parameters.get("modalities")),
         parameters=_parameters(request),

@@ -76,7 +76,7 @@ def plan(
         if not fitting:
             continue
         demand = router.demand(
-            model=fitting[0].model, tokens=need.input_estimate, max_tokens=need.max_tokens, images=need.images,
+            model=fitting[0].model, tokens=need.input_estimate, max_tokens=need.max_tokens, units=need.units,
             weights=weights, tools="tools" in need.parameters, conversation=None if is_fixed else conversation, now=now,
         )  # fmt: skip
         choice = router.choose(fitting, demand, now=now, draw=draw_of(seed), seed=seed, explores=not is_fixed)

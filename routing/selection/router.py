@@ -4,7 +4,7 @@ Pure and seedable: time and chance come in as arguments, so that the simulation 
 very class under a virtual clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 from routing.canonical import UpstreamError
 from routing.selection import deadlines
 from routing.selection.affinity import Affinities
-from routing.selection.candidates import CACHED, Candidate
+from routing.selection.candidates import CACHED, NO_UNITS, Candidate
 from routing.selection.choice import Choice, Score, pick
 from routing.selection.cost import BALANCED, CERTAIN, LOGISTIC, SLO_SECONDS, STRICT, UNKNOWN, Demand, Weights, price_of
 from routing.selection.faults import fault_of
@@ -48,8 +48,8 @@ class Router:
         self._outputs: dict[str, float] = {}
 
     def demand(
-        self, *, model: str, tokens: int, max_tokens: int | None, images: int = 0, weights: Weights = BALANCED,
-        tools: bool = False, conversation: bytes | None = None, now: float,
+        self, *, model: str, tokens: int, max_tokens: int | None, units: Mapping[str, int] = NO_UNITS,
+        weights: Weights = BALANCED, tools: bool = False, conversation: bytes | None = None, now: float,
     ) -> Demand:  # fmt: skip
         """What a request asks for, with what is known of its model's answers and of where its prompt is cached."""
         output = self._outputs.get(model, EXPECTED_OUTPUT)
@@ -57,9 +57,9 @@ class Router:
             output = min(output, float(max_tokens))
         sticky = self.affinities.of(conversation, now=now) if conversation and self.policy.sticks else None
         if sticky is None:
-            return Demand(tokens, output, images, weights, tools)
+            return Demand(tokens, output, units, weights, tools)
         cached = int(min(tokens, sticky.tokens) * sticky.share)
-        return Demand(tokens, output, images, weights, tools, sticky.endpoint_id, cached)
+        return Demand(tokens, output, units, weights, tools, sticky.endpoint_id, cached)
 
     def choose(
         self, candidates: Sequence[Candidate], demand: Demand, *, now: float, draw: float, seed: str = "",
@@ -73,7 +73,7 @@ class Router:
         w_price, w_wait, w_late, w_generation = weights.price, weights.wait, weights.late, weights.generation
         w_failure, w_tools, is_strict = weights.failure, weights.tools if demand.tools else 0.0, weights.is_strict
         tokens, output, sticky = demand.tokens, demand.output, demand.sticky_endpoint
-        is_plain = not demand.images and sticky is None
+        is_plain = not demand.units and sticky is None
         lines: list[Line] = []
         scores: list[Score] = []
         for candidate in candidates:

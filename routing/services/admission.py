@@ -1,4 +1,4 @@
-"""Admitting a chat: who could serve it, what it may cost at most, and that money set aside, in one database hop."""
+"""Admitting a request: who could serve it, what it may cost at most, and that money set aside, in one database hop."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,15 @@ from marketplace.lib import env, ids
 from marketplace.lib.errors import InvalidRequest, NotFound, PaymentRequired
 from marketplace.lib.money import format_usd
 from marketplace.services.keys import Caller
-from routing.canonical import ChatRequest
+from routing.canonical import ChatRequest, Routed
 from routing.models import Generation
 from routing.selection.candidates import Candidate, Need
 from routing.selection.filters import Exclusion
-from routing.selection.needs import need_of
 from routing.selection.plan import Attempt
 from routing.services.health import HEALTH, conversation_key
-from routing.services.routes import Route, known_models, routes
+from routing.services.routes import Route, known_models, models_giving, routes
 
-KIND: Final = "chat"
+CHAT: Final = "chat"
 HOLD_FOR: Final = dt.timedelta(hours=1)
 MAX_ATTEMPTS: Final = 8
 # Tokens of an answer whose request sets no cap; sent to the provider as the cap.
@@ -48,13 +47,15 @@ class Admission:
     hold_id: UUID
     need: Need
     tries: tuple[Try, ...]
-    conversation: bytes
+    operation: str = CHAT
+    is_streamed: bool = False
+    conversation: bytes | None = None
     is_fixed: bool = False  # the caller's own order, which is not chosen again after a failure
     choice: Mapping[str, Any] = field(default_factory=dict)
 
 
-def admit(*, caller: Caller, request: ChatRequest, streamed: bool) -> Admission:
-    """Choose, reserve and record.
+def admit(*, caller: Caller, request: Routed, need: Need, operation: str = CHAT, streamed: bool = False) -> Admission:
+    """Choose, reserve and record. `operation` is also the kind of the hold and of its charge.
 
     Raises InvalidRequest for an unknown model, NotFound when no endpoint fits (with the reason of each),
     PaymentRequired when the wallet or the key's limit covers none.
@@ -64,11 +65,12 @@ def admit(*, caller: Caller, request: ChatRequest, streamed: bool) -> Admission:
     models = known_models(request.wanted_models, account_id=caller.account_id)
     if not models:
         raise unknown_model(request.wanted_models)
-    groups = routes(models)
+    groups = routes(models, operation=operation)
     by_endpoint = {route.candidate.endpoint_id: route for group in groups for route in group}
-    need = need_of(request)
     generation_id = ids.uuid7()
-    conversation = conversation_key(account_id=caller.account_id, model=next(iter(models)), request=request)
+    conversation = None
+    if isinstance(request, ChatRequest):
+        conversation = conversation_key(account_id=caller.account_id, model=next(iter(models)), request=request)
     chosen = HEALTH.plan(
         groups=[[route.candidate for route in group] for group in groups],
         need=need,
@@ -77,24 +79,26 @@ def admit(*, caller: Caller, request: ChatRequest, streamed: bool) -> Admission:
         conversation=conversation,
     )
     if not chosen.attempts:
-        raise _nothing_fits(list(models), chosen.excluded)
+        raise _nothing_fits(caller, list(models), need, chosen.excluded)
     attempts = {attempt.candidate.endpoint_id: attempt for attempt in chosen.attempts[:MAX_ATTEMPTS]}
-    hold_id, caps = _reserve(
-        caller, request, need, [one.candidate for one in attempts.values()], generation_id, streamed=streamed
-    )
+    candidates = [one.candidate for one in attempts.values()]
+    hold_id, caps = _reserve(caller, request, need, candidates, generation_id, operation=operation, streamed=streamed)
     tries = tuple(Try(by_endpoint[one.endpoint_id], cap, attempts[one.endpoint_id]) for one, cap, _ in caps)
     return Admission(
-        generation_id, caller.account_id, hold_id, need, tries, conversation, chosen.is_fixed, chosen.record()
-    )
+        generation_id, caller.account_id, hold_id, need, tries,
+        operation=operation, is_streamed=streamed, conversation=conversation,
+        is_fixed=chosen.is_fixed, choice=chosen.record(),
+    )  # fmt: skip
 
 
 def _reserve(
     caller: Caller,
-    request: ChatRequest,
+    request: Routed,
     need: Need,
     candidates: Sequence[Candidate],
     generation_id: UUID,
     *,
+    operation: str,
     streamed: bool,
 ) -> tuple[UUID, list[tuple[Candidate, int, int]]]:
     """Hold the most that any endpoint to be tried can cost; those beyond what is affordable are not tried."""
@@ -110,7 +114,7 @@ def _reserve(
                     account_id=caller.account_id,
                     key_id=caller.key_id,
                     amount_nano=amount,
-                    kind=KIND,
+                    kind=operation,
                     reference=str(generation_id),
                     expires_in=HOLD_FOR,
                 )
@@ -120,10 +124,11 @@ def _reserve(
                     key_id=caller.key_id,
                     hold_id=hold.pk,
                     requested_model=request.model[:200],
+                    operation=operation,
                     streamed=streamed,
                     session_id=request.session_id or "",
                     input_tokens=max(1, need.input_estimate),
-                    images=need.images,
+                    units=dict(need.units),
                 )
         except (holds.InsufficientCredit, holds.KeyLimitExceeded):
             free = _free(caller)  # less than it was, or not looked at yet: perhaps a cheaper endpoint is covered
@@ -145,10 +150,10 @@ def _caps(candidates: Sequence[Candidate], need: Need, free: int | None) -> list
             room = candidate.context_length - need.input_estimate
             cap = min(candidate.most_output(), max(1, room), DEFAULT_MAX_TOKENS)
             if free is not None:
-                cap = min(cap, candidate.tokens_for(free, input_tokens=need.input_bound, images=need.images))
+                cap = min(cap, candidate.tokens_for(free, input_tokens=need.input_bound, units=need.units))
             if cap < 1:
                 continue
-        bound = candidate.bound(input_tokens=need.input_bound, max_tokens=cap, images=need.images)
+        bound = candidate.bound(input_tokens=need.input_bound, max_tokens=cap, units=need.units)
         if free is None or bound <= free:
             found.append((candidate, cap, bound))
     return found
@@ -156,9 +161,12 @@ def _caps(candidates: Sequence[Candidate], need: Need, free: int | None) -> list
 
 def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) -> PaymentRequired:
     free = _free(caller)
+    if need.max_tokens == 0:  # no answer in tokens that could be shorter
+        needed = min(c.bound(input_tokens=need.input_bound, max_tokens=0, units=need.units) for c in candidates)
+        return holds.InsufficientCredit(needed_nano=needed, free_nano=free)
     asked = need.max_tokens or 1
-    cheapest = min(c.bound(input_tokens=need.input_bound, max_tokens=asked, images=need.images) for c in candidates)
-    most = max(c.tokens_for(free, input_tokens=need.input_bound, images=need.images) for c in candidates)
+    cheapest = min(c.bound(input_tokens=need.input_bound, max_tokens=asked, units=need.units) for c in candidates)
+    most = max(c.tokens_for(free, input_tokens=need.input_bound, units=need.units) for c in candidates)
     afford = min(most, asked)
     return PaymentRequired(
         f"This request requires more credits, or fewer max_tokens: it needs up to ${format_usd(cheapest)} held and "
@@ -175,7 +183,7 @@ def unknown_model(names: Sequence[str]) -> InvalidRequest:
     )
 
 
-def _nothing_fits(names: Sequence[str], excluded: Sequence[Exclusion]) -> NotFound:
+def _nothing_fits(caller: Caller, names: Sequence[str], need: Need, excluded: Sequence[Exclusion]) -> NotFound:
     if not excluded:
         message = f"No endpoint serves {', '.join(names)} at the moment."
         code = "no_endpoints"
@@ -186,6 +194,8 @@ def _nothing_fits(names: Sequence[str], excluded: Sequence[Exclusion]) -> NotFou
             f"{first.candidate.provider_name}: {first.detail}."
         )
         code = "constraint_filtered"
+    if all(one.reason == "output_modalities" for one in excluded):
+        message += _instead(caller, need)
     reasons = [
         {"provider": one.candidate.provider, "model": one.candidate.model, "reason": one.reason, "detail": one.detail}
         for one in excluded[:EXCLUDED_SHOWN]
@@ -197,3 +207,10 @@ def _nothing_fits(names: Sequence[str], excluded: Sequence[Exclusion]) -> NotFou
         "excluded_by": sorted({one.reason for one in excluded}),
     }
     return NotFound(message, metadata={"availability": availability, "excluded": reasons})
+
+
+def _instead(caller: Caller, need: Need) -> str:
+    """A hint for a request that went to the wrong kind of model."""
+    able = models_giving(need.outputs, account_id=caller.account_id)
+    wanted = ", ".join(sorted(need.outputs))
+    return f" Models that give {wanted}: {', '.join(able)}." if able else f" No model here gives {wanted}."

@@ -6,7 +6,7 @@ next endpoint; after it there is no way back. Every way out settles or releases 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
@@ -17,12 +17,14 @@ from marketplace.lib import env, ids, pool
 from marketplace.services.keys import Caller
 from routing.adapters.base import HttpRequest
 from routing.adapters.registry import adapter_for
-from routing.canonical import ChatRequest, Chunk, UpstreamError, Usage
+from routing.canonical import ChatRequest, Chunk, Routed, UpstreamError, Usage
 from routing.ingress.openai_chat_answers import Bill
 from routing.models import Generation
+from routing.selection.candidates import Need
+from routing.selection.needs import need_of
 from routing.selection.standing import Ticket
 from routing.services import settlement
-from routing.services.admission import Admission, Try, admit
+from routing.services.admission import CHAT, Admission, Try, admit
 from routing.services.checkpoints import CHECKPOINTS, Live
 from routing.services.failures import failure
 from routing.services.health import HEALTH
@@ -76,7 +78,7 @@ class Broken:
 
 async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
     """Answer a chat in one piece. Raises AppError."""
-    call = await _begin(caller, request, streamed=False)
+    call = await begin(caller=caller, request=request, need=need_of(request), build=_builder(request))
     try:
         route, chunk = await call.try_each(
             lambda sent, kind, patience: SENDER.send(sent, adapter=adapter_for(kind), patience=patience)
@@ -91,7 +93,7 @@ async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
 
 async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
     """Begin a streamed answer: returns when its first piece is in hand. Raises AppError."""
-    call = await _begin(caller, request, streamed=True)
+    call = await begin(caller=caller, request=request, need=need_of(request), build=_builder(request), streamed=True)
     try:
         _, stream = await call.try_each(
             lambda sent, kind, patience: SENDER.open_stream(sent, adapter=adapter_for(kind), patience=patience)
@@ -102,15 +104,36 @@ async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
     return ChatStream(call, stream)
 
 
-async def _begin(caller: Caller, request: ChatRequest, *, streamed: bool) -> "Call":
-    work = asyncio.ensure_future(pool.run(admit, caller=caller, request=request, streamed=streamed))
+def _builder(request: ChatRequest) -> Callable[[Try], HttpRequest]:
+    def build(attempt: Try) -> HttpRequest:
+        route = attempt.route
+        return adapter_for(route.dialect).build(
+            request, target=route.target, stream=request.stream, max_tokens=attempt.max_tokens
+        )
+
+    return build
+
+
+async def begin(
+    *,
+    caller: Caller,
+    request: Routed,
+    need: Need,
+    build: Callable[[Try], HttpRequest],
+    operation: str = CHAT,
+    streamed: bool = False,
+) -> "Call":
+    """Admit a request of any operation; `build` writes it for an endpoint to be tried. Raises AppError."""
+    work = asyncio.ensure_future(
+        pool.run(admit, caller=caller, request=request, need=need, operation=operation, streamed=streamed)
+    )
     try:
         admission = await asyncio.shield(work)
     except asyncio.CancelledError:
         # The hold may be placed all the same: see to it that it is given back.
         _keep(_release_admitted(work))
         raise
-    return Call(admission, request)
+    return Call(admission, build)
 
 
 async def _release_admitted(work: "asyncio.Future[Admission]") -> None:
@@ -123,11 +146,11 @@ async def _release_admitted(work: "asyncio.Future[Admission]") -> None:
 
 
 class Call:
-    """One admitted chat: what has been tried, what has been delivered, and that it ends once."""
+    """One admitted request: what has been tried, what has been delivered, and that it ends once."""
 
-    def __init__(self, admission: Admission, request: ChatRequest) -> None:
+    def __init__(self, admission: Admission, build: Callable[[Try], HttpRequest]) -> None:
         self.admission = admission
-        self.request = request
+        self._build = build
         self.live = Live(admission.generation_id)
         self.tried: list[Tried] = []
         self.usage: Usage | None = None
@@ -183,10 +206,7 @@ class Call:
         ticket = HEALTH.begin(endpoint_id, tokens=self.admission.need.input_estimate)
         patience, whole = self._patience(ticket, attempt, left)
         try:
-            sent = adapter_for(route.dialect).build(
-                self.request, target=route.target, stream=self.request.stream, max_tokens=attempt.max_tokens
-            )
-            answer = await send(sent, route.dialect, patience)
+            answer = await send(self._build(attempt), route.dialect, patience)
         except UpstreamError as error:
             seconds = time.monotonic() - started
             HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and patience < whole)
@@ -197,14 +217,16 @@ class Call:
             HEALTH.dropped(ticket)
             raise
         self.ticket = ticket
-        HEALTH.first(ticket, is_whole=not self.request.stream)
+        HEALTH.first(ticket, is_whole=not self.admission.is_streamed)
         self.tried.append(Tried(route, _ms(time.monotonic() - started)))
         return answer
 
     def _patience(self, ticket: Ticket, attempt: Try, left: list[Try]) -> tuple[float, float]:
         """(seconds to wait for this attempt, seconds that the sender would wait): the last keeps all of them."""
         is_last = not HEALTH.has_well_one([one.route.candidate for one in left])
-        if self.request.stream:
+        if self.admission.operation != CHAT:
+            return SENDER.limits.answer, SENDER.limits.answer  # how long it takes says nothing of its tokens
+        if self.admission.is_streamed:
             whole = SENDER.limits.first_chunk
             return HEALTH.patience(ticket, whole=whole, is_last=is_last), whole
         whole = SENDER.limits.answer
@@ -220,22 +242,21 @@ class Call:
 
     async def charge(self, status: Status, *, error_kind: str = "") -> Bill:
         """Settle for what was used: the provider's count, or ours where it did not come."""
-        route = self.live.route
-        if route is None:
-            raise RuntimeError("nothing answered, so nothing can be charged")
         usage = self.usage
         if usage is None or (status is not Status.FINISHED and not usage.completion_tokens):
             usage = settlement.counted(
                 input_tokens=self.admission.need.input_estimate, delivered_bytes=self.live.delivered_bytes
             )
+        return await self.settle(status, usage=usage, units=self.admission.need.units, error_kind=error_kind)
+
+    async def settle(self, status: Status, *, usage: Usage, units: Mapping[str, int], error_kind: str = "") -> Bill:
+        """Settle for these tokens and other units, at the prices of the endpoint that answered."""
+        route = self.live.route
+        if route is None:
+            raise RuntimeError("nothing answered, so nothing can be charged")
         self._learn(route, usage, status)
-        bill = await self._end(
-            settlement.charge,
-            route=route,
-            usage=usage,
-            images=self.admission.need.images,
-            ending=self._ending(status, error_kind),
-        )
+        ending = self._ending(status, error_kind)
+        bill = await self._end(settlement.charge, route=route, usage=usage, units=units, ending=ending)
         return bill if bill is not None else settlement.NOTHING
 
     async def give_up(self, error: BaseException) -> None:
@@ -299,6 +320,8 @@ class Call:
             return
         candidate = route.candidate
         HEALTH.ended(ticket, model=candidate.model, output_tokens=usage.completion_tokens)
+        if self.admission.conversation is None:
+            return
         HEALTH.answered(
             self.admission.conversation, candidate=candidate, prompt_tokens=usage.prompt_tokens,
             cached_tokens=usage.cached_tokens,

@@ -49,7 +49,7 @@ def reason(attempt: Attempt) -> str:
 
 def cost_lines(found: Generation) -> list[Line]:
     """The lines that make up its charge; empty when nothing was charged."""
-    row = Charge.objects.for_account(found.account_id).filter(kind="chat", reference=str(found.pk)).first()
+    row = Charge.objects.for_account(found.account_id).filter(kind=found.operation, reference=str(found.pk)).first()
     if row is None:
         return []
     return [

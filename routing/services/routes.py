@@ -7,7 +7,7 @@ from marketplace.lib import crypto
 from marketplace.models import Endpoint, Model, Price
 from marketplace.services import prices
 from routing.adapters.base import Target
-from routing.adapters.registry import ADAPTERS
+from routing.adapters.registry import dialects_of
 from routing.selection.candidates import Candidate
 
 
@@ -32,11 +32,17 @@ def known_models(names: Sequence[str], *, account_id: int) -> dict[str, int]:
     return found
 
 
-def routes(models: dict[str, int]) -> list[list[Route]]:
-    """The active endpoints of each model, model by model; those whose provider's key cannot be read are left out."""
+def routes(models: dict[str, int], *, operation: str = "chat") -> list[list[Route]]:
+    """The active endpoints of each model, model by model, whose dialect has the operation.
+
+    Those whose provider's key cannot be read are left out.
+    """
     endpoints = list(
         Endpoint.objects.filter(
-            model_id__in=models.values(), is_active=True, provider__is_active=True, provider__dialect__in=ADAPTERS
+            model_id__in=models.values(),
+            is_active=True,
+            provider__is_active=True,
+            provider__dialect__in=dialects_of(operation),
         ).select_related("provider")
     )
     priced = prices.snapshots(endpoint_ids=[endpoint.pk for endpoint in endpoints])
@@ -51,6 +57,15 @@ def routes(models: dict[str, int]) -> list[list[Route]]:
                     continue
         groups.append(group)
     return groups
+
+
+def models_giving(outputs: frozenset[str], *, account_id: int, most: int = 5) -> list[str]:
+    """Names of some models that the account may see and that an active endpoint serves with these outputs."""
+    rows = Endpoint.objects.filter(
+        model__in=Model.objects.visible_to(account_id), is_active=True, provider__is_active=True
+    ).select_related("model__publisher")
+    found = {row.model.full_slug for row in rows if outputs <= set(row.output_modalities)}
+    return sorted(found)[:most]
 
 
 def _route(model: str, endpoint: Endpoint, priced: dict[str, dict[str, int]]) -> Route:

@@ -49,16 +49,16 @@ class Ending:
 
 @transaction.atomic
 def charge(
-    *, generation_id: UUID, hold_id: UUID, route: Route, usage: Usage, images: int, ending: Ending
+    *, generation_id: UUID, hold_id: UUID, route: Route, usage: Usage, units: Mapping[str, int], ending: Ending
 ) -> Bill | None:
-    """Charge what was used at `route`'s prices; None when the generation had been ended by somebody else."""
+    """Charge what was used, tokens and other units, at `route`'s prices; None when somebody else had ended it."""
     candidate = route.candidate
-    rated = candidate.rated(usage, images=images)
+    rated = candidate.rated(usage, units=units)
     charged = _settle(
         hold_id=hold_id,
         rated=rated,
         usage=usage,
-        images=images,
+        units=units,
         costs=candidate.costs,
         provider_account_id=route.provider_account_id,
         labels={
@@ -102,12 +102,12 @@ def sweep(generation: Generation, *, provider_account_id: int | None) -> Bill | 
             _close(generation.pk, ending)  # the money had been seen to; the row had not
         return None
     usage = counted(input_tokens=generation.input_tokens, delivered_bytes=generation.delivered_bytes)
-    rated = rate(generation.prices, quantities(usage, generation.prices, images=generation.images))
+    rated = rate(generation.prices, quantities(usage, generation.prices, units=generation.units))
     charged = _settle(
         hold_id=generation.hold_id,
         rated=rated,
         usage=usage,
-        images=generation.images,
+        units=generation.units,
         costs=generation.costs,
         provider_account_id=provider_account_id,
         labels={"model": generation.model, "endpoint": generation.endpoint_id, "usage_source": usage.source},
@@ -136,13 +136,13 @@ def _settle(
     hold_id: UUID,
     rated: Rated,
     usage: Usage,
-    images: int,
+    units: Mapping[str, int],
     costs: Mapping[str, int],
     provider_account_id: int,
     labels: Mapping[str, Any],
 ) -> Charge | None:
     if costs:
-        cost = rate(costs, quantities(usage, costs, images=images)).amount_nano
+        cost = rate(costs, quantities(usage, costs, units=units)).amount_nano
         part = Part("provider_payable", provider_account_id, fixed_nano=cost)
     else:
         part = Part("provider_payable", provider_account_id, bps=settings.PROVIDER_SHARE_BPS)

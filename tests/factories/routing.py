@@ -52,16 +52,18 @@ def endpoint(
     per_million: dict[str, str] | None = None,
     cost_per_million: dict[str, str] | None = None,
     policy: dict[str, Any] | None = None,
+    per_unit: dict[str, str] | None = None,
+    dialect: str = "openai_chat",
     **fields: Any,
 ) -> Endpoint:
-    """A place that serves the model, at dollars per million tokens."""
+    """A place that serves the model, at dollars per million tokens and per single other unit."""
     operator = account(email=f"{provider}@providers.example.com")
     seller, _ = Provider.objects.get_or_create(
         slug=provider,
         defaults={
             "name": provider.title(),
             "account": operator,
-            "dialect": "openai_chat",
+            "dialect": dialect,
             "base_url": base_url,
             "is_simulated": True,
             "policy": policy or {},
@@ -71,8 +73,13 @@ def endpoint(
     seller.save()
     defaults = {"upstream": "simulated", "context_length": 8_192, "max_output": 2_048, "parameters": ["temperature"]}
     made = Endpoint.objects.create(model=model(model_slug), provider=seller, **(defaults | fields))
-    for kind, given in (("price", per_million or PRICES), ("cost", cost_per_million or {})):
-        if given:
+    for kind, given in (
+        ("price", PRICES if per_million is None and per_unit is None else per_million or {}),
+        ("cost", cost_per_million or {}),
+    ):
+        if given or (kind == "price" and per_unit):
             nano = {unit: money.price_per_million(text) for unit, text in given.items()}
+            if kind == "price":
+                nano |= {unit: money.price_per_unit(text) for unit, text in (per_unit or {}).items()}
             prices.set_prices(endpoint=made, prices=nano, kind=kind)
     return made
