@@ -12,6 +12,7 @@ from routing.api.messages import CountTokens, Messages
 from routing.api.responses import Responses
 
 urlpatterns = [
+    path("", include("routing.media_urls")),
     path("api/v1/chat/completions", ChatCompletions.as_view(), name="chat_completions"),
     path("v1/chat/completions", ChatCompletions.as_view()),
     path("api/v1/completions", Completions.as_view(), name="completions"),

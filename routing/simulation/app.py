@@ -1,7 +1,8 @@
 """A simulated provider: a small ASGI application that speaks OpenAI's chat dialect, with faults on order.
 
-POST /v1/chat/completions, GET /v1/models, GET /healthz; and for tests: POST /_faults orders faults,
-POST /_settings changes the pace, GET and DELETE /_requests show and forget what was received.
+POST /v1/chat/completions and what simulation.whole answers, GET /v1/models, GET /healthz; and for tests:
+POST /_faults orders faults, POST /_settings changes the pace, GET and DELETE /_requests show and forget
+what was received.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Any, Final
 from routing.simulation.answers import answer
 from routing.simulation.faults import Rates, Script, UnknownFault
 from routing.simulation.openai_chat import Exchange
+from routing.simulation.whole import PATHS, Whole, shown
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -86,6 +88,8 @@ class Simulator:
                 await _json(send, 200, {"object": "list", "data": entries})
             case ("POST", "/v1/chat/completions"):
                 await self._chat(scope, body, receive, send)
+            case ("POST", path) if path in PATHS:
+                await self._whole(scope, body, receive, send)
             case _:
                 await _json(send, 404, _error("There is nothing here.", "not_found"))
 
@@ -97,6 +101,13 @@ class Simulator:
             await _json(send, 400, _error(str(error), "invalid_request_error"))
             return
         await _json(send, 200, {})
+
+    async def _whole(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        fault = self.script.next()
+        one = Received(scope["path"], {}, shown(body), fault.kind)
+        self.received.append(one)
+        exchange = Whole(body=body, path=scope["path"], fault=fault, ttft=self.pace.ttft, send=send)
+        await _until_disconnect(exchange, one, receive)
 
     async def _chat(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -128,7 +139,7 @@ class Simulator:
         await _until_disconnect(exchange, one, receive)
 
 
-async def _until_disconnect(exchange: Exchange, one: Received, receive: Receive) -> None:
+async def _until_disconnect(exchange: Exchange | Whole, one: Received, receive: Receive) -> None:
     """Answer until done or until the client goes away, and note which it was."""
     work = asyncio.ensure_future(exchange.run())
     watch = asyncio.ensure_future(_disconnected(receive))

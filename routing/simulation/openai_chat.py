@@ -55,7 +55,7 @@ class Exchange:
         if self.fault.kind == "hang":
             await asyncio.Event().wait()
         await asyncio.sleep(self.ttft + (self.fault.number if self.fault.kind == "slow" else 0))
-        if (refusal := self._refusal()) is not None:
+        if (refusal := refusal_of(self.fault)) is not None:
             status, headers, content = refusal
             await self._start(status, headers)
             await self._more(content, last=True)
@@ -63,27 +63,6 @@ class Exchange:
             await self._stream()
         else:
             await self._plain()
-
-    def _refusal(self) -> tuple[int, Headers, bytes] | None:
-        match self.fault.kind:
-            case "status" | "429":
-                status = 429 if self.fault.kind == "429" else int(self.fault.number)
-                headers = [*JSON]
-                if status == 429:
-                    headers.append((b"retry-after", f"{self.fault.number:g}".encode()))
-                code = STATUS_CODES.get(status, "server_error")
-                error = {
-                    "message": f"Simulated refusal with status {status}.",
-                    "type": code,
-                    "param": None,
-                    "code": code,
-                }
-                return status, headers, json.dumps({"error": error}).encode()
-            case "html":
-                return 200, HTML, b"<!doctype html><title>Down for maintenance</title>"
-            case "redirect":
-                return 307, [*JSON, (b"location", b"http://127.0.0.1:9/elsewhere")], b"{}"
-        return None
 
     async def _plain(self) -> None:
         if self.tps:
@@ -198,6 +177,25 @@ class Exchange:
     async def _event(self, data: Mapping[str, Any]) -> None:
         head = {"id": self.id, "object": "chat.completion.chunk", "created": CREATED, "model": self.body.get("model")}
         await self._more(b"data: " + json.dumps({**head, **data}).encode() + b"\n\n")
+
+
+def refusal_of(fault: Fault) -> tuple[int, Headers, bytes] | None:
+    """The whole answer (status, headers, body) of a fault that is one."""
+    match fault.kind:
+        case "status" | "429":
+            status = 429 if fault.kind == "429" else int(fault.number)
+            headers = [*JSON]
+            if status == 429:
+                headers.append((b"retry-after", f"{fault.number:g}".encode()))
+            code = STATUS_CODES.get(status, "server_error")
+            message = f"Simulated refusal with status {status}."
+            error = {"message": message, "type": code, "param": None, "code": code}
+            return status, headers, json.dumps({"error": error}).encode()
+        case "html":
+            return 200, HTML, b"<!doctype html><title>Down for maintenance</title>"
+        case "redirect":
+            return 307, [*JSON, (b"location", b"http://127.0.0.1:9/elsewhere")], b"{}"
+    return None
 
 
 def _choice(delta: Mapping[str, Any], *, finish_reason: str | None = None) -> dict[str, Any]:

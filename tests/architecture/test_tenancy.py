@@ -150,6 +150,9 @@ API: dict[str, Route] = {
     "v1/messages": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
     "api/v1/messages/count_tokens": keyed(method="POST", body=CHAT),
     "v1/messages/count_tokens": keyed(method="POST", body=CHAT),
+    # The world's only model chats: the wrong kind of model is a 404 that names one that can.
+    "api/v1/embeddings": Route((404, 404, 404, 401), "", method="POST", body={"model": "acme/small", "input": "hi"}),
+    "v1/embeddings": Route((404, 404, 404, 401), "", method="POST", body={"model": "acme/small", "input": "hi"}),
     "api/v1/models": everybody(),
     "api/v1/models/count": everybody(),
     "api/v1/models/user": keyed(),

@@ -1,0 +1,120 @@
+"""What a simulated provider answers in one piece, beside chats: made-up vectors and the like, with faults."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from routing.simulation.faults import Fault
+from routing.simulation.openai_chat import JSON, Cut, Headers, refusal_of
+
+DIMENSIONS: Final = 8
+BYTES_PER_TOKEN: Final = 4
+BODY_SHOWN: Final = 65_536
+Made = tuple[Headers, bytes]
+
+
+class BadRequest(Exception):
+    """The request is not what the path wants."""
+
+
+@dataclass(slots=True)
+class Whole:
+    """One request and its answer; `sent` counts the pieces that went out."""
+
+    body: bytes
+    path: str
+    fault: Fault
+    ttft: float
+    send: Callable[[dict[str, Any]], Awaitable[None]]
+    sent: int = 0
+
+    async def run(self) -> None:
+        """Answer. Raises Cut where the fault says so."""
+        if self.fault.kind == "hang":
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.ttft + (self.fault.number if self.fault.kind == "slow" else 0))
+        refusal = refusal_of(self.fault)
+        if refusal is None:
+            try:
+                refusal = (200, *PATHS[self.path](self.body, self.fault))
+            except (BadRequest, ValueError, KeyError, TypeError) as error:
+                refusal = (400, JSON, json.dumps({"error": {"message": str(error)}}).encode())
+        await self._answer(*refusal)
+
+    async def _answer(self, status: int, headers: Headers, content: bytes) -> None:
+        match self.fault.kind:
+            case "malformed":
+                content = b'{"half of'
+            case "empty":
+                content = b"{}" if headers is JSON else b""
+            case "clip":
+                content = content[: len(content) // 2]
+            case "error":
+                content, headers = b'{"error": {"message": "Simulated failure.", "code": 500}}', JSON
+        length = (b"content-length", str(len(content)).encode())
+        await self.send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        if self.fault.kind in {"cut", "stall"}:
+            await self._more(content[: len(content) // 2])
+            if self.fault.kind == "stall":
+                await asyncio.Event().wait()
+            raise Cut
+        await self._more(content, last=True)
+
+    async def _more(self, content: bytes, *, last: bool = False) -> None:
+        await self.send({"type": "http.response.body", "body": content, "more_body": not last})
+        self.sent += 1
+
+
+def shown(body: bytes) -> Any:
+    """The body as GET /_requests shows it."""
+    if len(body) > BODY_SHOWN:
+        return "too long to show"
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("latin-1")
+
+
+def vector(text: str, length: int) -> list[float]:
+    """A direction made up from a text: the same for the same text."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return [(digest[place % 32] - 128) / 128 for place in range(length)]
+
+
+def tokens_of(text: str) -> int:
+    """What a simulated provider takes a text for."""
+    return max(1, len(text.encode()) // BYTES_PER_TOKEN)
+
+
+def _json(data: Mapping[str, Any]) -> Made:
+    return JSON, json.dumps(data).encode()
+
+
+def _embeddings(body: bytes, fault: Fault) -> Made:
+    asked = json.loads(body)
+    inputs = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
+    texts = [one if isinstance(one, str) else json.dumps(one) for one in inputs]
+    length = asked.get("dimensions") or asked.get("output_dimension") or DIMENSIONS
+    rows = [
+        {"object": "embedding", "index": place, "embedding": vector(text, length)} for place, text in enumerate(texts)
+    ]
+    tokens = sum(map(tokens_of, texts))
+    usage = {} if fault.kind == "nousage" else {"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
+    return _json({"object": "list", "model": asked["model"], "data": rows, **usage})
+
+
+def _cohere_embeddings(body: bytes, fault: Fault) -> Made:
+    asked = json.loads(body)
+    texts = ["\n".join(part.get("text", "an image") for part in one["content"]) for one in asked["inputs"]]
+    rows = [vector(text, asked.get("output_dimension") or DIMENSIONS) for text in texts]
+    meta = {} if fault.kind == "nousage" else {"meta": {"billed_units": {"input_tokens": sum(map(tokens_of, texts))}}}
+    return _json({"id": "simulated", "embeddings": {"float": rows}, **meta})
+
+
+PATHS: Final[Mapping[str, Callable[[bytes, Fault], Made]]] = {
+    "/v1/embeddings": _embeddings,
+    "/v2/embed": _cohere_embeddings,
+}
