@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from billing.models import (
+    Allowance,
     Balance,
     Budget,
     Charge,
@@ -69,6 +70,13 @@ def budgets_equal_their_holds() -> Iterator[str]:
     open_sum = Coalesce(Sum("holds__amount_nano", filter=Q(holds__state=Hold.State.OPEN)), 0)
     for budget in Budget.objects.annotate(open=open_sum).exclude(open=F("held_nano")):
         yield f"budget {budget.pk} holds {budget.held_nano}, its open holds are {budget.open}"
+
+
+def allowances_equal_their_holds() -> Iterator[str]:
+    """What is held of a guardrail's budget is the sum of the open holds that drew on it."""
+    open_sum = Coalesce(Sum("holds__amount_nano", filter=Q(holds__state=Hold.State.OPEN)), 0)
+    for allowance in Allowance.objects.annotate(open=open_sum).exclude(open=F("held_nano")):
+        yield f"allowance {allowance.pk} holds {allowance.held_nano}, its open holds are {allowance.open}"
 
 
 def charges_equal_their_transactions() -> Iterator[str]:
@@ -143,6 +151,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
         wallets_equal_their_entries,
         held_equals_open_holds,
         budgets_equal_their_holds,
+        allowances_equal_their_holds,
         charges_equal_their_transactions,
         settled_holds_have_a_charge,
         carved_equals_children,

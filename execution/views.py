@@ -108,6 +108,7 @@ def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResp
                 base=_base(request),
                 source=Prediction.Source.WEB,
                 uploads=stored,
+                user_id=visitor.user.pk,
             )
         except AppError as error:
             form.add_error(None, error.message)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
 
 from marketplace.lib import ids
-from marketplace.models import Account, ApiKey
+from marketplace.models import Account, ApiKey, Guardrail, User
 from marketplace.models.tenancy import TenantQuerySet
 
 
@@ -77,6 +77,7 @@ class Hold(models.Model):
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="holds")
     key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="+")
     budget = models.ForeignKey(Budget, null=True, on_delete=models.PROTECT, related_name="holds")
+    allowances: models.ManyToManyField[Allowance, Any] = models.ManyToManyField("Allowance", related_name="holds")
     kind = models.CharField(max_length=16)
     reference = models.CharField(max_length=64)
     amount_nano = models.BigIntegerField()
@@ -199,3 +200,31 @@ class Charge(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.reference}: {self.amount_nano}"
+
+
+class Allowance(models.Model):
+    """What one key, or one member over all their keys, has spent and holds of a guardrail's budget in one period."""
+
+    guardrail = models.ForeignKey(Guardrail, on_delete=models.PROTECT, related_name="allowances")
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    period_start = models.DateTimeField()
+    spent_nano = models.BigIntegerField(default=0)
+    held_nano = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["guardrail", "key", "period_start"], condition=Q(user=None), name="allowance_of_key_once"
+            ),
+            models.UniqueConstraint(
+                fields=["guardrail", "user", "period_start"], condition=Q(key=None), name="allowance_of_user_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(key=None, user__isnull=False) | Q(key__isnull=False, user=None), name="allowance_of_one"
+            ),
+            models.CheckConstraint(condition=Q(held_nano__gte=0), name="allowance_held_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"allowance of {self.key or self.user} under {self.guardrail} from {self.period_start}"

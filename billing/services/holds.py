@@ -1,6 +1,6 @@
 """Holds: money is set aside before anything is called, and each hold ends exactly once.
 
-Rows are always changed in the order hold, parent, wallet, budget, so that two requests cannot wait for
+Rows are always changed in the order hold, parent, wallet, budget, allowances, so that two requests cannot wait for
 each other. Every change is one conditional UPDATE whose row count is looked at; nothing is read first.
 
 A carved hold is a part of its parent's money, moved: the wallet and the budget hold as much as before.
@@ -22,7 +22,7 @@ from django.utils import timezone
 from billing import rating
 from billing.models import Charge, Hold, LedgerAccount, Wallet
 from billing.rating import Part, Rated
-from billing.services import budgets, ledger
+from billing.services import allowances, budgets, ledger
 from marketplace.lib.errors import PaymentRequired
 from marketplace.lib.money import format_usd
 from marketplace.models import ApiKey
@@ -75,12 +75,13 @@ class KeyLimitExceeded(PaymentRequired):
 
 
 def affordable(*, account_id: int, key_id: int | None) -> int:
-    """The most that could be held now, in nano-USD: the least of the wallet's and the key's free money."""
+    """The most that could be held now, in nano-USD: the least of wallet, key and guardrails."""
     free = ledger.wallet_of(account_id).free_nano
     if key_id is None:
         return max(0, free)
     left = budgets.remaining(ApiKey.objects.get(pk=key_id))
-    return max(0, free if left is None else min(free, left))
+    allowed = allowances.remaining(allowances.binding(account_id=account_id, key_id=key_id))
+    return max(0, min(nano for nano in (free, left, allowed) if nano is not None))
 
 
 @transaction.atomic
@@ -92,17 +93,19 @@ def place(
     kind: str,
     reference: str,
     expires_in: dt.timedelta,
+    user_id: int | None = None,
 ) -> Hold:
-    """Set money aside on the wallet and on the key's limit, for one (kind, reference).
+    """Set money aside on the wallet, the key's limit and the guardrails' budgets, for one (kind, reference).
 
-    Raises InsufficientCredit or KeyLimitExceeded, having held nothing.
+    `user_id` is who acts without a key, in the portal.
+    Raises InsufficientCredit, KeyLimitExceeded or AllowanceExceeded, having held nothing.
     """
     wallet = ledger.wallet_of(account_id)
     if amount_nano < 0:
         raise ValueError("a hold is not negative")
     _draw_wallet(wallet, amount_nano)
     budget_id = _draw_key(key_id, amount_nano)
-    return Hold.objects.create(
+    hold = Hold.objects.create(
         wallet=wallet,
         key_id=key_id,
         budget_id=budget_id,
@@ -111,6 +114,9 @@ def place(
         amount_nano=amount_nano,
         expires_at=timezone.now() + expires_in,
     )
+    binding = allowances.binding(account_id=account_id, key_id=key_id, user_id=user_id)
+    allowances.draw(hold=hold, allowances=binding, amount_nano=amount_nano)
+    return hold
 
 
 @transaction.atomic
@@ -124,7 +130,7 @@ def carve(*, parent_id: UUID, amount_nano: int, kind: str, reference: str, expir
     if not _move_from_parent(parent_id, amount_nano):
         raise _exhausted(parent_id, amount_nano)
     parent = Hold.objects.get(pk=parent_id)
-    return Hold.objects.create(
+    child = Hold.objects.create(
         wallet_id=parent.wallet_id,
         key_id=parent.key_id,
         budget_id=parent.budget_id,
@@ -134,13 +140,15 @@ def carve(*, parent_id: UUID, amount_nano: int, kind: str, reference: str, expir
         amount_nano=amount_nano,
         expires_at=timezone.now() + expires_in,
     )
+    child.allowances.set(parent.allowances.all())  # what was drawn there moves with the money
+    return child
 
 
 @transaction.atomic
 def extend(*, hold_id: UUID, amount_nano: int, expires_in: dt.timedelta) -> bool:
     """Add to an open hold and move its expiry; False when it has ended meanwhile. A child draws on its parent.
 
-    Raises InsufficientCredit, KeyLimitExceeded or ParentExhausted, the hold being as it was.
+    Raises InsufficientCredit, KeyLimitExceeded, AllowanceExceeded or ParentExhausted, the hold being as it was.
     """
     changed = Hold.objects.filter(pk=hold_id, state=Hold.State.OPEN).update(
         amount_nano=F("amount_nano") + amount_nano, expires_at=timezone.now() + expires_in
@@ -154,6 +162,7 @@ def extend(*, hold_id: UUID, amount_nano: int, expires_in: dt.timedelta) -> bool
         return True
     _draw_wallet(hold.wallet, amount_nano)
     _draw_budget(hold, amount_nano)
+    allowances.draw_more(hold=hold, amount_nano=amount_nano)
     return True
 
 
@@ -182,6 +191,7 @@ def settle(
     )
     if hold.budget_id is not None:
         budgets.give_back(budget_id=hold.budget_id, held_nano=freed, spent_nano=charged)
+    allowances.give_back(hold_id=hold_id, held_nano=freed, spent_nano=charged)
     return _book(hold, rated, charged, parts, labels or {}, rest)
 
 
@@ -195,6 +205,7 @@ def release(*, hold_id: UUID) -> bool:
     Wallet.objects.filter(pk=hold.wallet_id).update(held_nano=F("held_nano") - freed)
     if hold.budget_id is not None:
         budgets.give_back(budget_id=hold.budget_id, held_nano=freed)
+    allowances.give_back(hold_id=hold_id, held_nano=freed)
     return True
 
 
@@ -278,12 +289,15 @@ def _draw_excess(hold: Hold, excess: int) -> int:
         if hold.budget_id is not None and hold.key is not None:
             left = budgets.remaining(hold.key)
             wanted = wanted if left is None else min(wanted, left)
+        allowed = allowances.remaining(list(hold.allowances.all()))
+        wanted = wanted if allowed is None else min(wanted, allowed)
         if wanted <= 0:
             return 0
         try:
             with transaction.atomic():
                 _draw_wallet(hold.wallet, wanted)
                 _draw_budget(hold, wanted)
+                allowances.draw_more(hold=hold, amount_nano=wanted)
                 return wanted
         except PaymentRequired:
             continue  # somebody else was faster: look again at what is free

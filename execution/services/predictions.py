@@ -21,6 +21,7 @@ from marketplace.lib import jobs
 from marketplace.lib.errors import InvalidRequest, NotFound, Unavailable, Unprocessable
 from marketplace.models import Model, Version
 from marketplace.services import prices
+from marketplace.services.guardrails import Policy, policy_of
 
 TASK: Final = "execution.run_prediction"
 _NO_VERSION: Final = "The specified version does not exist (or perhaps you don't have permission to use it?)"
@@ -84,17 +85,21 @@ def create(
     uploads: Collection[str] = (),
     webhook: str = "",
     webhook_events: Collection[str] = (),
+    user_id: int | None = None,
 ) -> Prediction:
     """Validate, hold money for the first minute, write the row and ring a worker: all or nothing.
 
     `uploads` are the account's files that were stored for this prediction alone: they go when its data goes.
     `webhook` and its events are as `webhooks.read` gives them.
+    `user_id` is who acts without a key, in the portal.
 
-    Raises Unprocessable for the input, PaymentRequired, Unavailable when the version has no priced hardware.
+    Raises Unprocessable for the input, Forbidden for what a guardrail refuses, PaymentRequired, Unavailable when
+    the version has no priced hardware.
     """
     hardware = version.model.hardware
     if hardware is None or not hardware.is_active:
         raise Unavailable(f"{version.model.full_slug} has no hardware to run on at the moment.")
+    given = _guarded(policy_of(key_id=key_id, account_id=account_id, user_id=user_id), version, given)
     trust.require(account=version.model.publisher.account)
     ready, made = inputs.accept(document=version.openapi_schema, given=given, account_id=account_id, base=base)
     snapshot = prices.snapshot(hardware_id=hardware.pk)
@@ -111,6 +116,7 @@ def create(
             kind="prediction",
             reference=prediction_id,
             expires_in=limits.HOLD_LIFE,
+            user_id=user_id,
         )
         prediction = Prediction.objects.create(
             id=prediction_id,
@@ -138,6 +144,14 @@ def create(
             idempotency.complete(row=once, result=prediction.pk)
         jobs.enqueue(TASK, queue=hardware.queue, prediction_id=prediction.pk)
     return prediction
+
+
+def _guarded(policy: Policy, version: Version, given: Any) -> Any:
+    """The input as the caller's guardrails let it through. Raises Forbidden."""
+    policy.require_model(version.model.full_slug)
+    if policy.zdr:
+        raise policy.refusal("hosted predictions keep their data for a while, and zero retention is enforced")
+    return policy.value(given) if policy.filters else given
 
 
 def _rows() -> QuerySet[Prediction]:

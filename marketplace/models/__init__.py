@@ -2,6 +2,7 @@
 
 from marketplace.models.accounts import Account, Member, User
 from marketplace.models.catalog import Collection, Endpoint, Hardware, Model, Provider, Publisher, Version
+from marketplace.models.guardrails import Guardrail, GuardrailKey, GuardrailMember
 from marketplace.models.keys import ApiKey
 from marketplace.models.prices import Price
 
@@ -10,6 +11,9 @@ __all__ = (
     "ApiKey",
     "Collection",
     "Endpoint",
+    "Guardrail",
+    "GuardrailKey",
+    "GuardrailMember",
     "Hardware",
     "Member",
     "Model",

@@ -1,23 +1,25 @@
 """Admitting a request: who could serve it, what it may cost at most, and that money set aside, in one database hop."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from django.db import transaction
 
-from billing.services import holds
+from billing.services import allowances, holds
 from marketplace.lib import env, ids
 from marketplace.lib.errors import InvalidRequest, NotFound, PaymentRequired
 from marketplace.lib.money import format_usd
+from marketplace.services.guardrails import policy_of
 from marketplace.services.keys import Caller
 from routing.canonical import ChatRequest, Routed
 from routing.models import Generation
 from routing.selection.candidates import Candidate, Need
 from routing.selection.filters import Exclusion
 from routing.selection.plan import Attempt
+from routing.services import guards
 from routing.services.health import HEALTH, conversation_key
 from routing.services.routes import Route, known_models, models_giving, routes
 
@@ -27,6 +29,9 @@ MAX_ATTEMPTS: Final = 8
 # Tokens of an answer whose request sets no cap; sent to the provider as the cap.
 DEFAULT_MAX_TOKENS: Final = env.integer("DEFAULT_MAX_TOKENS", 4_096, minimum=1)
 EXCLUDED_SHOWN: Final = 20
+
+
+Q = TypeVar("Q", bound=Routed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Admission:
     hold_id: UUID
     need: Need
     tries: tuple[Try, ...]
+    request: Routed  # as its guardrails let it through
     operation: str = CHAT
     is_streamed: bool = False
     conversation: bytes | None = None
@@ -54,18 +60,23 @@ class Admission:
     choice: Mapping[str, Any] = field(default_factory=dict)
 
 
-def admit(*, caller: Caller, request: Routed, need: Need, operation: str = CHAT, streamed: bool = False) -> Admission:
+def admit(
+    *, caller: Caller, request: Q, need_of: Callable[[Q], Need], operation: str = CHAT, streamed: bool = False
+) -> Admission:
     """Choose, reserve and record. `operation` is also the kind of the hold and of its charge.
 
-    Raises InvalidRequest for an unknown model, NotFound when no endpoint fits (with the reason of each),
-    PaymentRequired when the wallet or the key's limit covers none.
+    Raises InvalidRequest for an unknown model, Forbidden for what a guardrail refuses, NotFound when no endpoint
+    fits (with the reason of each), PaymentRequired when the wallet or the key's limit covers none.
     """
     if not request.wanted_models:
         raise InvalidRequest("'model' must name a model, such as publisher/model.", metadata={"field": "model"})
+    policy = policy_of(key_id=caller.key_id, account_id=caller.account_id)
+    request = guards.screened(request, policy)
+    need = need_of(request)
     models = known_models(request.wanted_models, account_id=caller.account_id)
     if not models:
         raise unknown_model(request.wanted_models)
-    groups = routes(models, operation=operation)
+    groups = guards.narrowed(routes(models, operation=operation), policy)
     by_endpoint = {route.candidate.endpoint_id: route for group in groups for route in group}
     generation_id = ids.uuid7()
     conversation = None
@@ -85,7 +96,7 @@ def admit(*, caller: Caller, request: Routed, need: Need, operation: str = CHAT,
     hold_id, caps = _reserve(caller, request, need, candidates, generation_id, operation=operation, streamed=streamed)
     tries = tuple(Try(by_endpoint[one.endpoint_id], cap, attempts[one.endpoint_id]) for one, cap, _ in caps)
     return Admission(
-        generation_id, caller.account_id, hold_id, need, tries,
+        generation_id, caller.account_id, hold_id, need, tries, request,
         operation=operation, is_streamed=streamed, conversation=conversation,
         is_fixed=chosen.is_fixed, choice=chosen.record(),
     )  # fmt: skip
@@ -130,7 +141,7 @@ def _reserve(
                     input_tokens=max(1, need.input_estimate),
                     units=dict(need.units),
                 )
-        except (holds.InsufficientCredit, holds.KeyLimitExceeded):
+        except (holds.InsufficientCredit, holds.KeyLimitExceeded, allowances.AllowanceExceeded):
             free = _free(caller)  # less than it was, or not looked at yet: perhaps a cheaper endpoint is covered
             continue
         return hold.pk, caps
@@ -163,9 +174,11 @@ def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) 
     free = _free(caller)
     if need.max_tokens == 0:  # no answer in tokens that could be shorter
         needed = min(c.bound(input_tokens=need.input_bound, max_tokens=0, units=need.units) for c in candidates)
+        allowances.require(account_id=caller.account_id, key_id=caller.key_id, amount_nano=needed)
         return holds.InsufficientCredit(needed_nano=needed, free_nano=free)
     asked = need.max_tokens or 1
     cheapest = min(c.bound(input_tokens=need.input_bound, max_tokens=asked, units=need.units) for c in candidates)
+    allowances.require(account_id=caller.account_id, key_id=caller.key_id, amount_nano=cheapest)
     most = max(c.tokens_for(free, input_tokens=need.input_bound, units=need.units) for c in candidates)
     afford = min(most, asked)
     return PaymentRequired(

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 from uuid import UUID
 
 import structlog
@@ -34,6 +34,7 @@ from routing.upstream import SENDER, Stream
 
 logger = structlog.get_logger(__name__)
 R = TypeVar("R")
+Q = TypeVar("Q", bound=Routed)
 # Sends a request in a dialect, waiting so many seconds.
 Send = Callable[[HttpRequest, str, float], Awaitable[R]]
 Status = Generation.Status
@@ -78,7 +79,7 @@ class Broken:
 
 async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
     """Answer a chat in one piece. Raises AppError."""
-    call = await begin(caller=caller, request=request, need=need_of(request), build=_builder(request))
+    call = await begin(caller=caller, request=request, need_of=need_of, build=_build)
     try:
         route, chunk = await call.try_each(
             lambda sent, kind, patience: SENDER.send(sent, adapter=adapter_for(kind), patience=patience)
@@ -93,7 +94,7 @@ async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
 
 async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
     """Begin a streamed answer: returns when its first piece is in hand. Raises AppError."""
-    call = await begin(caller=caller, request=request, need=need_of(request), build=_builder(request), streamed=True)
+    call = await begin(caller=caller, request=request, need_of=need_of, build=_build, streamed=True)
     try:
         _, stream = await call.try_each(
             lambda sent, kind, patience: SENDER.open_stream(sent, adapter=adapter_for(kind), patience=patience)
@@ -104,28 +105,28 @@ async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
     return ChatStream(call, stream)
 
 
-def _builder(request: ChatRequest) -> Callable[[Try], HttpRequest]:
-    def build(attempt: Try) -> HttpRequest:
-        route = attempt.route
-        return adapter_for(route.dialect).build(
-            request, target=route.target, stream=request.stream, max_tokens=attempt.max_tokens
-        )
-
-    return build
+def _build(attempt: Try, request: ChatRequest) -> HttpRequest:
+    route = attempt.route
+    return adapter_for(route.dialect).build(
+        request, target=route.target, stream=request.stream, max_tokens=attempt.max_tokens
+    )
 
 
 async def begin(
     *,
     caller: Caller,
-    request: Routed,
-    need: Need,
-    build: Callable[[Try], HttpRequest],
+    request: Q,
+    need_of: Callable[[Q], Need],
+    build: Callable[[Try, Q], HttpRequest],
     operation: str = CHAT,
     streamed: bool = False,
 ) -> "Call":
-    """Admit a request of any operation; `build` writes it for an endpoint to be tried. Raises AppError."""
+    """Admit a request of any operation; `need_of` says what it needs, `build` writes it for an endpoint to be tried.
+
+    Both are given the request as the caller's guardrails let it through. Raises AppError.
+    """
     work = asyncio.ensure_future(
-        pool.run(admit, caller=caller, request=request, need=need, operation=operation, streamed=streamed)
+        pool.run(admit, caller=caller, request=request, need_of=need_of, operation=operation, streamed=streamed)
     )
     try:
         admission = await asyncio.shield(work)
@@ -133,7 +134,7 @@ async def begin(
         # The hold may be placed all the same: see to it that it is given back.
         _keep(_release_admitted(work))
         raise
-    return Call(admission, build)
+    return Call(admission, lambda attempt: build(attempt, cast(Q, admission.request)))
 
 
 async def _release_admitted(work: "asyncio.Future[Admission]") -> None:

@@ -44,15 +44,15 @@ async def perform(*, caller: Caller, request: Q, operation: Operation[Q, A]) -> 
     """Answer a request. An answer that is not what was asked for counts as a failure. Raises AppError."""
     name = operation.name
 
-    def build(attempt: Try) -> HttpRequest:
-        return exchange_for(name, attempt.route.dialect).build(request, target=attempt.route.target)
+    def build(attempt: Try, admitted: Q) -> HttpRequest:
+        return exchange_for(name, attempt.route.dialect).build(admitted, target=attempt.route.target)
 
     async def send(sent: HttpRequest, dialect: str, patience: float) -> A:
         answer: A = await SENDER.send(sent, adapter=exchange_for(name, dialect), patience=patience)
         operation.check(request, answer)
         return answer
 
-    call = await begin(caller=caller, request=request, need=operation.need(request), build=build, operation=name)
+    call = await begin(caller=caller, request=request, need_of=operation.need, build=build, operation=name)
     try:
         route, answer = await call.try_each(send)
     except BaseException as error:

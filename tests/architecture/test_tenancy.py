@@ -80,6 +80,11 @@ PAGES: dict[str, Route] = {
     "credits": page(),
     "settings": page(),
     "organisations": page(),
+    "guardrails": page(),
+    "guardrails/create": form("guardrails/create", (302, 403, 302, LOGIN), name="new"),
+    "guardrails/<uuid:guardrail_id>": teams_page("guardrails/{guardrail_id}"),
+    "guardrails/<uuid:guardrail_id>/assign": form("guardrails/{guardrail_id}/assign", (302, 403, 404, LOGIN)),
+    "guardrails/<uuid:guardrail_id>/delete": form("guardrails/{guardrail_id}/delete", (302, 403, 404, LOGIN)),
     "publish": page(),
     "publish/models": page(),
     "predictions": page(),
@@ -169,6 +174,20 @@ API: dict[str, Route] = {
     "api/v1/keys/<hash>": teams("api/v1/keys/{key_hash}"),
     "api/v1/organization/members": keyed(),
     "api/v1/activity": keyed(),
+    "api/v1/guardrails": keyed(),
+    "api/v1/guardrails/assignments/keys": keyed(),
+    "api/v1/guardrails/assignments/members": keyed(),
+    "api/v1/guardrails/<uuidstr:id>": teams("api/v1/guardrails/{guardrail_id}"),
+    "api/v1/guardrails/<uuidstr:id>/assignments/keys": teams("api/v1/guardrails/{guardrail_id}/assignments/keys"),
+    "api/v1/guardrails/<uuidstr:id>/assignments/members": teams("api/v1/guardrails/{guardrail_id}/assignments/members"),
+    "api/v1/guardrails/<uuidstr:id>/assignments/keys/remove": teams(
+        "api/v1/guardrails/{guardrail_id}/assignments/keys/remove", method="POST", body={"key_hashes": ["{key_hash}"]}
+    ),
+    "api/v1/guardrails/<uuidstr:id>/assignments/members/remove": teams(
+        "api/v1/guardrails/{guardrail_id}/assignments/members/remove",
+        method="POST",
+        body={"member_user_ids": ["{owner_id}"]},
+    ),
     **{f"{root}{address}": Route(**(vars(row) | {"url": f"{root}{row.url or address}"})) for root in ("v1/", "v1/v1/")
        for address, row in HOSTING.items()},
 }  # fmt: skip
@@ -197,7 +216,7 @@ def test_no_address_is_claimed_twice() -> None:
 def knock(client: Client, row: Route, address: str, names: dict[str, str]) -> int:
     """Send the route's request; returns the status."""
     url = "/" + (row.url or address).format(**names)
-    body = {key: value.format(**names) if isinstance(value, str) else value for key, value in (row.body or {}).items()}
+    body = {key: _named(value, names) for key, value in (row.body or {}).items()}
     if row.method == "GET":
         response = client.get(url, headers=row.headers)
     elif row.json:
@@ -207,6 +226,12 @@ def knock(client: Client, row: Route, address: str, names: dict[str, str]) -> in
     if response.status_code != 200:
         assert b"canary" not in response.content
     return int(response.status_code)
+
+
+def _named(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    return value.format(**names) if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize("address", PAGES)

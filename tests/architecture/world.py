@@ -13,7 +13,7 @@ from execution.models import Build, File, Prediction
 from execution.states import Status
 from marketplace.lib import ids
 from marketplace.models import Account, Collection, Member, Model
-from marketplace.services import accounts, keys
+from marketplace.services import accounts, guardrails, keys
 from routing.models import Generation
 from tests.factories import execution as hosted
 from tests.factories import marketplace as make
@@ -104,6 +104,8 @@ def build() -> World:
             "generation_id": generation.public_id,
             "key_id": str(key.pk),
             "key_hash": key.digest,
+            "owner_id": str(make.user(_ADDRESSES[OWNER]).pk),
+            "guardrail_id": str(guardrails.create(account=team, values={"name": "canary"}).pk),
             "member_id": str(Member.objects.get(account=team, user__email="dave@example.com").pk),
         },
         api_keys={OWNER: plaintext, MATE: mates, STRANGER: strangers},
