@@ -3,8 +3,11 @@
 from django.urls import path
 
 from routing.api.embeddings import Embeddings
+from routing.api.rerank import CohereRerank, Rerank
 
 urlpatterns = [
     path("api/v1/embeddings", Embeddings.as_view(), name="embeddings"),
     path("v1/embeddings", Embeddings.as_view()),
+    path("api/v1/rerank", Rerank.as_view(), name="rerank"),
+    path("api/v2/rerank", CohereRerank.as_view()),
 ]

@@ -61,11 +61,18 @@ def written(error: AppError, *, path: str, request_id: str | None = None) -> Wri
         return Written(messages(error, request_id=request_id))
     if GOOGLE_PATH.match(path):
         return Written(google(error))
+    if path.startswith("/api/v2/"):
+        return Written(cohere(error, request_id=request_id))
     if path.startswith("/v1/") and not path.startswith(tuple(f"/v1/{name}" for name in INFERENCE)):
         return Written(problem(error), PROBLEM)
     if path.removeprefix("/api").startswith("/v1/responses"):
         return Written(envelope(error) | {"error_type": error.kind})
     return Written(envelope(error))
+
+
+def cohere(error: AppError, *, request_id: str | None = None) -> dict[str, Any]:
+    """`{"id", "message"}` as Cohere's clients read errors; what else is known stands beside it."""
+    return {"id": request_id, "message": error.message, "error_type": error.kind, "metadata": error.metadata}
 
 
 def is_messages_path(path: str) -> bool:

@@ -31,6 +31,11 @@ EXCHANGES: Final[dict[str, dict[str, str]]] = {
         "cohere": "routing.adapters.cohere_embeddings.EMBEDDINGS",
         "gemini": "routing.adapters.gemini_embeddings.EMBEDDINGS",
     },
+    "rerank": {
+        # OpenAI itself ranks nothing; servers that copy its API do, at the path that Jina's has.
+        **dict.fromkeys(("openai_chat", "generic", "together", "fireworks"), "routing.adapters.openai_rerank.RERANK"),
+        "cohere": "routing.adapters.cohere_rerank.RERANK",
+    },
 }
 DIALECTS: Final = frozenset(ADAPTERS).union(*EXCHANGES.values())
 

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpResponse
 
+from marketplace.api.described import Described
 from routing.api.base import View, plain
 from routing.ingress import embeddings as ingress
-from routing.operations.embeddings import EMBEDDINGS
+from routing.operations.embeddings import EMBEDDINGS, MAX_INPUTS
 from routing.services.operations import perform
+
+BODY: Final = Described(
+    body={
+        "type": "object",
+        "required": ["model", "input"],
+        "properties": {
+            "model": {"type": "string", "description": "publisher/model"},
+            "input": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "maxItems": MAX_INPUTS}]},
+            "dimensions": {"type": "integer", "minimum": 1, "maximum": ingress.MAX_DIMENSIONS},
+            "encoding_format": {"enum": ["float", "base64"]},
+            "input_type": {"type": "string"},
+            "user": {"type": "string"},
+            "provider": {"type": "object"},
+        },
+    }
+)
 
 
 class Embeddings(View):
     """OpenAI's embeddings."""
+
+    described: Final = {"post": BODY}
 
     async def post(self, request: Any) -> HttpResponse:
         """A vector for each input."""

@@ -114,7 +114,29 @@ def _cohere_embeddings(body: bytes, fault: Fault) -> Made:
     return _json({"id": "simulated", "embeddings": {"float": rows}, **meta})
 
 
+def _ranked(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Documents by how many of the query's words they hold."""
+    words = set(asked["query"].lower().split())
+    scores = [len(words & set(one.lower().split())) / max(1, len(words)) for one in asked["documents"]]
+    rows = [{"index": place, "relevance_score": score} for place, score in enumerate(scores)]
+    return sorted(rows, key=lambda row: -row["relevance_score"])[: asked["top_n"]]
+
+
+def _rerank(body: bytes, fault: Fault) -> Made:
+    asked = json.loads(body)
+    tokens = sum(tokens_of(asked["query"] + one) for one in asked["documents"])
+    usage = {} if fault.kind == "nousage" else {"usage": {"total_tokens": tokens}}
+    return _json({"model": asked["model"], "results": _ranked(asked), **usage})
+
+
+def _cohere_rerank(body: bytes, fault: Fault) -> Made:
+    meta = {} if fault.kind == "nousage" else {"meta": {"billed_units": {"search_units": 1}}}
+    return _json({"id": "simulated", "results": _ranked(json.loads(body)), **meta})
+
+
 PATHS: Final[Mapping[str, Callable[[bytes, Fault], Made]]] = {
     "/v1/embeddings": _embeddings,
     "/v2/embed": _cohere_embeddings,
+    "/v1/rerank": _rerank,
+    "/v2/rerank": _cohere_rerank,
 }

@@ -67,6 +67,7 @@ CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "hello"}
 COMPLETION = {"model": "acme/small", "prompt": "hello"}
 CONTENTS: dict[str, Any] = {"contents": [{"parts": [{"text": "hello"}]}]}
 RESPONSE = {"model": "acme/small", "input": "hello"}
+RANK = {"model": "acme/small", "query": "hello", "documents": ["hi"]}
 
 PAGES: dict[str, Route] = {
     "": everybody(),
@@ -158,6 +159,8 @@ API: dict[str, Route] = {
     # The world's only model chats: the wrong kind of model is a 404 that names one that can.
     "api/v1/embeddings": Route((404, 404, 404, 401), "", method="POST", body={"model": "acme/small", "input": "hi"}),
     "v1/embeddings": Route((404, 404, 404, 401), "", method="POST", body={"model": "acme/small", "input": "hi"}),
+    "api/v1/rerank": Route((404, 404, 404, 401), "", method="POST", body=RANK),
+    "api/v2/rerank": Route((404, 404, 404, 401), "", method="POST", body=RANK),
     "api/v1/models": everybody(),
     "api/v1/models/count": everybody(),
     "api/v1/models/user": keyed(),
