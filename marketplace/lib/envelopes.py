@@ -81,13 +81,16 @@ def is_messages_path(path: str) -> bool:
 
 
 def envelope(error: AppError) -> dict[str, Any]:
-    """`{"error": {"code", "message", "metadata"}}` (facts/openrouter.md section 4)."""
+    """`{"error": {"code", "message", "metadata"}}`, and `availability` where it is that which is wanting."""
+    availability = {name: error.metadata[name] for name in ("availability",) if name in error.metadata}
     return {
         "error": {
             "code": error.status,
             "message": error.message,
             "metadata": {"error_type": error.kind, **error.metadata},
-        }
+            **availability,
+        },
+        **error.beside,
     }
 
 
@@ -108,6 +111,7 @@ def messages(error: AppError, *, request_id: str | None = None) -> dict[str, Any
         "error": messages_error(status=error.status, message=error.message, error_type=error.kind),
         "request_id": request_id,
         **({"metadata": error.metadata} if error.metadata else {}),
+        **error.beside,
     }
 
 
@@ -123,7 +127,7 @@ def google(error: AppError) -> dict[str, Any]:
     if seconds := error.headers.get("Retry-After"):
         kind = "type.googleapis.com/google.rpc.RetryInfo"
         written["details"].append({"@type": kind, "retryDelay": f"{seconds}s"})
-    return {"error": written | ({"metadata": error.metadata} if error.metadata else {})}
+    return {"error": written | ({"metadata": error.metadata} if error.metadata else {}), **error.beside}
 
 
 def google_error(*, status: int, message: str, error_type: str) -> dict[str, Any]:

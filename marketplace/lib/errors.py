@@ -30,6 +30,8 @@ class AppError(Exception):
         self.message = message
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.headers: dict[str, str] = dict(headers or {})
+        self.offered: dict[str, Any] = {}  # what may stand beside the error, where its caller asks for it
+        self.beside: dict[str, Any] = {}  # what does
         self.kind: str = error_type or type(self).error_type
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from marketplace.lib import ids
+from marketplace.lib.errors import AppError, InvalidRequest
 from marketplace.services.keys import Caller
 from routing.canonical import ChatRequest, Chunk, Json
 from routing.ingress.openai_chat_answers import Bill
@@ -19,6 +20,8 @@ from routing.services import chat
 from routing.services.failures import BROKEN, broken_metadata
 from routing.services.routes import Route
 
+TELL: Final = ("x-openrouter-metadata", "x-openrouter-experimental-metadata")
+SESSION_MAX: Final = 256
 EVENT_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -30,6 +33,7 @@ class Head:
     created: int
     model: str
     provider: str
+    told: Mapping[str, Any] = field(default_factory=dict)  # of the routing, where the caller asks for it
 
 
 class Writer(Protocol):
@@ -52,26 +56,57 @@ class Writer(Protocol):
 
 
 async def respond(
-    *, caller: Caller, request: ChatRequest, writer: Callable[[Head], Writer], stream_type: str = "text/event-stream"
+    *,
+    caller: Caller,
+    request: ChatRequest,
+    writer: Callable[[Head], Writer],
+    headers: Mapping[str, str],
+    stream_type: str = "text/event-stream",
 ) -> HttpResponseBase:
-    """Answer a chat, plain or streamed as it asks. Raises AppError before the first byte."""
+    """Answer a chat, plain or streamed as it asks; `headers` are the caller's, in any case of letters.
+
+    Raises AppError before the first byte.
+    """
+    tells = any(headers.get(name, "").lower() == "enabled" for name in TELL)
+    if request.session_id is None:
+        request = replace(request, session_id=_session(headers))
+    try:
+        return await _answer(caller, request, writer, tells=tells, stream_type=stream_type)
+    except AppError as error:
+        if tells:
+            error.beside |= error.offered
+        raise
+
+
+async def _answer(
+    caller: Caller, request: ChatRequest, writer: Callable[[Head], Writer], *, tells: bool, stream_type: str
+) -> HttpResponseBase:
     if request.stream:
         stream = await chat.open_stream(caller=caller, request=request)
-        head = _head(stream.generation_id, stream.route)
+        head = _head(stream.generation_id, stream.route, stream.told if tells else {})
         headers = EVENT_HEADERS | {"X-Generation-Id": head.id}
         return StreamingHttpResponse(Body(stream, writer(head)), content_type=stream_type, headers=headers)
     done = await chat.complete(caller=caller, request=request)
-    head = _head(done.generation_id, done.route)
+    head = _head(done.generation_id, done.route, done.told if tells else {})
     body = writer(head).answer(done.chunk, done.bill)
     return HttpResponse(body, content_type="application/json", headers={"X-Generation-Id": head.id})
 
 
-def _head(generation_id: UUID, route: Route) -> Head:
+def _session(headers: Mapping[str, str]) -> str | None:
+    """The conversation that the header names."""
+    given = headers.get("x-session-id", "")
+    if len(given) > SESSION_MAX:
+        raise InvalidRequest(f"The header 'x-session-id' is longer than {SESSION_MAX} characters.")
+    return given or None
+
+
+def _head(generation_id: UUID, route: Route, told: Mapping[str, Any]) -> Head:
     return Head(
         id=ids.generation_id(generation_id),
         created=(generation_id.int >> 80) // 1000,
         model=route.candidate.model,
         provider=route.candidate.provider_name,
+        told=told,
     )
 
 

@@ -25,6 +25,6 @@ class ChatCompletions(View):
         thoughts = wanted.reasoning is not None and wanted.reasoning.exclude
 
         def writer(head: Head) -> Writer:
-            return Writer(head.id, head.created, head.model, head.provider, exclude_reasoning=thoughts)
+            return Writer(head.id, head.created, head.model, head.provider, exclude_reasoning=thoughts, told=head.told)
 
-        return await respond(caller=caller, request=wanted, writer=writer)
+        return await respond(caller=caller, request=wanted, writer=writer, headers=plain(request).headers)

@@ -32,6 +32,7 @@ class Completions(View):
                 head.provider,
                 echoed=asked.echoed,
                 exclude_reasoning=wish is not None and wish.exclude,
+                told=head.told,
             )
 
-        return await respond(caller=caller, request=asked.request, writer=writer)
+        return await respond(caller=caller, request=asked.request, writer=writer, headers=plain(request).headers)

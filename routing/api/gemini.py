@@ -39,7 +39,8 @@ class _View(View):
                 as_array=stream_type != EVENTS,
             )
 
-        return await respond(caller=caller, request=wanted, writer=writer, stream_type=stream_type)
+        headers = plain(request).headers
+        return await respond(caller=caller, request=wanted, writer=writer, headers=headers, stream_type=stream_type)
 
 
 class GenerateContent(_View):

@@ -47,9 +47,16 @@ class Messages(_View):
         stops = tuple(wanted.parameters.get("stop", ()))
 
         def writer(head: Head) -> Writer:
-            return Writer(head.id, head.model, head.provider, stop_sequences=stops, exclude_reasoning=thoughts)
+            return Writer(
+                head.id,
+                head.model,
+                head.provider,
+                stop_sequences=stops,
+                exclude_reasoning=thoughts,
+                told=head.told,
+            )
 
-        return await respond(caller=caller, request=wanted, writer=writer)
+        return await respond(caller=caller, request=wanted, writer=writer, headers=plain(request).headers)
 
 
 class CountTokens(_View):

@@ -9,7 +9,7 @@ import orjson
 from marketplace.lib import envelopes, sse
 from routing.canonical import Chunk, FinishReason, Json, ToolDelta
 from routing.ingress.anthropic_messages_stream import Blocks, Event, thoughts, tool_id, words
-from routing.ingress.openai_chat_answers import Bill, dollars
+from routing.ingress.openai_chat_answers import Bill, dollars, told_of
 
 STOP_REASONS: Final[Mapping[FinishReason, str]] = {
     "stop": "end_turn",
@@ -34,6 +34,7 @@ class Writer:
     provider: str = ""
     stop_sequences: tuple[str, ...] = ()
     exclude_reasoning: bool = False
+    told: Mapping[str, Json] = field(default_factory=dict)  # of the routing, where the caller asks for it
     _blocks: Blocks = field(init=False)
     _is_started: bool = False
     _end: "_End" = field(init=False)
@@ -54,7 +55,8 @@ class Writer:
             content.append({"type": "text", "text": text, "citations": None})
         content += [self._tool_use(call, len(content) + place) for place, call in enumerate(chunk.tool_calls)]
         self._end.take(chunk)
-        return orjson.dumps(self._message(content) | self._end.fields() | {"usage": usage_of(bill)})
+        rest = self._end.fields() | {"usage": usage_of(bill)} | told_of(self.told)
+        return orjson.dumps(self._message(content) | rest)
 
     def chunk(self, chunk: Chunk) -> bytes:
         """The events for a piece of a stream; empty where it holds nothing for the caller."""
@@ -69,7 +71,7 @@ class Writer:
     def last(self, bill: Bill) -> bytes:
         """The end of a clean stream: what is open is closed, then why it stopped with the usage, then the end."""
         delta = {"type": "message_delta", "delta": self._end.fields(), "usage": usage_of(bill)}
-        return self._start() + _written([*self._blocks.finish(), delta, {"type": "message_stop"}])
+        return self._start() + _written([*self._blocks.finish(), delta, {"type": "message_stop", **told_of(self.told)}])
 
     def broken(self, *, code: int, message: str, metadata: Mapping[str, Json], bill: Bill) -> bytes:
         """The end of a stream that broke: one error event with the usage so far and no message_stop."""

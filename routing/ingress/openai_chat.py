@@ -152,7 +152,9 @@ def _tool(tool: Json, where: str) -> ToolSpec:
     if description is not None and not isinstance(description, str):
         raise fields.wrong(f"{where}.function.description", "must be a string")
     strict = function.get("strict")
-    return ToolSpec(name, description, parameters, strict if isinstance(strict, bool) else None)
+    mark = tool.get("cache_control")
+    extra = {"cache_control": mark} if isinstance(mark, dict) else {}
+    return ToolSpec(name, description, parameters, strict if isinstance(strict, bool) else None, extra)
 
 
 def _tool_choice(data: Mapping[str, Json]) -> Json:
@@ -173,10 +175,11 @@ def _max_tokens(data: Mapping[str, Json]) -> int | None:
 def read_reasoning(data: Mapping[str, Json]) -> ReasoningWish | None:
     """How much is to be thought, from `reasoning` or `reasoning_effort`; None where neither is given."""
     wish, effort = data.get("reasoning"), data.get("reasoning_effort")
-    if wish is None and effort is None:
+    shown = fields.flag(data, "include_reasoning")  # what there was before `reasoning`
+    if wish is None and effort is None and shown is None:
         return None
     if wish is None:
-        wish = {}
+        wish = {} if shown is None else {"exclude": not shown}
     if not isinstance(wish, dict):
         raise fields.wrong("reasoning", "must be an object")
     effort = wish.get("effort", effort)

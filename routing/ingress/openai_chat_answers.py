@@ -1,7 +1,7 @@
 """Canonical chunks written as OpenAI's chat.completion and chat.completion.chunk, with our id, model and provider."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
@@ -31,6 +31,7 @@ class Writer:
     model: str
     provider: str = ""
     exclude_reasoning: bool = False
+    told: Mapping[str, Json] = field(default_factory=dict)  # of the routing, where the caller asks for it
     _has_role: bool = False
 
     def answer(self, chunk: Chunk, bill: Bill) -> bytes:
@@ -52,7 +53,7 @@ class Writer:
             "message": message,
         }
         head = self._head("chat.completion") | {"choices": [choice], "usage": usage_of(bill)}
-        return orjson.dumps(head)
+        return orjson.dumps(head | told_of(self.told))
 
     def chunk(self, chunk: Chunk) -> bytes:
         """One event of a stream; empty where the chunk holds nothing for the caller."""
@@ -78,7 +79,7 @@ class Writer:
 
     def last(self, bill: Bill) -> bytes:
         """The end of a clean stream: the usage, once, in a chunk without choices, and the mark of the end."""
-        return self._event([], usage=usage_of(bill)) + sse.DONE
+        return self._event([], usage=usage_of(bill), **told_of(self.told)) + sse.DONE
 
     def broken(self, *, code: int, message: str, metadata: Mapping[str, Json], bill: Bill) -> bytes:
         """The end of a stream that broke: one error event with the usage so far and no mark of a clean end."""
@@ -124,6 +125,11 @@ class Writer:
         if chunk.reasoning_details:
             found["reasoning_details"] = list(chunk.reasoning_details)
         return found
+
+
+def told_of(told: Mapping[str, Json]) -> dict[str, Json]:
+    """What is told of the routing, under its name; nothing where nothing is."""
+    return {"openrouter_metadata": dict(told)} if told else {}
 
 
 def usage_of(bill: Bill) -> dict[str, Json]:

@@ -1,13 +1,13 @@
 """Canonical chunks written as OpenAI's text_completion, whole or in pieces, with our id, model, provider and cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
 from marketplace.lib import sse
 from routing.canonical import Chunk, Json
-from routing.ingress.openai_chat_answers import KEEP_ALIVE, Bill, usage_of
+from routing.ingress.openai_chat_answers import KEEP_ALIVE, Bill, told_of, usage_of
 
 
 @dataclass(slots=True)
@@ -20,11 +20,13 @@ class Writer:
     provider: str = ""
     echoed: str = ""
     exclude_reasoning: bool = False
+    told: Mapping[str, Json] = field(default_factory=dict)  # of the routing, where the caller asks for it
     _offset: int = 0  # of the next token in the text
 
     def answer(self, chunk: Chunk, bill: Bill) -> bytes:
         """The whole of a plain answer."""
-        return orjson.dumps(self._head() | {"choices": [self._choice(chunk)], "usage": usage_of(bill)})
+        rest = {"choices": [self._choice(chunk)], "usage": usage_of(bill)}
+        return orjson.dumps(self._head() | rest | told_of(self.told))
 
     def chunk(self, chunk: Chunk) -> bytes:
         """One event of a stream; empty where the chunk holds nothing for the caller."""
@@ -39,7 +41,7 @@ class Writer:
 
     def last(self, bill: Bill) -> bytes:
         """The end of a clean stream: the usage, once, in an event without choices, and the mark of the end."""
-        return self._event({"choices": [], "usage": usage_of(bill)}) + sse.DONE
+        return self._event({"choices": [], "usage": usage_of(bill), **told_of(self.told)}) + sse.DONE
 
     def broken(self, *, code: int, message: str, metadata: Mapping[str, Json], bill: Bill) -> bytes:
         """The end of a stream that broke: one error event with the usage so far and no mark of a clean end."""

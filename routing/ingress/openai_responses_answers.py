@@ -9,7 +9,7 @@ import orjson
 
 from marketplace.lib import sse
 from routing.canonical import Chunk, FinishReason, Json
-from routing.ingress.openai_chat_answers import KEEP_ALIVE, Bill, dollars
+from routing.ingress.openai_chat_answers import KEEP_ALIVE, Bill, dollars, told_of
 from routing.ingress.openai_responses_output import Event, Output
 
 # An answer that ended for one of these is not complete.
@@ -26,6 +26,7 @@ class Writer:
     provider: str = ""
     echo: Mapping[str, Json] = field(default_factory=dict)
     exclude_reasoning: bool = False
+    told: Mapping[str, Json] = field(default_factory=dict)  # of the routing, where the caller asks for it
     _output: Output = field(init=False)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _is_started: bool = False
@@ -106,6 +107,7 @@ class Writer:
             "previous_response_id": None,
             "service_tier": None,
             "usage": usage_of(bill) if bill else None,
+            **(told_of(self.told) if bill else {}),
         }
 
 

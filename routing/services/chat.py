@@ -8,12 +8,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import structlog
 
 from marketplace.lib import env, ids, pool
+from marketplace.lib.errors import AppError
 from marketplace.services.keys import Caller
 from routing.adapters.base import HttpRequest
 from routing.adapters.registry import adapter_for
@@ -30,6 +31,7 @@ from routing.services.failures import failure
 from routing.services.health import HEALTH
 from routing.services.routes import Route
 from routing.services.settlement import Ending, Tried
+from routing.services.told import tell
 from routing.upstream import SENDER, Stream
 
 logger = structlog.get_logger(__name__)
@@ -55,6 +57,7 @@ class Completed:
     route: Route
     chunk: Chunk
     bill: Bill
+    told: Mapping[str, Any]  # of the routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
         raise
     call.take(chunk)
     bill = await call.charge(Status.FINISHED)
-    return Completed(call.admission.generation_id, route, chunk, bill)
+    return Completed(call.admission.generation_id, route, chunk, bill, call.tell())
 
 
 async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
@@ -261,11 +264,18 @@ class Call:
         return bill if bill is not None else settlement.NOTHING
 
     async def give_up(self, error: BaseException) -> None:
-        """Release the hold: nothing was delivered."""
+        """Release the hold: nothing was delivered. The caller's error names the generation and its routing."""
+        if isinstance(error, AppError):
+            error.headers["X-Generation-Id"] = self.public_id
+            error.offered["openrouter_metadata"] = self.tell()
         canceled = isinstance(error, asyncio.CancelledError | GeneratorExit)
         kind = "" if canceled else (self.tried[-1].error_kind if self.tried else "error")
         ending = self._ending(Status.CANCELED if canceled else Status.FAILED, kind)
         await self._end(settlement.release, ending=ending)
+
+    def tell(self) -> Mapping[str, Any]:
+        """What a caller who asks for it is told of the routing so far."""
+        return tell(request=self.admission.request, tries=self.admission.tries, tried=self.tried)
 
     async def hang_up(self) -> None:
         """The caller is gone: settle what was delivered, or release if that is nothing."""
@@ -352,6 +362,11 @@ class ChatStream:
         if route is None:
             raise RuntimeError("a stream is opened by an endpoint")
         return route
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What a caller who asks for it is told of the routing."""
+        return self._call.tell()
 
     async def events(self) -> AsyncIterator[Chunk | Waiting | Finished | Broken]:
         """The pieces, and at the end exactly one of Finished and Broken, settled before it is given."""

@@ -34,15 +34,25 @@ def failure(errors: Sequence[tuple[Route, UpstreamError]]) -> AppError:
     if kinds == {"rate_limited"}:
         wait = min((error.retry_after for _, error in errors if error.retry_after is not None), default=1.0)
         seconds = max(1, -(-int(wait * 1000) // 1000))
-        metadata["availability"] = {"code": "capacity_exhausted", "retryable": True, "retry_after": seconds}
+        metadata["availability"] = _availability("capacity_exhausted", errors) | {"retry_after": seconds}
         message = "Every provider of this model is at its limit. Try again later, or name fallback models."
         return RateLimited(message, metadata=metadata, headers={"Retry-After": str(seconds)})
-    metadata["availability"] = {"code": "temporarily_unavailable", "retryable": True}
+    metadata["availability"] = _availability("temporarily_unavailable", errors)
     if kinds == {"timeout"}:
         return UpstreamTimeout("No provider of this model answered in time.", metadata=metadata)
     return UpstreamFailed(
         "No provider of this model could answer. Try again, or name fallback models.", metadata=metadata
     )
+
+
+def _availability(code: str, errors: Sequence[tuple[Route, UpstreamError]]) -> dict[str, Any]:
+    tried = [route.candidate for route, _ in errors]
+    return {
+        "code": code,
+        "retryable": True,
+        "requested_models": list(dict.fromkeys(candidate.model for candidate in tried)),
+        "affected_providers": list(dict.fromkeys(candidate.provider_name for candidate in tried)),
+    }
 
 
 def broken_metadata(error: UpstreamError) -> dict[str, Any]:

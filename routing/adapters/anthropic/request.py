@@ -98,6 +98,8 @@ def _tool(spec: ToolSpec, able: Abilities) -> Block:
     tool["input_schema"] = {"type": "object", **(spec.parameters or {"properties": {}})}
     if spec.strict and able.schemas:
         tool["strict"] = True
+    if (mark := mark_of(spec.extra)) is not None:
+        tool["cache_control"] = mark
     return tool
 
 
@@ -185,7 +187,7 @@ def _rest(request: ChatRequest) -> dict[str, Json]:
 def _bound_marks(body: dict[str, Json]) -> None:
     """At most four breakpoints are allowed: the last ones reach furthest, so the first ones go."""
     marked: list[Block] = []
-    for content in (body.get("system"), *(turn["content"] for turn in body["messages"])):
+    for content in (body.get("tools"), body.get("system"), *(turn["content"] for turn in body["messages"])):
         if isinstance(content, list):
             marked += [block for block in content if "cache_control" in block]
     room = MOST_MARKS - ("cache_control" in body)

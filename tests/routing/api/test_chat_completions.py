@@ -282,3 +282,80 @@ def test_exactly_what_is_affordable_is_served(
     assert sorted(set(answers)) == [200, 402]
     assert answers.count(200) == 10
     assert sum(Charge.objects.values_list("amount_nano", flat=True)) == 50_000_000
+
+
+def test_a_caller_who_asks_is_told_of_the_routing(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    down, up = simulate(), simulate("sim-two")
+    endpoint(down.base_url)
+    endpoint(up.base_url, provider="sim-two")
+    down.order("500", always=True)
+    headers = {"authorization": f"Bearer {alice.key}", "x-openrouter-metadata": "enabled"}
+    wanted = HELLO | {"provider": {"order": ["sim-one", "sim-two"]}}
+    told = httpx.post(gateway + PATHS[0], json=wanted, headers=headers, timeout=10).json()["openrouter_metadata"]
+    assert told["attempts"] == [
+        {"provider": "Sim-One", "model": "acme/small", "status": 500},
+        {"provider": "Sim-Two", "model": "acme/small", "status": 200},
+    ]
+    assert (told["requested"], told["strategy"], told["attempt"]) == ("acme/small", "direct", 2)
+    assert [one["selected"] for one in told["endpoints"]["available"]] == [False, True]
+    streamed = httpx.post(gateway + PATHS[0], json=wanted | {"stream": True}, headers=headers, timeout=10).text
+    events = [event.removeprefix("data: ") for event in streamed.strip().split("\n\n")]
+    assert ["openrouter_metadata" in event for event in events] == [False] * (len(events) - 2) + [True, False]
+    assert "openrouter_metadata" not in post(gateway, alice, wanted).json()
+
+
+def test_an_error_names_its_generation_and_who_was_tried(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    endpoint(sim.base_url)
+    sim.order("429:3", always=True)
+    headers = {"authorization": f"Bearer {alice.key}", "x-openrouter-metadata": "enabled"}
+    answer = httpx.post(gateway + PATHS[0], json=HELLO, headers=headers, timeout=10)
+    assert Generation.objects.get().public_id == answer.headers["x-generation-id"]
+    body = answer.json()
+    assert body["openrouter_metadata"]["endpoints"]["available"][0]["selected"] is False
+    assert body["error"]["availability"] == {
+        "code": "capacity_exhausted",
+        "retryable": True,
+        "retry_after": 3,
+        "requested_models": ["acme/small"],
+        "affected_providers": ["Sim-One"],
+    }
+    assert "openrouter_metadata" not in post(gateway, alice, HELLO).json()
+
+
+def test_a_conversation_is_named_in_the_body_or_in_a_header(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    endpoint(simulate().base_url)
+    headers = {"authorization": f"Bearer {alice.key}", "x-session-id": "from-header"}
+    for more in ({}, {"session_id": "from-body"}):
+        assert httpx.post(gateway + PATHS[0], json=HELLO | more, headers=headers, timeout=10).status_code == 200
+    assert set(Generation.objects.values_list("session_id", flat=True)) == {"from-header", "from-body"}
+    headers["x-session-id"] = "x" * 257
+    assert httpx.post(gateway + PATHS[0], json=HELLO, headers=headers, timeout=10).status_code == 400
+
+
+def test_every_field_of_the_reference_is_accepted(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    endpoint(sim.base_url)
+    fields = {
+        "models": ["acme/small"], "route": "fallback", "plugins": [{"id": "web", "enabled": False}],
+        "transforms": ["middle-out"], "parallel_tool_calls": True, "max_completion_tokens": 20, "temperature": 1,
+        "top_p": 0.9, "top_k": 40, "top_a": 0.1, "min_p": 0.1, "frequency_penalty": 0.1, "presence_penalty": 0.1,
+        "repetition_penalty": 1.1, "logit_bias": {"1": 2}, "logprobs": True, "top_logprobs": 2, "seed": 7,
+        "stop": ["x"], "response_format": {"type": "text"}, "reasoning": {"effort": "low", "exclude": True},
+        "prediction": {"type": "content", "content": "x"}, "modalities": ["text"], "image_config": {"size": "1K"},
+        "cache_control": {"type": "ephemeral"}, "prompt_cache_key": "k", "prompt_cache_options": {"mode": "auto"},
+        "service_tier": "auto", "session_id": "s", "user": "u", "metadata": {"a": "b"}, "trace": {"trace_id": "t"},
+        "debug": {"echo_upstream_body": False}, "stream_options": {"include_usage": True}, "verbosity": "low",
+        "web_search_options": {}, "structured_outputs": True, "include_reasoning": True, "max_tool_calls": 3,
+        "usage": {"include": True}, "stop_server_tools_when": [], "x_search_filter": {}, "nobody_knows_this": 1,
+        "provider": {
+            "order": ["sim-one"], "allow_fallbacks": True, "data_collection": "allow", "zdr": False,
+            "only": ["sim-one"], "ignore": ["other"], "sort": {"by": "price"}, "max_price": {"prompt": "5"},
+            "preferred_min_throughput": 1, "preferred_max_latency": {"p90": 60}, "enforce_distillable_text": False,
+        },
+    }  # fmt: skip
+    answer = post(gateway, alice, HELLO | fields)
+    assert answer.status_code == 200, answer.text
+    sent = sim.simulator.received[0].body
+    ours = {"provider", "models", "route", "plugins", "transforms", "usage", "session_id", "debug", "trace"}
+    assert not ours & sent.keys()

@@ -211,3 +211,16 @@ def test_prices_are_read_exactly() -> None:
         "completion": 2_000_000_000,
         "image": 40_000_000_000_000,
     }
+
+
+def test_the_older_switch_for_thoughts_still_works() -> None:
+    assert parse(include_reasoning=False).reasoning.exclude is True
+    assert parse(include_reasoning=True).reasoning.exclude is False
+    assert parse(include_reasoning=False, reasoning={"effort": "low"}).reasoning.exclude is False
+
+
+def test_a_tool_may_be_marked_for_the_cache() -> None:
+    mark = {"type": "ephemeral"}
+    tool = {"type": "function", "function": {"name": "look"}, "cache_control": mark}
+    assert parse(tools=[tool]).tools[0].extra == {"cache_control": mark}
+    assert sent("anthropic", tools=[tool])["tools"][0]["cache_control"] == mark

@@ -1,0 +1,42 @@
+"""What a caller who asks for it is told of the routing: who could have answered, who was tried, who did."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from routing.canonical import Routed
+from routing.services.admission import Try
+from routing.services.settlement import Tried
+
+FAILED = 502  # of an attempt that got no status
+
+
+def tell(*, request: Routed, tries: Sequence[Try], tried: Sequence[Tried]) -> dict[str, Any]:
+    """The reference's `openrouter_metadata`; the last of `tried` is selected where it answered."""
+    answered = tried[-1].route if tried and not tried[-1].error_kind else None
+    available = [
+        {
+            "provider": one.route.candidate.provider_name,
+            "model": one.route.candidate.model,
+            "selected": answered is not None and one.route.candidate.endpoint_id == answered.candidate.endpoint_id,
+        }
+        for one in tries
+    ]
+    attempts = [
+        {
+            "provider": one.route.candidate.provider_name,
+            "model": one.route.candidate.model,
+            "status": (one.status_code or FAILED) if one.error_kind else 200,
+        }
+        for one in tried
+    ]
+    selected = answered.candidate.provider_name if answered else "none"
+    return {
+        "requested": request.model or request.wanted_models[0],
+        "strategy": "fallback" if len(request.wanted_models) > 1 else "direct",
+        "region": None,
+        "summary": f"available={len(available)}, selected={selected}",
+        "attempt": len(attempts),
+        "is_byok": False,
+        "endpoints": {"total": len(available), "available": available},
+        "attempts": attempts,
+    }
