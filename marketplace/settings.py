@@ -225,7 +225,15 @@ DIALECT_REGISTRY = "routing.adapters.registry.DIALECTS"
 # --- Money ---
 PROVIDER_SHARE_BPS = env.integer("PROVIDER_SHARE_BPS", 9_500, minimum=0)
 PUBLISHER_ROYALTY_BPS = env.integer("PUBLISHER_ROYALTY_BPS", 1_000, minimum=0)
+# Without a key the portal runs and says that payments are off; without a webhook's secret it refuses all of them.
 STRIPE_SECRET_KEY = env.secret("STRIPE_SECRET_KEY")
+STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET")
+STRIPE_THIN_WEBHOOK_SECRET = env.secret("STRIPE_THIN_WEBHOOK_SECRET")
+STRIPE_API_BASE = env.text("STRIPE_API_BASE")
+STRIPE_TAX = env.flag("STRIPE_TAX")
+TOPUP_MIN_CENTS = env.integer("TOPUP_MIN_CENTS", 500, minimum=50)
+TOPUP_FEE_BPS = env.integer("TOPUP_FEE_BPS", 550, minimum=0)
+TOPUP_FEE_MIN_CENTS = env.integer("TOPUP_FEE_MIN_CENTS", 80, minimum=0)
 
 # --- Time and language ---
 USE_TZ = True
@@ -247,5 +255,5 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
-    "loggers": {"httpx": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+    "loggers": {"httpx": {"level": "WARNING"}, "stripe": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }

@@ -2,16 +2,24 @@
 
 from billing.models.derived import Balance, Cursor, UsageHour
 from billing.models.ledger import Allowance, Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
+from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEvent, Refund, TopUp
 
 __all__ = [
     "Allowance",
+    "AutoTopUp",
     "Balance",
     "Budget",
     "Charge",
     "Cursor",
+    "Customer",
+    "Dispute",
     "Entry",
+    "Grant",
     "Hold",
+    "InboxEvent",
     "LedgerAccount",
+    "Refund",
+    "TopUp",
     "Transaction",
     "UsageHour",
     "Wallet",

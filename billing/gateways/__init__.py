@@ -1,0 +1,1 @@
+"""What the books are connected to in the outside world."""

@@ -1,0 +1,1 @@
+"""Stripe: payments in, refunds, disputes. Knows no table of ours; ids of ours travel as metadata."""

@@ -1,0 +1,364 @@
+"""The one place that calls Stripe. Amounts are cents; every call that moves money carries our idempotency key.
+
+The library repeats lost connections, 409 and 5xx by itself, with the same key; 429 it does not, so we do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+import stripe
+from django.conf import settings
+
+from marketplace.lib.errors import Conflict, Unavailable
+
+T = TypeVar("T")
+
+# A newer library speaks a newer version by default; ours moves only with a commit and its tests.
+API_VERSION: Final = "2026-10-28.endive"
+TIMEOUT: Final = 10.0
+RETRIES: Final = 2
+PAUSES: Final = (0.5, 1.0, 2.0)
+CURRENCY: Final = "usd"
+
+stripe.enable_telemetry = False
+
+
+class PaymentsOff(Unavailable):
+    """503: this site has no Stripe keys."""
+
+    def __init__(self) -> None:
+        super().__init__("Card payments are off here: this site has no Stripe keys.")
+
+
+class Unreachable(Unavailable):
+    """503: Stripe did not answer, or not sensibly; what was asked may have happened, so ask again with the same key."""
+
+
+class Rejected(Conflict):
+    """409: Stripe does not do what was asked, and says why; nothing has happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A PaymentIntent as far as we look at it."""
+
+    id: str
+    status: str
+    amount_cents: int
+    topup_id: str
+    customer_id: str
+    payment_method_id: str = ""
+    card: str = ""
+    receipt_url: str = ""
+    balance_transaction_id: str = ""
+    stripe_fee_cents: int = 0
+    message: str = ""
+    redirect_url: str = ""
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the money is ours."""
+        return self.status == "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A Checkout session: where to send the browser, and what has become of it."""
+
+    id: str
+    url: str
+    status: str
+    is_paid: bool
+    payment_intent_id: str
+    topup_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """A refund at Stripe."""
+
+    id: str
+    status: str
+    amount_cents: int
+    payment_intent_id: str
+    our_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """A dispute at Stripe; `fee_cents` is what Stripe takes for it, `is_withdrawn` whether the money is gone."""
+
+    id: str
+    status: str
+    amount_cents: int
+    payment_intent_id: str
+    fee_cents: int
+    is_withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A line of Stripe's own books."""
+
+    id: str
+    type: str
+    amount_cents: int
+    fee_cents: int
+    net_cents: int
+    source_id: str
+
+
+def is_on() -> bool:
+    """Whether this site takes payments."""
+    return bool(settings.STRIPE_SECRET_KEY)
+
+
+def customer(*, account_id: int, name: str, email: str) -> str:
+    """Make the account's customer (once per account); its id."""
+    made = _call(
+        lambda: _client().v1.customers.create(
+            {"name": name, "email": email, "metadata": {"account": str(account_id)}},
+            {"idempotency_key": f"customer:{account_id}"},
+        )
+    )
+    return made.id
+
+
+def checkout(
+    *, topup_id: str, customer_id: str, amount_cents: int, fee_cents: int, success_url: str, cancel_url: str
+) -> Session:
+    """A page of Stripe's on which the customer pays and saves the card."""
+    metadata = {"topup": topup_id}
+    lines: list[Any] = [_line("Turnpike credit", amount_cents)]
+    if fee_cents:
+        lines.append(_line("Payment fee", fee_cents))
+    params: Any = {
+        "mode": "payment",
+        "customer": customer_id,
+        "client_reference_id": topup_id,
+        "line_items": lines,
+        "metadata": metadata,
+        "payment_intent_data": {"setup_future_usage": "off_session", "metadata": metadata},
+        "invoice_creation": {"enabled": True},
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+    }
+    if settings.STRIPE_TAX:
+        params |= {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
+    made = _call(
+        lambda: _client().v1.checkout.sessions.create(params, {"idempotency_key": f"checkout:{topup_id}"}),
+    )
+    return _session(made)
+
+
+def charge_saved_card(*, topup_id: str, customer_id: str, payment_method_id: str, amount_cents: int) -> Payment:
+    """Charge the saved card while the customer is away. A refusal is a Payment that says so, not an error.
+
+    Raises Unreachable when it is not known whether the card was charged, Rejected when no payment was made.
+    """
+    params: Any = {
+        "amount": amount_cents,
+        "currency": CURRENCY,
+        "customer": customer_id,
+        "payment_method": payment_method_id,
+        "off_session": True,
+        "confirm": True,
+        "metadata": {"topup": topup_id},
+        "expand": _EXPANDED,
+    }
+    try:
+        made = _call(lambda: _client().v1.payment_intents.create(params, {"idempotency_key": f"topup:{topup_id}"}))
+    except stripe.CardError as error:
+        return _refused(error, topup_id=topup_id, customer_id=customer_id, amount_cents=amount_cents)
+    return _payment(made)
+
+
+def confirm(*, payment_intent_id: str, return_url: str) -> Payment:
+    """Go on with a payment whose bank wants its customer; `redirect_url` is where to send the browser."""
+    params: Any = {"return_url": return_url, "expand": _EXPANDED}
+    return _payment(_call(lambda: _client().v1.payment_intents.confirm(payment_intent_id, params)))
+
+
+def cancel(*, payment_intent_id: str) -> Payment:
+    """Give up a payment. Raises Rejected when it cannot be given up any more."""
+    return _payment(_call(lambda: _client().v1.payment_intents.cancel(payment_intent_id, {"expand": _EXPANDED})))
+
+
+def payment(payment_intent_id: str) -> Payment:
+    """A payment as it stands."""
+    return _payment(_call(lambda: _client().v1.payment_intents.retrieve(payment_intent_id, {"expand": _EXPANDED})))
+
+
+def payment_of(*, topup_id: str, customer_id: str) -> Payment | None:
+    """The payment made for a top-up, when only its creation's answer was lost; looks at the customer's latest."""
+    found = _call(
+        lambda: _client().v1.payment_intents.list({"customer": customer_id, "limit": 100, "expand": _EXPANDED_LIST})
+    )
+    return next((_payment(one) for one in found.data if _of(one.metadata, "topup") == topup_id), None)
+
+
+def session(session_id: str) -> Session:
+    """A Checkout session as it stands."""
+    return _session(_call(lambda: _client().v1.checkout.sessions.retrieve(session_id)))
+
+
+def refund(*, refund_id: str, payment_intent_id: str, amount_cents: int) -> Refunded:
+    """Send money back, once per `refund_id` of ours. Raises Rejected."""
+    params: Any = {"payment_intent": payment_intent_id, "amount": amount_cents, "metadata": {"refund": refund_id}}
+    return _refund(_call(lambda: _client().v1.refunds.create(params, {"idempotency_key": f"refund:{refund_id}"})))
+
+
+def refunded(refund_id: str) -> Refunded:
+    """A refund as it stands."""
+    return _refund(_call(lambda: _client().v1.refunds.retrieve(refund_id)))
+
+
+def disputed(dispute_id: str) -> Disputed:
+    """A dispute as it stands."""
+    found = _call(lambda: _client().v1.disputes.retrieve(dispute_id))
+    lines = list(found.balance_transactions)
+    return Disputed(
+        id=found.id,
+        status=found.status,
+        amount_cents=found.amount,
+        payment_intent_id=_id(found.payment_intent),
+        fee_cents=sum(line.fee for line in lines),
+        is_withdrawn=sum(line.amount for line in lines) < 0,
+    )
+
+
+def events(*, since: int) -> Iterator[dict[str, Any]]:
+    """All events since a moment (Unix seconds), as webhooks would have told them."""
+    first = _call(lambda: _client().v1.events.list({"created": {"gte": since}, "limit": 100}))
+    for event in first.auto_paging_iter():
+        yield event.to_dict()
+
+
+def movements(*, since: int) -> Iterator[Movement]:
+    """The lines of Stripe's books since a moment (Unix seconds)."""
+    first = _call(lambda: _client().v1.balance_transactions.list({"created": {"gte": since}, "limit": 100}))
+    for line in first.auto_paging_iter():
+        yield Movement(line.id, line.type, line.amount, line.fee, line.net, _id(line.source))
+
+
+_EXPANDED: list[str] = ["latest_charge.balance_transaction", "payment_method"]
+_EXPANDED_LIST: list[str] = [f"data.{path}" for path in _EXPANDED]
+
+
+def _client() -> stripe.StripeClient:
+    if not is_on():
+        raise PaymentsOff
+    return _client_of(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
+
+
+@lru_cache(maxsize=8)
+def _client_of(key: str, base: str) -> stripe.StripeClient:
+    addresses: Any = {"api": base, "meter_events": base} if base else {}
+    return stripe.StripeClient(
+        key,
+        stripe_version=API_VERSION,
+        max_network_retries=RETRIES,
+        base_addresses=addresses,
+        http_client=stripe.RequestsClient(timeout=TIMEOUT),
+    )
+
+
+def _call(ask: Callable[[], T]) -> T:
+    for pause in (*PAUSES, None):
+        try:
+            return ask()
+        except stripe.RateLimitError as error:
+            if pause is None:
+                raise Unreachable("Stripe is busy. Try again in a minute.") from error
+            time.sleep(_patience(error.headers, pause))
+        except stripe.CardError:
+            raise
+        except stripe.InvalidRequestError as error:
+            raise Rejected(error.user_message or "Stripe refuses this.") from error
+        except stripe.StripeError as error:
+            raise Unreachable("Stripe does not answer. Try again in a minute.") from error
+    raise AssertionError("unreachable")
+
+
+def _patience(headers: Mapping[str, str] | None, pause: float) -> float:
+    told = (headers or {}).get("retry-after", "")
+    return min(float(told), 10.0) if told.isdigit() else pause
+
+
+def _line(name: str, cents: int) -> dict[str, Any]:
+    return {
+        "quantity": 1,
+        "price_data": {"currency": CURRENCY, "unit_amount": cents, "product_data": {"name": name}},
+    }
+
+
+def _refused(error: stripe.CardError, *, topup_id: str, customer_id: str, amount_cents: int) -> Payment:
+    intent = error.error.payment_intent if error.error else None
+    wants_customer = error.code == "authentication_required"
+    return Payment(
+        id=intent.id if intent else "",
+        status="requires_action" if wants_customer else "failed",
+        amount_cents=amount_cents,
+        topup_id=topup_id,
+        customer_id=customer_id,
+        message=error.user_message or "The card was declined.",
+    )
+
+
+def _payment(found: stripe.PaymentIntent) -> Payment:
+    charge = found.latest_charge if isinstance(found.latest_charge, stripe.Charge) else None
+    line = charge.balance_transaction if charge else None
+    line = line if isinstance(line, stripe.BalanceTransaction) else None
+    method = found.payment_method if isinstance(found.payment_method, stripe.PaymentMethod) else None
+    card = method.card if method else None
+    step = found.next_action.redirect_to_url if found.next_action else None
+    return Payment(
+        id=found.id,
+        status=found.status,
+        amount_cents=found.amount,
+        topup_id=_of(found.metadata, "topup"),
+        customer_id=_id(found.customer),
+        payment_method_id=_id(found.payment_method),
+        card=f"{card.brand.title()} ending {card.last4}" if card else "",
+        receipt_url=(charge.receipt_url if charge else "") or "",
+        balance_transaction_id=line.id if line else "",
+        stripe_fee_cents=line.fee if line else 0,
+        message=(found.last_payment_error.message or "") if found.last_payment_error else "",
+        redirect_url=(step.url or "") if step else "",
+    )
+
+
+def _session(found: stripe.checkout.Session) -> Session:
+    return Session(
+        id=found.id,
+        url=found.url or "",
+        status=found.status or "",
+        is_paid=found.payment_status == "paid",
+        payment_intent_id=_id(found.payment_intent),
+        topup_id=found.client_reference_id or "",
+    )
+
+
+def _refund(found: stripe.Refund) -> Refunded:
+    return Refunded(
+        id=found.id,
+        status=found.status or "pending",
+        amount_cents=found.amount,
+        payment_intent_id=_id(found.payment_intent),
+        our_id=_of(found.metadata, "refund"),
+    )
+
+
+def _id(given: Any) -> str:
+    """The id of what may be an id, an object or nothing."""
+    return given if isinstance(given, str) else getattr(given, "id", "") or ""
+
+
+def _of(metadata: Any, name: str) -> str:
+    found = metadata.to_dict() if hasattr(metadata, "to_dict") else metadata or {}
+    return str(found.get(name, ""))

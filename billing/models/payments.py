@@ -1,0 +1,171 @@
+"""Payments that come in through Stripe, and what is taken back. Amounts at Stripe's edge are cents, as there."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from marketplace.lib import ids
+from marketplace.models import Account
+from marketplace.models.tenancy import TenantQuerySet
+
+
+class Customer(models.Model):
+    """An account as Stripe knows it, with the card that it saved."""
+
+    account = models.OneToOneField(Account, primary_key=True, on_delete=models.PROTECT, related_name="customer")
+    customer_id = models.CharField(max_length=64, unique=True)
+    payment_method_id = models.CharField(max_length=64, blank=True)
+    card = models.CharField(max_length=64, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.account}: {self.customer_id}"
+
+
+class TopUp(models.Model):
+    """One purchase of credit: asked for, and paid or not."""
+
+    class State(models.TextChoices):
+        """Pending is unknown to us, not unpaid: Stripe is asked again until it is one of the others."""
+
+        PENDING = "pending"
+        ACTION_REQUIRED = "action_required", "waits for the bank's confirmation"
+        PAID = "paid"
+        FAILED = "failed"
+        CANCELED = "canceled"
+
+    OPEN: ClassVar = (State.PENDING, State.ACTION_REQUIRED)
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="topups")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    amount_cents = models.BigIntegerField()
+    fee_cents = models.BigIntegerField(default=0)
+    is_automatic = models.BooleanField(default=False)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
+    session_id = models.CharField(max_length=100, blank=True)
+    payment_intent_id = models.CharField(max_length=64, null=True, unique=True)  # unique where known
+    receipt_url = models.URLField(max_length=500, blank=True)
+    error = models.CharField(max_length=300, blank=True)
+    refunded_cents = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[TenantQuerySet[TopUp]] = TenantQuerySet["TopUp"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account"],
+                condition=Q(is_automatic=True, state__in=["pending", "action_required"]),
+                name="one_automatic_topup_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded_cents__gte=0, refunded_cents__lte=models.F("amount_cents")),
+                name="never_refunded_twice",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["account", "-created_at"], name="topups_of_account")]
+
+    def __str__(self) -> str:
+        return f"{self.account}: {self.amount_cents} cents, {self.state}"
+
+    @property
+    def total_cents(self) -> int:
+        """What the card is charged."""
+        return self.amount_cents + self.fee_cents
+
+
+class AutoTopUp(models.Model):
+    """When and how much to top up without being asked, and how the last tries went."""
+
+    account = models.OneToOneField(Account, primary_key=True, on_delete=models.PROTECT, related_name="auto_topup")
+    is_enabled = models.BooleanField(default=False)
+    threshold_nano = models.BigIntegerField()
+    amount_cents = models.BigIntegerField()
+    monthly_cap_cents = models.BigIntegerField()
+    failures = models.PositiveSmallIntegerField(default=0)
+    try_after = models.DateTimeField(null=True)
+    stopped_because = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.account}: {self.amount_cents} cents below {self.threshold_nano}"
+
+
+class Refund(models.Model):
+    """Unused credit on its way back to the card that paid for it."""
+
+    class State(models.TextChoices):
+        """Pending until Stripe says how it ended; a failed one is credited again."""
+
+        PENDING = "pending"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="refunds")
+    amount_cents = models.BigIntegerField()
+    state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
+    refund_id = models.CharField(max_length=64, null=True, unique=True)  # unique where known
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.amount_cents} cents of {self.topup_id}, {self.state}"
+
+
+class Dispute(models.Model):
+    """A payment that the cardholder's bank takes back."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="disputes")
+    amount_cents = models.BigIntegerField()
+    state = models.CharField(max_length=32)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.id}: {self.state}"
+
+
+class InboxEvent(models.Model):
+    """A webhook that came in; `done` commits together with its effect."""
+
+    id = models.CharField(primary_key=True, max_length=100)
+    type = models.CharField(max_length=100)
+    object_id = models.CharField(max_length=100, blank=True)
+    payload = models.JSONField()
+    is_done = models.BooleanField(default=False)
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=300, blank=True)
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["received_at"], condition=Q(is_done=False), name="events_to_be_done"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"
+
+
+class Grant(models.Model):
+    """Promotional credit that was given, and until when it lasts."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="grants")
+    reference = models.CharField(max_length=100, unique=True)
+    amount_nano = models.BigIntegerField()
+    granted_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[TenantQuerySet[Grant]] = TenantQuerySet["Grant"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["expires_at"], condition=Q(ended_at=None), name="grants_to_expire"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account}: {self.amount_nano} until {self.expires_at}"

@@ -1,0 +1,282 @@
+"""What the fake Stripe knows: customers, payments, refunds, disputes, its books and the events they make."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from typing import Any
+
+FEE_BPS, FEE_FIXED, DISPUTE_FEE = 290, 30, 1500
+GOOD, DECLINED, SCA = "good", "declined", "sca"
+
+
+class Refused(Exception):
+    """An answer other than 200: its status, type, code and message."""
+
+    def __init__(self, status: int, kind: str, message: str, *, code: str = "", **more: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"type": kind, "message": message, "code": code or None, **more}}
+
+
+class World:
+    """Everything behind one lock, as one database would have it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.events: list[dict[str, Any]] = []
+        self._numbers = itertools.count(1)
+
+    # -- what the API does
+
+    def create_customer(self, given: dict[str, Any]) -> dict[str, Any]:
+        return self._new("cus", "customer", name=given.get("name"), metadata=given.get("metadata", {}))
+
+    def create_session(self, given: dict[str, Any]) -> dict[str, Any]:
+        self._there(given["customer"], "customer")
+        total = sum(int(line["quantity"]) * int(line["price_data"]["unit_amount"]) for line in given["line_items"])
+        made = self._new(
+            "cs_test",
+            "checkout.session",
+            amount_total=total,
+            customer=given["customer"],
+            client_reference_id=given.get("client_reference_id"),
+            metadata=given.get("metadata", {}),
+            status="open",
+            payment_status="unpaid",
+            payment_intent=None,
+            _intent=given.get("payment_intent_data", {}),
+        )
+        made["url"] = f"https://checkout.stripe.com/c/pay/{made['id']}"
+        return made
+
+    def create_payment(self, given: dict[str, Any]) -> dict[str, Any]:
+        method = self._there(given["payment_method"], "payment_method")
+        if method["customer"] != given["customer"]:
+            raise Refused(400, "invalid_request_error", "The payment method belongs to another customer.")
+        made = self._intent(given["customer"], int(given["amount"]), given.get("metadata", {}), method["id"])
+        if method["_kind"] == DECLINED:
+            made |= {"status": "requires_payment_method", "last_payment_error": {"message": "Your card was declined."}}
+            self._tell("payment_intent.payment_failed", made)
+            raise Refused(
+                402, "card_error", "Your card was declined.", code="card_declined", payment_intent=self.shown(made)
+            )
+        if method["_kind"] == SCA:
+            made["status"] = "requires_action"
+            self._tell("payment_intent.requires_action", made)
+            message = "This payment requires authentication."
+            raise Refused(402, "card_error", message, code="authentication_required", payment_intent=self.shown(made))
+        self._succeed(made)
+        return made
+
+    def confirm_payment(self, payment_id: str, given: dict[str, Any]) -> dict[str, Any]:
+        made = self._there(payment_id, "payment_intent")
+        if made["status"] not in {"requires_action", "requires_confirmation", "requires_payment_method"}:
+            raise Refused(400, "invalid_request_error", f"This PaymentIntent is {made['status']}.")
+        made["status"] = "requires_action"
+        url = f"https://hooks.stripe.com/3d_secure/{payment_id}"
+        made["next_action"] = {
+            "type": "redirect_to_url",
+            "redirect_to_url": {"url": url, "return_url": given.get("return_url")},
+        }
+        return made
+
+    def cancel_payment(self, payment_id: str) -> dict[str, Any]:
+        made = self._there(payment_id, "payment_intent")
+        if made["status"] == "succeeded":
+            raise Refused(400, "invalid_request_error", "A succeeded PaymentIntent cannot be canceled.")
+        made["status"] = "canceled"
+        self._tell("payment_intent.canceled", made)
+        return made
+
+    def create_refund(self, given: dict[str, Any]) -> dict[str, Any]:
+        intent = self._there(given["payment_intent"], "payment_intent")
+        charge = self.objects[intent["latest_charge"]]
+        amount = int(given.get("amount", charge["amount"]))
+        if amount > charge["amount"] - charge["amount_refunded"]:
+            raise Refused(400, "invalid_request_error", "Refund amount is greater than unrefunded amount on charge.")
+        charge["amount_refunded"] += amount
+        line = self._line("refund", -amount, 0, charge["id"])
+        made = self._new(
+            "re",
+            "refund",
+            amount=amount,
+            payment_intent=intent["id"],
+            charge=charge["id"],
+            status="succeeded",
+            metadata=given.get("metadata", {}),
+            balance_transaction=line["id"],
+        )
+        self._tell("refund.created", made)
+        self._tell("charge.refunded", charge)
+        return made
+
+    def get(self, object_id: str, kind: str) -> dict[str, Any]:
+        return self._there(object_id, kind)
+
+    def listed(self, kind: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Newest first, by `customer`, `created[gte]`, `starting_after` and `limit`."""
+        rows = [one for one in self.objects.values() if one["object"] == kind] if kind != "event" else self.events
+        since = int((given.get("created") or {}).get("gte", 0))
+        rows = [one for one in reversed(rows) if one["created"] >= since]
+        if "customer" in given:
+            rows = [one for one in rows if one.get("customer") == given["customer"]]
+        if after := given.get("starting_after"):
+            rows = rows[[one["id"] for one in rows].index(after) + 1 :]
+        limit = int(given.get("limit", 10))
+        return {"object": "list", "data": rows[:limit], "has_more": len(rows) > limit, "url": f"/v1/{kind}s"}
+
+    # -- what people and banks do
+
+    def save_card(self, customer: str, kind: str = GOOD) -> str:
+        """A card of this kind for a customer; its id."""
+        card = {"brand": "visa", "last4": {GOOD: "4242", DECLINED: "0341", SCA: "3184"}[kind]}
+        made = self._new("pm", "payment_method", customer=customer, type="card", card=card, _kind=kind)
+        return str(made["id"])
+
+    def pay(self, session_id: str) -> dict[str, Any]:
+        """The customer fills in Stripe's page with a good card."""
+        with self.lock:
+            session = self.objects[session_id]
+            method = self.save_card(session["customer"])
+            metadata = session["_intent"].get("metadata", {})
+            intent = self._intent(session["customer"], session["amount_total"], metadata, method)
+            self._succeed(intent)
+            session |= {"status": "complete", "payment_status": "paid", "payment_intent": intent["id"]}
+            self._tell("checkout.session.completed", session)
+            return intent
+
+    def leave(self, session_id: str) -> None:
+        """The customer leaves Stripe's page and it expires."""
+        with self.lock:
+            self.objects[session_id]["status"] = "expired"
+            self._tell("checkout.session.expired", self.objects[session_id])
+
+    def authenticate(self, payment_id: str) -> None:
+        """The customer confirms at the bank."""
+        with self.lock:
+            self._succeed(self.objects[payment_id])
+
+    def dispute(self, payment_id: str) -> str:
+        """The bank takes a payment back; the dispute's id."""
+        with self.lock:
+            charge = self.objects[self.objects[payment_id]["latest_charge"]]
+            line = self._line("adjustment", -charge["amount"], DISPUTE_FEE, charge["id"])
+            made = self._new(
+                "dp",
+                "dispute",
+                amount=charge["amount"],
+                charge=charge["id"],
+                payment_intent=payment_id,
+                status="needs_response",
+                balance_transactions=[line],
+            )
+            self._tell("charge.dispute.created", made)
+            self._tell("charge.dispute.funds_withdrawn", made)
+            return str(made["id"])
+
+    def judge(self, dispute_id: str, *, won: bool) -> None:
+        """The bank's word on a dispute."""
+        with self.lock:
+            made = self.objects[dispute_id]
+            made["status"] = "won" if won else "lost"
+            if won:
+                made["balance_transactions"].append(self._line("adjustment", made["amount"], 0, made["charge"]))
+                self._tell("charge.dispute.funds_reinstated", made)
+            self._tell("charge.dispute.closed", made)
+
+    def fail_refund(self, refund_id: str) -> None:
+        """The card does not take a refund."""
+        with self.lock:
+            made = self.objects[refund_id]
+            made["status"] = "failed"
+            self._line("refund_failure", made["amount"], 0, made["charge"])
+            self._tell("refund.failed", made)
+
+    def charges(self) -> list[dict[str, Any]]:
+        """The charges that succeeded, oldest first."""
+        with self.lock:
+            return [one for one in self.objects.values() if one["object"] == "charge"]
+
+    def balance_cents(self) -> int:
+        """What the account at Stripe holds."""
+        with self.lock:
+            return sum(one["net"] for one in self.objects.values() if one["object"] == "balance_transaction")
+
+    # -- inside
+
+    def shown(self, one: dict[str, Any], expand: list[str] | None = None) -> dict[str, Any]:
+        """An object as the API shows it: without what is ours, with what was asked to be expanded."""
+        seen = {name: value for name, value in one.items() if not name.startswith("_")}
+        for path in expand or []:
+            name, _, rest = path.partition(".")
+            if name == "data":
+                seen["data"] = [self.shown(row, [rest]) for row in seen["data"]]
+            elif isinstance(seen.get(name), str) and seen[name] in self.objects:
+                seen[name] = self.shown(self.objects[seen[name]], [rest] if rest else [])
+            elif isinstance(seen.get(name), dict) and rest:
+                seen[name] = self.shown(seen[name], [rest])
+        return seen
+
+    def _intent(self, customer: str, amount: int, metadata: dict[str, Any], method: str) -> dict[str, Any]:
+        return self._new(
+            "pi",
+            "payment_intent",
+            amount=amount,
+            currency="usd",
+            customer=customer,
+            metadata=metadata,
+            payment_method=method,
+            status="requires_confirmation",
+            latest_charge=None,
+            last_payment_error=None,
+            next_action=None,
+        )
+
+    def _succeed(self, intent: dict[str, Any]) -> None:
+        amount = intent["amount"]
+        charge = self._new(
+            "ch",
+            "charge",
+            amount=amount,
+            amount_refunded=0,
+            customer=intent["customer"],
+            payment_intent=intent["id"],
+            receipt_url="https://pay.stripe.com/receipts/test",
+        )
+        charge["balance_transaction"] = self._line(
+            "charge", amount, amount * FEE_BPS // 10_000 + FEE_FIXED, charge["id"]
+        )["id"]
+        intent |= {"status": "succeeded", "latest_charge": charge["id"], "next_action": None}
+        self._tell("charge.succeeded", charge)
+        self._tell("payment_intent.succeeded", intent)
+
+    def _line(self, kind: str, amount: int, fee: int, source: str) -> dict[str, Any]:
+        return self._new(
+            "txn", "balance_transaction", type=kind, amount=amount, fee=fee, net=amount - fee, source=source
+        )
+
+    def _new(self, prefix: str, kind: str, **fields: Any) -> dict[str, Any]:
+        object_id = f"{prefix}_{next(self._numbers):08d}"
+        made = {"id": object_id, "object": kind, "created": int(time.time()), "livemode": False, **fields}
+        self.objects[object_id] = made
+        return made
+
+    def _there(self, object_id: str, kind: str) -> dict[str, Any]:
+        found = self.objects.get(object_id)
+        if found is None or found["object"] != kind:
+            raise Refused(404, "invalid_request_error", f"No such {kind}: '{object_id}'", code="resource_missing")
+        return found
+
+    def _tell(self, kind: str, one: dict[str, Any]) -> None:
+        self.events.append(
+            {
+                "id": f"evt_{next(self._numbers):08d}",
+                "object": "event",
+                "type": kind,
+                "created": int(time.time()),
+                "data": {"object": self.shown(one)},
+            }
+        )
