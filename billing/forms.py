@@ -73,6 +73,49 @@ class KeyForm(forms.Form):
         }
 
 
+def _dollars(label: str, *, help_text: str = "", least: str = "0") -> forms.DecimalField:
+    field = forms.DecimalField(
+        min_value=Decimal(least),
+        max_value=Decimal(1_000_000),
+        max_digits=9,
+        decimal_places=2,
+        label=f"{label}, $",
+        help_text=help_text,
+    )
+    field.widget.attrs |= {"step": "0.01", "inputmode": "decimal"}
+    return field
+
+
+def cents(amount: Decimal) -> int:
+    """Dollars with two places as cents."""
+    return int(amount * 100)
+
+
+class TopUpForm(forms.Form):
+    """How much credit to buy."""
+
+    amount = _dollars("Amount")
+
+
+class AutoTopUpForm(forms.Form):
+    """When to buy credit without being asked."""
+
+    is_enabled = forms.BooleanField(required=False, label="Top up by itself from the saved card")
+    threshold = _dollars("When free credit is below")
+    amount = _dollars("Buy")
+    monthly_cap = _dollars("At most a month", help_text="With fees. Beyond it nothing is charged until next month.")
+
+    def asked(self) -> dict[str, Any]:
+        """What topups.configure takes."""
+        given = self.cleaned_data
+        return {
+            "is_enabled": given["is_enabled"],
+            "threshold_nano": int(given["threshold"] * NANO),
+            "amount_cents": cents(given["amount"]),
+            "cap_cents": cents(given["monthly_cap"]),
+        }
+
+
 class UsageFilter(forms.Form):
     """What the usage page is narrowed by; wrong values count as left out."""
 

@@ -8,7 +8,8 @@ import structlog
 from celery import shared_task
 
 from billing import invariants
-from billing.services import balances, rollups
+from billing.gateways.stripe import client as stripe
+from billing.services import balances, credits, inbox, refunds, rollups, topups, walk
 
 logger = structlog.get_logger(__name__)
 
@@ -30,3 +31,38 @@ def advance_balances(**_: Any) -> None:
 def close_hours(**_: Any) -> None:
     """Sum up the usage of hours that have ended."""
     rollups.close()
+
+
+@shared_task(name="billing.expire_credits")
+def expire_credits(**_: Any) -> None:
+    """End promotional credit whose time has come."""
+    credits.expire()
+
+
+@shared_task(name="billing.top_up")
+def top_up(**_: Any) -> None:
+    """Charge the saved cards of accounts that asked for it and run low; find out about what was lost."""
+    if not stripe.is_on():
+        return
+    topups.resume()
+    for account_id in topups.due():
+        topups.top_up_automatically(account_id)
+
+
+@shared_task(name="billing.work_off_inbox")
+def work_off_inbox(**_: Any) -> None:
+    """Apply webhooks that could not be applied when they came; send refunds that Stripe has not heard of."""
+    if stripe.is_on():
+        inbox.work_off()
+        refunds.resume()
+
+
+@shared_task(name="billing.walk")
+def nightly_walk(**_: Any) -> None:
+    """Look through Stripe's own lists for what never reached us."""
+    if not stripe.is_on():
+        return
+    found = walk.walk()
+    logger.info("stripe_walk", events=found.events, missed=found.missed, fees=found.fees)
+    if difference := walk.difference_cents():
+        logger.error("stripe_difference", cents=difference)

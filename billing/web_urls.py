@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.views import credits, keys, usage
+from billing.views import credits, keys, usage, webhooks
 
 urlpatterns = [
     path("keys", keys.keys, name="keys"),
@@ -14,4 +14,10 @@ urlpatterns = [
     path("usage", usage.usage, name="usage"),
     path("usage.csv", usage.usage_csv, name="usage_csv"),
     path("credits", credits.credits, name="credits"),
+    path("credits/topup", credits.topup, name="topup"),
+    path("credits/automatic", credits.automatic, name="auto_topup"),
+    path("credits/<uuid:topup_id>/finish", credits.finish, name="topup_finish"),
+    path("credits/<uuid:topup_id>/refund", credits.refund, name="topup_refund"),
+    path("webhooks/stripe", webhooks.snapshot, name="stripe_webhook"),
+    path("webhooks/stripe/thin", webhooks.thin, name="stripe_thin_webhook"),
 ]

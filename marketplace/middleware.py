@@ -18,17 +18,19 @@ from marketplace.lib import ids
 Handler = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' data: blob:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
+_RULES = (
+    "default-src 'self'",
+    "img-src 'self' data: blob:",
+    "media-src 'self' data: blob:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
 )
+
+
+def policy(*form_targets: str) -> str:
+    """The policy of a page whose forms may lead to these origins beside our own."""
+    return "; ".join((*_RULES, " ".join(("form-action 'self'", *form_targets))))
 
 
 class _AroundTheView:
@@ -84,7 +86,7 @@ class ContentSecurityPolicy(_AroundTheView):
     def after(self, request: HttpRequest, response: HttpResponseBase) -> None:
         """Add the header to pages."""
         if response.headers.get("Content-Type", "").startswith("text/html"):
-            response.headers.setdefault("Content-Security-Policy", _POLICY)
+            response.headers.setdefault("Content-Security-Policy", policy())
 
 
 class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc]  # WhiteNoise ships no types

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from billing.models import Entry, LedgerAccount, Transaction, Wallet
@@ -29,12 +30,24 @@ def post(*, kind: str, reference: str, legs: Iterable[tuple[int, int]], memo: st
     entries = [(ledger_account, amount) for ledger_account, amount in legs if amount]
     if sum(amount for _, amount in entries):
         raise Unbalanced(f"{kind} {reference} does not add up to zero")
-    transaction = Transaction.objects.create(kind=kind, reference=reference, memo=memo)
+    row = Transaction.objects.create(kind=kind, reference=reference, memo=memo)
     Entry.objects.bulk_create(
-        Entry(transaction=transaction, ledger_account_id=ledger_account, amount_nano=amount)
+        Entry(transaction=row, ledger_account_id=ledger_account, amount_nano=amount)
         for ledger_account, amount in entries
     )
-    return transaction
+    return row
+
+
+def post_once(*, kind: str, reference: str, legs: Iterable[tuple[int, int]], memo: str = "") -> bool:
+    """Write a transaction; False, and nothing done, when this (kind, reference) is in the books already."""
+    try:
+        with transaction.atomic():
+            post(kind=kind, reference=reference, legs=legs, memo=memo)
+    except IntegrityError:
+        if is_posted(kind=kind, reference=reference):
+            return False
+        raise
+    return True
 
 
 def wallet_of(account_id: int) -> Wallet:
@@ -56,6 +69,17 @@ def is_posted(*, kind: str, reference: str) -> bool:
 def freeze(*, account_id: int, because: str) -> None:
     """Refuse new holds from the next statement on; `because` is a sentence for the account's owner."""
     Wallet.objects.filter(pk=wallet_of(account_id).pk).update(is_frozen=True, frozen_because=because)
+
+
+def take_back(*, account_id: int, amount_nano: int, because: str) -> None:
+    """Take from a balance even what is held or spent; a wallet that this overdraws is frozen."""
+    wallet = wallet_of(account_id)
+    floor = F("held_nano") + amount_nano - F("credit_limit_nano")
+    if not Wallet.objects.filter(pk=wallet.pk, balance_nano__gte=floor).update(
+        balance_nano=F("balance_nano") - amount_nano
+    ):
+        freeze(account_id=account_id, because=because)
+        credit(account_id=account_id, amount_nano=-amount_nano)
 
 
 def thaw(*, account_id: int) -> bool:

@@ -1,29 +1,159 @@
-"""The wallet: what is there, what is held, what came in and went out."""
+"""The wallet: what is there, what is held, what came in and went out; buying credit and giving it back."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
 
-from billing.services import ledger, statements
+from billing.forms import AutoTopUpForm, TopUpForm, cents
+from billing.gateways.stripe import client as stripe
+from billing.models import AutoTopUp, Customer, TopUp
+from billing.services import credits as promotions
+from billing.services import ledger, refunds, statements, topups
+from billing.services.topups import NANO_PER_CENT
+from marketplace.lib.errors import AppError, InvalidRequest, Unavailable
+from marketplace.lib.money import NANO, format_usd
+from marketplace.middleware import policy
+from marketplace.views import snippets
 from marketplace.views.visitor import Visitor, signed_in
 
 PAGE_SIZE = 50
+TOPUPS_SHOWN = 20
+# Where a payment goes on in the browser.
+STRIPE_PAGES = ("https://checkout.stripe.com", "https://hooks.stripe.com")
 
 
 @require_safe
 @signed_in
 def credits(request: HttpRequest, visitor: Visitor) -> HttpResponse:
-    """Balance and held for everybody in the account; the ledger for those who manage it."""
+    """Balance and held for everybody in the account; payments and the ledger for those who manage it."""
+    if request.GET.get("topup") == "done":
+        messages.info(request, "Thank you. The credit appears here as soon as the payment is confirmed.")
+    return _page(request, visitor)
+
+
+@require_POST
+@signed_in
+def topup(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """Buy credit: on to Stripe's page."""
+    visitor.require_manager()
+    form = TopUpForm(request.POST)
+    if not form.is_valid():
+        return _page(request, visitor, topup_form=form)
+    page = snippets.site_url(request) + reverse("credits")
+    try:
+        started = topups.start(
+            account=visitor.account,
+            user=visitor.user,
+            amount_cents=cents(form.cleaned_data["amount"]),
+            success_url=f"{page}?topup=done",
+            cancel_url=page,
+        )
+    except (InvalidRequest, Unavailable) as error:
+        form.add_error("amount", error.message)
+        return _page(request, visitor, topup_form=form)
+    return redirect(started.url)
+
+
+@require_POST
+@signed_in
+def automatic(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """Set the automatic top-up."""
+    visitor.require_manager()
+    form = AutoTopUpForm(request.POST)
+    if form.is_valid():
+        try:
+            topups.configure(account=visitor.account, **form.asked())
+        except InvalidRequest as error:
+            form.add_error(None, error.message)
+    if form.errors:
+        return _page(request, visitor, auto_form=form)
+    messages.success(request, f"Automatic top-up is {'on' if form.cleaned_data['is_enabled'] else 'off'}.")
+    return redirect("credits")
+
+
+@require_POST
+@signed_in
+def finish(request: HttpRequest, visitor: Visitor, topup_id: UUID) -> HttpResponse:
+    """Confirm a payment at the bank."""
+    found = topups.find(account_id=visitor.account.pk, topup_id=topup_id)
+    visitor.require_manager()
+    url = topups.finish_on_session(topup=found, return_url=snippets.site_url(request) + reverse("credits"))
+    return redirect(url)
+
+
+@require_POST
+@signed_in
+def refund(request: HttpRequest, visitor: Visitor, topup_id: UUID) -> HttpResponse:
+    """Send what is unused of a top-up back to its card."""
+    found = topups.find(account_id=visitor.account.pk, topup_id=topup_id)
+    visitor.require_manager()
+    try:
+        made = refunds.ask(topup=found, amount_cents=refunds.refundable_cents(found))
+    except AppError as error:
+        messages.error(request, error.message)
+    else:
+        amount = format_usd(made.amount_cents * NANO_PER_CENT)
+        messages.success(request, f"${amount} is on its way back to the card; banks take some days.")
+    return redirect("credits")
+
+
+def _page(request: HttpRequest, visitor: Visitor, **forms: Any) -> HttpResponse:
     account_id = visitor.account.pk
+    wallet = ledger.wallet_of(account_id)
     entries = Paginator(statements.ledger(account_id=account_id), PAGE_SIZE) if visitor.can_manage else None
     context = {
         "section": "credits",
-        "wallet": ledger.wallet_of(account_id),
-        "promotional_nano": statements.promotional(account_id=account_id),
+        "wallet": wallet,
+        "promotional_nano": promotions.promotional_left(account_id=account_id),
         "page": entries and entries.get_page(request.GET.get("page")),
         "can_manage": visitor.can_manage,
+        "payments_on": stripe.is_on(),
+        **(_payments(visitor) if visitor.can_manage else {}),
+        **forms,
     }
-    return render(request, "billing/credits.html", context)
+    response = render(request, "billing/credits.html", context, status=422 if forms else 200)
+    response.headers["Content-Security-Policy"] = policy(*STRIPE_PAGES)
+    return response
+
+
+def _payments(visitor: Visitor) -> dict[str, Any]:
+    """Top-ups, the saved card and the forms."""
+    rows = TopUp.objects.for_account(visitor.account.pk).order_by("-created_at")[:TOPUPS_SHOWN]
+    rule = AutoTopUp.objects.filter(account=visitor.account).first()
+    return {
+        "topups": [
+            {
+                "topup": row,
+                "nano": row.amount_cents * NANO_PER_CENT,
+                "fee_nano": row.fee_cents * NANO_PER_CENT,
+                "refunded_nano": row.refunded_cents * NANO_PER_CENT,
+                "refundable_nano": refunds.refundable_cents(row) * NANO_PER_CENT,
+            }
+            for row in rows
+        ],
+        "card": Customer.objects.filter(account=visitor.account).values_list("card", flat=True).first(),
+        "rule": rule,
+        "topup_form": TopUpForm(initial={"amount": Decimal(20)}),
+        "auto_form": AutoTopUpForm(initial=_told(rule)),
+        "fee": topups.fee_text(),
+    }
+
+
+def _told(rule: AutoTopUp | None) -> dict[str, Any]:
+    if rule is None:
+        return {"threshold": Decimal(5), "amount": Decimal(20), "monthly_cap": Decimal(100)}
+    return {
+        "is_enabled": rule.is_enabled,
+        "threshold": Decimal(rule.threshold_nano) / NANO,
+        "amount": Decimal(rule.amount_cents) / 100,
+        "monthly_cap": Decimal(rule.monthly_cap_cents) / 100,
+    }

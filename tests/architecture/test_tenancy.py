@@ -79,6 +79,16 @@ PAGES: dict[str, Route] = {
     "usage": page(),
     "usage.csv": page(),
     "credits": page(),
+    # No Stripe keys here: the form says so.
+    "credits/topup": form("credits/topup", (422, 403, 422, LOGIN), amount="20"),
+    "credits/automatic": form(
+        "credits/automatic", (302, 403, 302, LOGIN), threshold="5", amount="20", monthly_cap="100"
+    ),
+    "credits/<uuid:topup_id>/finish": form("credits/{topup_id}/finish", (409, 403, 404, LOGIN)),
+    "credits/<uuid:topup_id>/refund": form("credits/{topup_id}/refund", (302, 403, 404, LOGIN)),
+    # Opened by a signature and nothing else.
+    "webhooks/stripe": Route((400, 400, 400, 400), "webhooks/stripe", method="POST", body={}),
+    "webhooks/stripe/thin": Route((400, 400, 400, 400), "webhooks/stripe/thin", method="POST", body={}),
     "settings": page(),
     "organisations": page(),
     "guardrails": page(),

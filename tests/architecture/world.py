@@ -9,6 +9,7 @@ from django.core.files.storage import default_storage
 from django.test import Client
 from django.utils import timezone
 
+from billing.models import TopUp
 from execution.models import Build, File, Prediction
 from execution.states import Status
 from marketplace.lib import ids
@@ -102,6 +103,7 @@ def build() -> World:
             "version_id": version.pk,
             "open_version_id": published.pk,
             "generation_id": generation.public_id,
+            "topup_id": str(TopUp.objects.create(account=team, amount_cents=2000).pk),
             "key_id": str(key.pk),
             "key_hash": key.digest,
             "owner_id": str(make.user(_ADDRESSES[OWNER]).pk),

@@ -1,0 +1,55 @@
+"""Mail to those who manage an account's money, once the transaction has committed."""
+
+from __future__ import annotations
+
+import structlog
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import transaction
+
+from billing.models import TopUp
+from marketplace.lib.money import format_usd
+from marketplace.models import Member
+
+logger = structlog.get_logger(__name__)
+
+NANO_PER_CENT = 10_000_000
+
+
+def topup_failed(*, topup: TopUp, message: str, stops: bool) -> None:
+    """A saved card was refused."""
+    end = (
+        "Automatic top-up is switched off now. Change the card by topping up by hand, then switch it on again."
+        if stops
+        else "We will try again later. You can top up by hand meanwhile."
+    )
+    _tell(topup, "Automatic top-up failed", f"The card was not charged ${_amount(topup)}: {message}\n\n{end}")
+
+
+def confirmation_needed(*, topup: TopUp) -> None:
+    """The bank wants its customer to confirm a payment."""
+    _tell(
+        topup,
+        "Confirm your top-up",
+        f"Your bank wants you to confirm the payment of ${_amount(topup)}. Until then nothing is charged.",
+    )
+
+
+def _amount(topup: TopUp) -> str:
+    return format_usd(topup.total_cents * NANO_PER_CENT)
+
+
+def _tell(topup: TopUp, subject: str, text: str) -> None:
+    account = topup.account
+    link = f"{settings.PUBLIC_URL.rstrip('/')}/credits" if settings.PUBLIC_URL else "the credits page"
+    people = Member.objects.filter(account=account, role__in=[Member.Role.OWNER, Member.Role.ADMIN])
+    addresses = list(people.values_list("user__email", flat=True))
+    body = f"{text}\n\nAccount: {account.slug}\nSee {link}"
+    transaction.on_commit(lambda: _send(subject, body, addresses))
+
+
+def _send(subject: str, body: str, addresses: list[str]) -> None:
+    try:
+        send_mail(subject, body, None, addresses)
+    except OSError as error:  # a mail server that is away must not undo what is booked
+        logger.warning("mail_failed", subject=subject, error=str(error))

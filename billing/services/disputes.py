@@ -1,0 +1,58 @@
+"""Payments that a bank takes back: the wallet is frozen at once, the money follows Stripe's word."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import transaction
+
+from billing.gateways.stripe.client import Disputed
+from billing.models import Dispute, LedgerAccount, TopUp
+from billing.services import ledger
+from billing.services.topups import NANO_PER_CENT
+
+BECAUSE: Final = "A payment for this credit is disputed with the bank."
+# Ended for the customer; every other state is open, or won.
+_WON: Final = frozenset({"won", "warning_closed"})
+
+
+@transaction.atomic
+def settle(told: Disputed) -> bool:
+    """Take over how a dispute stands; False for a payment that is none of ours. Any order, any number of times."""
+    topup = TopUp.objects.filter(payment_intent_id=told.payment_intent_id).first()
+    if topup is None:
+        return False
+    Dispute.objects.update_or_create(
+        pk=told.id, defaults={"topup": topup, "amount_cents": told.amount_cents, "state": told.status}
+    )
+    if told.status not in _WON and not ledger.is_posted(kind="dispute_won", reference=told.id):
+        ledger.freeze(account_id=topup.account_id, because=BECAUSE)
+    taken = ledger.is_posted(kind="dispute", reference=told.id)
+    if told.is_withdrawn or taken:
+        _book(told, topup, kind="dispute", sign=-1)
+    if told.status in _WON:
+        if taken and not told.is_withdrawn:
+            _book(told, topup, kind="dispute_won", sign=1)
+        if not _others_open(topup, told.id):
+            ledger.thaw(account_id=topup.account_id)
+    return True
+
+
+def _book(told: Disputed, topup: TopUp, *, kind: str, sign: int) -> None:
+    """Move the disputed money between Stripe and the wallet; the part beyond the credit is our fee on it."""
+    credited = min(told.amount_cents, topup.amount_cents) * NANO_PER_CENT * sign
+    whole = told.amount_cents * NANO_PER_CENT * sign
+    cost = told.fee_cents * NANO_PER_CENT if sign < 0 else 0
+    legs = [
+        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=topup.account_id), credited),
+        (ledger.account_id(kind=LedgerAccount.Kind.FEES), whole - credited - cost),
+        (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), cost - whole),
+    ]
+    memo = "Disputed payment" if sign < 0 else "Dispute won"
+    if ledger.post_once(kind=kind, reference=told.id, legs=legs, memo=memo):
+        ledger.credit(account_id=topup.account_id, amount_nano=credited)
+
+
+def _others_open(topup: TopUp, dispute_id: str) -> bool:
+    rows = Dispute.objects.filter(topup__account_id=topup.account_id).exclude(pk=dispute_id)
+    return rows.exclude(state__in=_WON).exists()

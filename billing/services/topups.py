@@ -1,0 +1,310 @@
+"""Buying credit: asked for, charged, credited once, whatever and however often Stripe tells of it.
+
+No transaction spans a call to Stripe. A row says what we are about to ask before we ask, under a key of its
+own, so that asking again after a crash has no second effect; a payment is booked under its own id.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q, Sum
+from django.utils import timezone
+
+from billing.gateways.stripe import client as stripe
+from billing.gateways.stripe.client import Payment
+from billing.models import AutoTopUp, Customer, LedgerAccount, TopUp
+from billing.services import alerts, ledger
+from marketplace.lib.errors import Conflict, InvalidRequest, NotFound
+from marketplace.lib.money import format_usd
+from marketplace.models import Account, User
+
+logger = structlog.get_logger(__name__)
+
+NANO_PER_CENT: Final = 10_000_000
+MOST_CENTS: Final = 1_000_000
+# After a refused card: how long until the next try; after the last one it is switched off.
+BACKOFF: Final = (dt.timedelta(hours=1), dt.timedelta(hours=6), dt.timedelta(hours=24))
+# A top-up whose outcome we do not know is asked about again after this.
+UNKNOWN_AFTER: Final = dt.timedelta(minutes=1)
+# Stripe forgets idempotency keys after a day; beyond this a payment that it does not list is given up.
+KEY_LIVES: Final = dt.timedelta(hours=20)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A top-up that goes on in the browser at `url`."""
+
+    topup: TopUp
+    url: str
+
+
+def fee_cents(amount_cents: int) -> int:
+    """The fee on a purchase, by setting: basis points, at least a minimum, rounded up to a cent."""
+    if not settings.TOPUP_FEE_BPS:
+        return 0
+    return max(-(-amount_cents * settings.TOPUP_FEE_BPS // 10_000), int(settings.TOPUP_FEE_MIN_CENTS))
+
+
+def fee_text() -> str:
+    """The fee in words."""
+    if not settings.TOPUP_FEE_BPS:
+        return "There is no fee."
+    least = format_usd(int(settings.TOPUP_FEE_MIN_CENTS) * NANO_PER_CENT)
+    return f"A fee of {settings.TOPUP_FEE_BPS / 100:g} %, at least ${least}, is added."
+
+
+def check_amount(amount_cents: int) -> None:
+    """Raises InvalidRequest for an amount outside of what may be bought at once."""
+    least = int(settings.TOPUP_MIN_CENTS)
+    if not least <= amount_cents <= MOST_CENTS:
+        low, high = format_usd(least * NANO_PER_CENT), format_usd(MOST_CENTS * NANO_PER_CENT)
+        raise InvalidRequest(f"Top up between ${low} and ${high} at once.", metadata={"field": "amount"})
+
+
+def start(*, account: Account, user: User, amount_cents: int, success_url: str, cancel_url: str) -> Started:
+    """Begin a purchase on Stripe's page. Raises InvalidRequest, or Unavailable when Stripe is off or away."""
+    check_amount(amount_cents)
+    customer = customer_of(account=account, user=user)
+    topup = TopUp.objects.create(
+        account=account, created_by=user, amount_cents=amount_cents, fee_cents=fee_cents(amount_cents)
+    )
+    session = stripe.checkout(
+        topup_id=str(topup.pk),
+        customer_id=customer.customer_id,
+        amount_cents=amount_cents,
+        fee_cents=topup.fee_cents,
+        success_url=success_url,
+        cancel_url=cancel_url,
+    )
+    TopUp.objects.filter(pk=topup.pk).update(session_id=session.id)
+    return Started(topup, session.url)
+
+
+def customer_of(*, account: Account, user: User) -> Customer:
+    """The account's customer at Stripe, made when first needed; the same one however many ask at once."""
+    found = Customer.objects.filter(account=account).first()
+    if found is not None:
+        return found
+    customer_id = stripe.customer(account_id=account.pk, name=account.name, email=user.email)
+    found, _ = Customer.objects.get_or_create(account=account, defaults={"customer_id": customer_id})
+    return found
+
+
+def find(*, account_id: int, topup_id: UUID) -> TopUp:
+    """One of the account's top-ups. Raises NotFound."""
+    topup = TopUp.objects.for_account(account_id).filter(pk=topup_id).first()
+    if topup is None:
+        raise NotFound("There is no such top-up.")
+    return topup
+
+
+def finish_on_session(*, topup: TopUp, return_url: str) -> str:
+    """Where the browser goes so that the bank can ask its customer. Raises Conflict when nothing is waited for."""
+    if topup.state != TopUp.State.ACTION_REQUIRED or not topup.payment_intent_id:
+        raise Conflict("This top-up does not wait for a confirmation any more.")
+    payment = stripe.confirm(payment_intent_id=topup.payment_intent_id, return_url=return_url)
+    settle(topup.pk, payment)
+    return payment.redirect_url or return_url
+
+
+# -- what Stripe says of a payment, applied
+
+
+@transaction.atomic
+def settle(topup_id: UUID, payment: Payment) -> bool:
+    """Take over how a payment stands; True when this call credited it. Any order, any number of times."""
+    topup = TopUp.objects.get(pk=topup_id)
+    if payment.id:
+        TopUp.objects.filter(pk=topup_id, payment_intent_id=None).update(payment_intent_id=payment.id)
+    if payment.is_paid:
+        return _paid(topup, payment)
+    if payment.status == "requires_action" and topup.is_automatic:
+        waiting = _move(topup_id, (TopUp.State.PENDING,), TopUp.State.ACTION_REQUIRED, payment.message)
+        if waiting:
+            alerts.confirmation_needed(topup=topup)
+    elif payment.status in {"failed", "requires_payment_method"} and topup.is_automatic:
+        if _move(topup_id, TopUp.OPEN, TopUp.State.FAILED, payment.message):
+            _back_off(topup, payment.message)
+    elif payment.status == "canceled":
+        _move(topup_id, TopUp.OPEN, TopUp.State.CANCELED, payment.message)
+    return False
+
+
+def _paid(topup: TopUp, payment: Payment) -> bool:
+    TopUp.objects.filter(pk=topup.pk).exclude(state=TopUp.State.PAID).update(
+        state=TopUp.State.PAID, error="", receipt_url=payment.receipt_url, ended_at=timezone.now()
+    )
+    if payment.payment_method_id:
+        Customer.objects.filter(account_id=topup.account_id).update(
+            payment_method_id=payment.payment_method_id, card=payment.card
+        )
+    if topup.is_automatic:
+        AutoTopUp.objects.filter(account_id=topup.account_id).update(failures=0, try_after=None)
+    book_fee(movement_id=payment.balance_transaction_id, fee_cents=payment.stripe_fee_cents)
+    credit = topup.amount_cents * NANO_PER_CENT
+    legs = [
+        (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), -payment.amount_cents * NANO_PER_CENT),
+        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=topup.account_id), credit),
+        # What was paid beyond the credit is our fee (and, where the tax setting is on, the tax on it).
+        (ledger.account_id(kind=LedgerAccount.Kind.FEES), payment.amount_cents * NANO_PER_CENT - credit),
+    ]
+    memo = "Automatic top-up" if topup.is_automatic else "Top-up"
+    if not ledger.post_once(kind="topup", reference=payment.id, legs=legs, memo=memo):
+        return False
+    ledger.credit(account_id=topup.account_id, amount_nano=credit)
+    return True
+
+
+def book_fee(*, movement_id: str, fee_cents: int) -> bool:
+    """Book what Stripe took for one line of its books, once."""
+    if not movement_id or not fee_cents:
+        return False
+    fee = fee_cents * NANO_PER_CENT
+    legs = [
+        (ledger.account_id(kind=LedgerAccount.Kind.FEES), -fee),
+        (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), fee),
+    ]
+    return ledger.post_once(kind="stripe_fee", reference=movement_id, legs=legs, memo="Stripe's fee")
+
+
+def _move(topup_id: UUID, before: tuple[str, ...], after: str, error: str) -> bool:
+    ended = None if after in TopUp.OPEN else timezone.now()
+    changed = TopUp.objects.filter(pk=topup_id, state__in=before).update(state=after, error=error[:300], ended_at=ended)
+    return bool(changed)
+
+
+# -- automatic top-up
+
+
+def configure(*, account: Account, is_enabled: bool, threshold_nano: int, amount_cents: int, cap_cents: int) -> None:
+    """Set when and how much to top up. Raises InvalidRequest for amounts that fit nowhere, or without a card."""
+    check_amount(amount_cents)
+    if threshold_nano < 0:
+        raise InvalidRequest("The threshold is not below zero dollars.", metadata={"field": "threshold"})
+    if cap_cents < amount_cents + fee_cents(amount_cents):
+        raise InvalidRequest("The monthly cap must cover one top-up with its fee.", metadata={"field": "monthly_cap"})
+    if is_enabled and not Customer.objects.filter(account=account).exclude(payment_method_id="").exists():
+        raise InvalidRequest("Top up once by hand first: that saves the card that is charged later.")
+    AutoTopUp.objects.update_or_create(
+        account=account,
+        defaults={
+            "is_enabled": is_enabled,
+            "threshold_nano": threshold_nano,
+            "amount_cents": amount_cents,
+            "monthly_cap_cents": cap_cents,
+            "failures": 0,
+            "try_after": None,
+            "stopped_because": "",
+        },
+    )
+
+
+def due() -> list[int]:
+    """The accounts whose free credit is below their threshold and whose next try may be now."""
+    rows = AutoTopUp.objects.filter(_may_try(), is_enabled=True).select_related("account__wallet")
+    return [row.account_id for row in rows if ledger.wallet_of(row.account_id).free_nano < row.threshold_nano]
+
+
+def top_up_automatically(account_id: int) -> TopUp | None:
+    """Charge the saved card if it is due; None when it is not, or somebody else is at it."""
+    topup = _claim(account_id)
+    if topup is None:
+        return None
+    _charge(topup)
+    topup.refresh_from_db()
+    return topup
+
+
+def resume(now: dt.datetime | None = None) -> int:
+    """Find out about automatic top-ups whose outcome was lost (a crash, a time-out); returns how many were asked of."""
+    now = now or timezone.now()
+    lost = TopUp.objects.filter(is_automatic=True, state=TopUp.State.PENDING, created_at__lt=now - UNKNOWN_AFTER)
+    for topup in lost:
+        _charge(topup, now=now)
+    return len(lost)
+
+
+def _claim(account_id: int) -> TopUp | None:
+    """The right to charge once: a row that only one open one per account can have, and the clock moved on."""
+    now = timezone.now()
+    try:
+        with transaction.atomic():
+            rows = AutoTopUp.objects.filter(_may_try(now), pk=account_id, is_enabled=True)
+            # The row's lock is what others wait for; they then see the moved clock.
+            if not rows.update(try_after=now + UNKNOWN_AFTER):
+                return None
+            rule = AutoTopUp.objects.get(pk=account_id)
+            wallet = ledger.wallet_of(account_id)
+            if wallet.is_frozen or wallet.free_nano >= rule.threshold_nano or not _fits_the_month(rule, now):
+                return None
+            return TopUp.objects.create(
+                account_id=account_id,
+                amount_cents=rule.amount_cents,
+                fee_cents=fee_cents(rule.amount_cents),
+                is_automatic=True,
+            )
+    except IntegrityError:
+        return None  # an earlier one has not ended
+
+
+def _charge(topup: TopUp, now: dt.datetime | None = None) -> None:
+    customer = Customer.objects.get(account_id=topup.account_id)
+    try:
+        payment = _made_before(topup, customer, now) if now else None
+        payment = payment or stripe.charge_saved_card(
+            topup_id=str(topup.pk),
+            customer_id=customer.customer_id,
+            payment_method_id=customer.payment_method_id,
+            amount_cents=topup.total_cents,
+        )
+    except stripe.Unreachable as error:
+        logger.warning("topup_unknown", topup=str(topup.pk), error=error.message)
+        return
+    except stripe.Rejected as error:  # no payment was made, and no webhook will tell of it
+        payment = _never_made(topup, error.message)
+    settle(topup.pk, payment)
+
+
+def _made_before(topup: TopUp, customer: Customer, now: dt.datetime) -> Payment | None:
+    """The payment that an earlier try made without our hearing of it; None when asking again is safe."""
+    found = stripe.payment_of(topup_id=str(topup.pk), customer_id=customer.customer_id)
+    if found is None and now - topup.created_at > KEY_LIVES:
+        return _never_made(topup)
+    return found
+
+
+def _never_made(topup: TopUp, message: str = "The payment was never made.") -> Payment:
+    return Payment(id="", status="failed", amount_cents=0, topup_id=str(topup.pk), customer_id="", message=message)
+
+
+def _back_off(topup: TopUp, message: str) -> None:
+    rule = AutoTopUp.objects.get(account_id=topup.account_id)
+    rule.failures += 1
+    stops = rule.failures > len(BACKOFF)
+    AutoTopUp.objects.filter(pk=rule.pk).update(
+        failures=rule.failures,
+        is_enabled=not stops,
+        try_after=None if stops else timezone.now() + BACKOFF[rule.failures - 1],
+        stopped_because=message[:300] if stops else "",
+    )
+    alerts.topup_failed(topup=topup, message=message, stops=stops)
+
+
+def _fits_the_month(rule: AutoTopUp, now: dt.datetime) -> bool:
+    month = now.astimezone(dt.UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    rows = TopUp.objects.filter(account_id=rule.pk, is_automatic=True, created_at__gte=month)
+    rows = rows.filter(state__in=[*TopUp.OPEN, TopUp.State.PAID])
+    found = rows.aggregate(amount=Sum("amount_cents"), fees=Sum("fee_cents"))
+    used = (found["amount"] or 0) + (found["fees"] or 0)
+    return bool(used + rule.amount_cents + fee_cents(rule.amount_cents) <= rule.monthly_cap_cents)
+
+
+def _may_try(now: dt.datetime | None = None) -> Q:
+    return Q(try_after=None) | Q(try_after__lte=now or timezone.now())
