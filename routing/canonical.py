@@ -166,6 +166,7 @@ class ChatRequest:
     unknown: Mapping[str, Json] = field(default_factory=dict)
     preferences: ProviderPreferences = field(default_factory=ProviderPreferences)
     session_id: str | None = None
+    preset: str | None = None  # a slug; `@preset/slug` in the model says the same
     input_bytes: int = 0  # of the caller's body: the bound of its input in tokens
 
     @property

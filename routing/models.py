@@ -8,7 +8,8 @@ from django.db import models
 from django.utils import timezone
 
 from marketplace.lib import ids
-from marketplace.models import Account, ApiKey, Endpoint, Provider
+from marketplace.models import Account, ApiKey, Endpoint, Provider, User
+from marketplace.models.accounts import SLUG
 from marketplace.models.tenancy import TenantQuerySet
 
 
@@ -109,3 +110,55 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider_name}: {self.error_kind or 'ok'}"
+
+
+class Preset(models.Model):
+    """A named way of asking: system prompt, models, preferences and parameters; its newest version counts."""
+
+    class Status(models.TextChoices):
+        """Only active ones can be asked with."""
+
+        ACTIVE = "active"
+        DISABLED = "disabled"
+        ARCHIVED = "archived"
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="presets")
+    slug = models.CharField(max_length=64, validators=[SLUG])
+    name = models.CharField(max_length=200)
+    description = models.CharField(max_length=1000, blank=True)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.ACTIVE)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    status_updated_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[TenantQuerySet[Preset]] = TenantQuerySet["Preset"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering: ClassVar = ["slug"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["account", "slug"], name="preset_slug_once")]
+
+    def __str__(self) -> str:
+        return f"@preset/{self.slug}"
+
+
+class PresetVersion(models.Model):
+    """What a preset said at one time; never changed."""
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    preset = models.ForeignKey(Preset, on_delete=models.CASCADE, related_name="versions")
+    version = models.PositiveIntegerField()
+    # The dialect that `config` is written in: chat, messages or responses.
+    dialect = models.CharField(max_length=12)
+    config = models.JSONField()
+    system_prompt = models.TextField(blank=True)
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-version"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["preset", "version"], name="preset_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.preset} version {self.version}"

@@ -7,13 +7,14 @@ from typing import Final
 from billing.api import keys
 from marketplace.api import guardrails, members
 from marketplace.api.management import Management, root
-from routing.api import activity
+from routing.api import activity, presets
 
 API: Final[Management] = root(
     {
         "API keys": keys.router,
         "Account": members.router,
         "Guardrails": guardrails.router,
+        "Presets": presets.router,
         "Usage": activity.router,
     }
 )

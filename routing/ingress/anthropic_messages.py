@@ -52,6 +52,7 @@ def parse(body: bytes) -> ChatRequest:
         unknown={name: value for name, value in data.items() if name not in KNOWN},
         preferences=read_preferences(data.get("provider")),
         session_id=fields.text(data, "session_id", most=256),
+        preset=fields.text(data, "preset", most=100),
         input_bytes=len(body),
     )
 

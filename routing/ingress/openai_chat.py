@@ -98,6 +98,7 @@ def read(data: Mapping[str, Json], *, input_bytes: int) -> ChatRequest:
         unknown={name: value for name, value in data.items() if name not in _KNOWN},
         preferences=read_preferences(data.get("provider")),
         session_id=fields.text(data, "session_id", most=256),
+        preset=fields.text(data, "preset", most=100),
         input_bytes=input_bytes,
     )
 

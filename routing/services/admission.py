@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -19,7 +19,7 @@ from routing.models import Generation
 from routing.selection.candidates import Candidate, Need
 from routing.selection.filters import Exclusion
 from routing.selection.plan import Attempt
-from routing.services import guards
+from routing.services import guards, presets
 from routing.services.health import HEALTH, conversation_key
 from routing.services.routes import Route, known_models, models_giving, routes
 
@@ -68,6 +68,8 @@ def admit(
     Raises InvalidRequest for an unknown model, Forbidden for what a guardrail refuses, NotFound when no endpoint
     fits (with the reason of each), PaymentRequired when the wallet or the key's limit covers none.
     """
+    if isinstance(request, ChatRequest):
+        request = cast(Q, presets.applied(request, account_id=caller.account_id))
     if not request.wanted_models:
         raise InvalidRequest("'model' must name a model, such as publisher/model.", metadata={"field": "model"})
     policy = policy_of(key_id=caller.key_id, account_id=caller.account_id)

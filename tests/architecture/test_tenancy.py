@@ -187,6 +187,16 @@ API: dict[str, Route] = {
     "api/v1/keys/<hash>": teams("api/v1/keys/{key_hash}"),
     "api/v1/organization/members": keyed(),
     "api/v1/activity": keyed(),
+    "api/v1/presets": keyed(),
+    "api/v1/presets/<slug>": teams("api/v1/presets/canary"),
+    "api/v1/presets/<slug>/versions": teams("api/v1/presets/canary/versions"),
+    "api/v1/presets/<slug>/versions/<version>": teams("api/v1/presets/canary/versions/1"),
+    # Anybody's own preset of that name.
+    "api/v1/presets/<slug>/chat/completions": keyed("api/v1/presets/new/chat/completions", method="POST", body=CHAT),
+    "api/v1/presets/<slug>/messages": keyed("api/v1/presets/new/messages", method="POST", body=CHAT),
+    "api/v1/presets/<slug>/responses": keyed(
+        "api/v1/presets/new/responses", method="POST", body={"model": "acme/small", "instructions": "Be kind."}
+    ),
     "api/v1/guardrails": keyed(),
     "api/v1/guardrails/assignments/keys": keyed(),
     "api/v1/guardrails/assignments/members": keyed(),

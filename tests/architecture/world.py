@@ -16,6 +16,7 @@ from marketplace.lib import ids
 from marketplace.models import Account, Collection, Member, Model
 from marketplace.services import accounts, guardrails, keys
 from routing.models import Generation
+from routing.services import presets
 from tests.factories import execution as hosted
 from tests.factories import marketplace as make
 from tests.factories import routing as routed
@@ -95,6 +96,7 @@ def build() -> World:
     generation = Generation.objects.create(
         account=team, hold_id=ids.uuid7(), requested_model="acme/small", status="failed", streamed=False
     )
+    presets.keep(account_id=team.pk, slug="canary", dialect="chat", body={"model": "acme/small"})
     return World(
         names={
             "prediction_id": prediction.pk,
