@@ -203,6 +203,9 @@ BODY_LIMITS = [
     ("/v1/v1/files", MAX_UPLOAD_BYTES + MEBIBYTE),
     ("/publish", MAX_UPLOAD_BYTES + MEBIBYTE),
     ("/predict", MAX_UPLOAD_BYTES + MEBIBYTE),
+    # 25 MiB of sound, in base64 a third more.
+    ("/api/v1/audio/transcriptions", 35 * MEBIBYTE),
+    ("/v1/audio/transcriptions", 35 * MEBIBYTE),
     ("", env.integer("MAX_BODY_BYTES", 20 * MEBIBYTE, minimum=1)),
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the caps above hold for every path and while reading

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from routing.api.audio import Speech, Transcriptions
 from routing.api.embeddings import Embeddings
 from routing.api.rerank import CohereRerank, Rerank
 
@@ -10,4 +11,8 @@ urlpatterns = [
     path("v1/embeddings", Embeddings.as_view()),
     path("api/v1/rerank", Rerank.as_view(), name="rerank"),
     path("api/v2/rerank", CohereRerank.as_view()),
+    path("api/v1/audio/speech", Speech.as_view(), name="speech"),
+    path("v1/audio/speech", Speech.as_view()),
+    path("api/v1/audio/transcriptions", Transcriptions.as_view(), name="transcriptions"),
+    path("v1/audio/transcriptions", Transcriptions.as_view()),
 ]

@@ -97,20 +97,14 @@ class Stream:
         """The next pieces; None at the clean end."""
         if self._reader is None:
             return None
-        try:
-            async with asyncio.timeout(seconds):
-                data = await self._reader.read_chunk()
-        except (TimeoutError, RequestTimeoutError):
-            raise silence("fell silent") from None
-        except PyreqwestError:
-            raise UpstreamError("The provider broke the connection.", kind="cut", retryable=True) from None
-        if data is None:
+        data = await next_piece(self._reader, seconds)
+        if not data:
             self._reader, self._rest = None, None
             return self._parser.finish()
         self._received += len(data)
         if self._received > self._deadlines.stream_bytes:
             raise UpstreamError("The provider's answer is too long.", kind="malformed", retryable=True)
-        chunks = self._parser.feed(bytes(data))
+        chunks = self._parser.feed(data)
         if self._parser.is_finished:
             self._reader, self._rest = None, self._reader
             chunks += self._parser.finish()
@@ -124,6 +118,36 @@ class Stream:
                     while await self._rest.read_chunk() is not None:
                         pass
         self._reader, self._rest = None, None
+        with contextlib.suppress(PyreqwestError):
+            await self._stack.aclose()
+
+
+class Download:
+    """An answer of bytes, passed on as it comes; its first piece has been read."""
+
+    __slots__ = ("_first", "_limits", "_reader", "_stack", "content_type")
+
+    def __init__(
+        self, first: bytes, *, limits: Deadlines, content_type: str, stack: contextlib.AsyncExitStack, reader: Any
+    ) -> None:
+        self.content_type = content_type
+        self._first = first
+        self._limits = limits
+        self._stack = stack
+        self._reader = reader
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The bytes, a piece per read. Raises UpstreamError where they break off, fall silent or are too many."""
+        yield self._first
+        received = len(self._first)
+        while data := await next_piece(self._reader, self._limits.idle):
+            received += len(data)
+            if received > self._limits.stream_bytes:
+                raise UpstreamError("The provider's answer is too long.", kind="malformed", retryable=True)
+            yield data
+
+    async def close(self) -> None:
+        """Let the connection go."""
         with contextlib.suppress(PyreqwestError):
             await self._stack.aclose()
 
@@ -177,6 +201,35 @@ class Sender:
                 await stack.aclose()
             raise
         return stream
+
+    async def open_download(
+        self, request: HttpRequest, *, adapter: Reader[object], patience: float | None = None
+    ) -> Download:
+        """An answer of bytes whose first piece came within `patience` seconds.
+
+        Raises UpstreamError, also for an answer without any; the caller must close what it gets.
+        """
+        limits = self.limits
+        seconds = limits.answer if patience is None else min(patience, limits.answer)
+        stack = contextlib.AsyncExitStack()
+        try:
+            try:
+                async with asyncio.timeout(seconds):
+                    response = await self._open(request, stack)
+                    await self._check_status(response, adapter)
+                    first = await next_piece(response.body_reader, seconds)
+            except TimeoutError:
+                raise silence("did not answer") from None
+            except PyreqwestError as error:
+                raise broken(error) from None
+            if not first:
+                raise UpstreamError("The provider's answer is empty.", kind="malformed", retryable=True)
+        except BaseException:
+            with contextlib.suppress(PyreqwestError):
+                await stack.aclose()
+            raise
+        kind = response.get_header("content-type") or ""
+        return Download(first, limits=limits, content_type=kind.lower(), stack=stack, reader=response.body_reader)
 
     async def _open(self, request: HttpRequest, stack: contextlib.AsyncExitStack, *, whole: float | None = None) -> Any:
         client = await self._client(request.url)
@@ -243,6 +296,18 @@ class Sender:
         if host != address:
             builder = builder.resolve(host, address, port)
         return builder.build()
+
+
+async def next_piece(reader: Any, seconds: float) -> bytes:
+    """The next bytes of a body; none at its clean end. Raises UpstreamError."""
+    try:
+        async with asyncio.timeout(seconds):
+            data = await reader.read_chunk()
+    except (TimeoutError, RequestTimeoutError):
+        raise silence("fell silent") from None
+    except PyreqwestError:
+        raise UpstreamError("The provider broke the connection.", kind="cut", retryable=True) from None
+    return bytes(data) if data is not None else b""
 
 
 async def _read_all(reader: Any, most: int, *, cut: bool = False) -> bytes:

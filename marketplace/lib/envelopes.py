@@ -15,7 +15,7 @@ from marketplace.lib.errors import AppError
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
-INFERENCE: Final = ("chat/", "completions", "responses", "messages", "embeddings")
+INFERENCE: Final = ("chat/", "completions", "responses", "messages", "embeddings", "audio/", "images/")
 
 TITLES: Final = {413: "Payload too large"}  # its standard phrase changes from one Python to the next
 # Anthropic's word for a status; what is missing is the server's fault from 500 on, else the request's.

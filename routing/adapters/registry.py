@@ -36,6 +36,17 @@ EXCHANGES: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(("openai_chat", "generic", "together", "fireworks"), "routing.adapters.openai_rerank.RERANK"),
         "cohere": "routing.adapters.cohere_rerank.RERANK",
     },
+    "speech": {
+        "openai_chat": "routing.adapters.openai_speech.SPEECH",
+        **dict.fromkeys(("generic", "together", "groq"), "routing.adapters.openai_speech.PLAIN"),
+    },
+    "transcription": {
+        **dict.fromkeys(
+            ("openai_chat", "generic", "together", "groq", "fireworks"),
+            "routing.adapters.openai_transcriptions.TRANSCRIPTIONS",
+        ),
+        "mistral": "routing.adapters.openai_transcriptions.MISTRAL",
+    },
 }
 DIALECTS: Final = frozenset(ADAPTERS).union(*EXCHANGES.values())
 

@@ -19,6 +19,11 @@ class View(APIView):  # type: ignore[misc]  # adrf ships no types
     authentication_classes = ()
     permission_classes = ()
 
+    def perform_content_negotiation(self, request: Any, force: bool = False) -> tuple[Any, str]:
+        """What is answered follows from the request's fields, whatever media types a client says it accepts."""
+        renderer = self.get_renderers()[0]
+        return renderer, renderer.media_type
+
     async def caller(self, request: Any) -> Caller:
         """The caller, whose key may use models. Raises Unauthorized or Forbidden."""
         return await auth.caller(plain(request), scope="inference")

@@ -209,7 +209,7 @@ def _nothing_fits(caller: Caller, names: Sequence[str], need: Need, excluded: Se
             f"{first.candidate.provider_name}: {first.detail}."
         )
         code = "constraint_filtered"
-    if all(one.reason == "output_modalities" for one in excluded):
+    if all(need.outputs - one.candidate.outputs for one in excluded):
         message += _instead(caller, need)
     reasons = [
         {"provider": one.candidate.provider, "model": one.candidate.model, "reason": one.reason, "detail": one.detail}

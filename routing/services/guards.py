@@ -10,6 +10,7 @@ import orjson
 
 from marketplace.services.guardrails import Policy
 from routing.canonical import ChatRequest, Message, Part, Routed, Text, ToolCall, ToolResult
+from routing.operations.rerank import Document
 from routing.services.routes import Route
 
 Q = TypeVar("Q", bound=Routed)
@@ -62,6 +63,8 @@ def _value(value: Any, policy: Policy) -> Any:
             return type(value)(_value(one, policy) for one in value)
         case Text():
             return _part(value, policy, is_users=True)
+        case Document():
+            return dataclasses.replace(value, text=policy.text(value.text))
     return value
 
 

@@ -5,7 +5,7 @@ judgement and its measure, is in routing.operations.
 """
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 from uuid import UUID
 
 from marketplace.lib import ids
@@ -58,6 +58,6 @@ async def perform(*, caller: Caller, request: Q, operation: Operation[Q, A]) -> 
     except BaseException as error:
         await call.give_up(error)
         raise
-    used = operation.used(request, answer)
+    used = operation.used(cast(Q, call.admission.request), answer)
     bill = await call.settle(Generation.Status.FINISHED, usage=used.usage, units=used.units)
     return Done(call.admission.generation_id, route, answer, bill)

@@ -134,9 +134,29 @@ def _cohere_rerank(body: bytes, fault: Fault) -> Made:
     return _json({"id": "simulated", "results": _ranked(json.loads(body)), **meta})
 
 
+def _speech(body: bytes, fault: Fault) -> Made:
+    """Silence as long as the text, whatever format is asked for: 16-bit samples, 100 for each character."""
+    asked = json.loads(body)
+    return [(b"content-type", b"audio/wav")], b"\0\1" * 100 * len(asked["input"])
+
+
+def _transcript(body: bytes, fault: Fault) -> Made:
+    """What was said is made up from the size of the form; its length is four seconds."""
+    said = f"Simulated words from a form of {len(body)} bytes."
+    data: dict[str, Any] = {"text": said}
+    if b"verbose_json" in body:
+        data |= {"task": "transcribe", "language": "english", "duration": 3.5}
+        data["segments"] = [{"id": 0, "start": 0.0, "end": 1.5, "text": said, "avg_logprob": -0.1}]
+    elif fault.kind != "nousage":
+        data["usage"] = {"type": "duration", "seconds": 4}
+    return _json(data)
+
+
 PATHS: Final[Mapping[str, Callable[[bytes, Fault], Made]]] = {
     "/v1/embeddings": _embeddings,
     "/v2/embed": _cohere_embeddings,
     "/v1/rerank": _rerank,
     "/v2/rerank": _cohere_rerank,
+    "/v1/audio/speech": _speech,
+    "/v1/audio/transcriptions": _transcript,
 }

@@ -68,6 +68,11 @@ COMPLETION = {"model": "acme/small", "prompt": "hello"}
 CONTENTS: dict[str, Any] = {"contents": [{"parts": [{"text": "hello"}]}]}
 RESPONSE = {"model": "acme/small", "input": "hello"}
 RANK = {"model": "acme/small", "query": "hello", "documents": ["hi"]}
+# The world's only model chats: asking it for anything else is a 404 that names a model that can.
+WRONG_KIND: dict[str, dict[str, Any]] = {
+    "audio/speech": {"model": "acme/small", "input": "hi"},
+    "audio/transcriptions": {"model": "acme/small", "input_audio": {"data": "AAAA", "format": "mp3"}},
+}
 
 PAGES: dict[str, Route] = {
     "": everybody(),
@@ -171,6 +176,8 @@ API: dict[str, Route] = {
     "v1/embeddings": Route((404, 404, 404, 401), "", method="POST", body={"model": "acme/small", "input": "hi"}),
     "api/v1/rerank": Route((404, 404, 404, 401), "", method="POST", body=RANK),
     "api/v2/rerank": Route((404, 404, 404, 401), "", method="POST", body=RANK),
+    **{f"{root}{address}": Route((404, 404, 404, 401), "", method="POST", body=body)
+       for root in ("api/v1/", "v1/") for address, body in WRONG_KIND.items()},
     "api/v1/models": everybody(),
     "api/v1/models/count": everybody(),
     "api/v1/models/user": keyed(),
