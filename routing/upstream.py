@@ -11,9 +11,9 @@ each request also carries its deadline inside the client: a call that nobody wai
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -29,6 +29,7 @@ Answer = TypeVar("Answer")
 
 PIN_SECONDS: Final = 60.0
 DRAIN_SECONDS: Final = 0.05
+READ_HEADERS: Final = ("retry-after", "x-amzn-errortype")  # of a refusal: all that any dialect asks for
 MEBIBYTE: Final = 1024 * 1024
 
 
@@ -233,7 +234,8 @@ class Sender:
 
     async def _open(self, request: HttpRequest, stack: contextlib.AsyncExitStack, *, whole: float | None = None) -> Any:
         client = await self._client(request.url)
-        post = client.post(request.url).headers(list(request.headers)).body_bytes(request.body)
+        signed = request.sign(datetime.now(UTC)) if request.sign is not None else ()
+        post = client.post(request.url).headers([*request.headers, *signed]).body_bytes(request.body)
         if whole is not None:
             post = post.timeout(timedelta(seconds=whole))
         # Nothing is read ahead: by default the client would wait for 64 KiB before it shows the first byte.
@@ -243,7 +245,7 @@ class Sender:
         if response.status == 200:
             return
         body = await _read_all(response.body_reader, self.limits.error_bytes, cut=True)
-        headers: Mapping[str, str] = {"retry-after": response.get_header("retry-after") or ""}
+        headers = {name: response.get_header(name) or "" for name in READ_HEADERS}
         raise adapter.error(status=response.status, headers=headers, body=body)
 
     async def _client(self, url: str) -> Client:

@@ -1,10 +1,13 @@
 """What an adapter is: a pure translation between canonical types and one provider dialect's bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from routing.canonical import ChatRequest, Chunk, UpstreamError
+
+Headers = tuple[tuple[str, str], ...]
 
 Request = TypeVar("Request", contravariant=True)
 Answer = TypeVar("Answer", covariant=True)
@@ -21,11 +24,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """An HTTP POST, ready to send."""
+    """An HTTP POST, ready to send. `sign` gives the headers that depend on when it is sent (UTC)."""
 
     url: str
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     body: bytes
+    sign: Callable[[datetime], Headers] | None = None
 
 
 class StreamParser(Protocol):

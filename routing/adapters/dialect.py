@@ -20,7 +20,9 @@ class Dialect:
     """One row of the table of OpenAI-alikes. Names on the left are canonical, on the right the provider's."""
 
     kind: str
-    path: str = "/chat/completions"
+    path: str = "/chat/completions"  # {upstream} and {api_version} stand for the model and the version
+    api_version: str = ""  # unless the credentials name another
+    key_header: str | None = None  # the header that takes the bare key, where it is not `authorization: Bearer`
     excluded: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
     defaulted: Mapping[str, Json] = field(default_factory=dict)

@@ -30,6 +30,19 @@ OPENAI_CHAT: Final = OpenAICompatible(
         efforts={"max": "xhigh"},
     )
 )
+# `base_url` is the resource's endpoint (https://NAME.openai.azure.com), the model the deployment's name.
+AZURE_OPENAI: Final = OpenAICompatible(
+    Dialect(
+        kind="azure_openai",
+        path="/openai/deployments/{upstream}/chat/completions?api-version={api_version}",
+        api_version="2024-10-21",
+        key_header="api-key",
+        excluded=OURS | {"cache_control", "prompt_cache_key", "prompt_cache_options", "web_search_options", "metadata"},
+        renamed={"max_tokens": "max_completion_tokens"},
+        has_developer_role=True,
+        efforts={"max": "high", "xhigh": "high"},
+    )
+)
 # vLLM, SGLang, Ollama, LM Studio, llama.cpp: they read what they know and leave the rest.
 GENERIC: Final = OpenAICompatible(
     Dialect(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
 
 import orjson
 
@@ -46,7 +47,9 @@ class OpenAICompatible:
                 body["stream_options"] = {"include_usage": True}
         accept = "text/event-stream" if stream else "application/json"
         headers = (("content-type", "application/json"), ("accept", accept), *self._credentials(target))
-        return HttpRequest(target.base_url.rstrip("/") + dialect.path, headers, orjson.dumps(body))
+        version = target.credentials.get("api_version") or dialect.api_version
+        path = dialect.path.format(upstream=quote(target.upstream, safe=""), api_version=quote(version, safe=""))
+        return HttpRequest(target.base_url.rstrip("/") + path, headers, orjson.dumps(body))
 
     def parse_answer(self, body: bytes) -> Chunk:
         """The single choice of a chat.completion."""
@@ -63,8 +66,10 @@ class OpenAICompatible:
 
     def _credentials(self, target: Target) -> tuple[tuple[str, str], ...]:
         key = target.credentials.get("api_key")
-        own = (("authorization", f"Bearer {key}"),) if key else ()
-        return (*self.dialect.headers, *own)
+        if not key:
+            return self.dialect.headers
+        own = (self.dialect.key_header, key) if self.dialect.key_header else ("authorization", f"Bearer {key}")
+        return (*self.dialect.headers, own)
 
     def _parameters(self, request: ChatRequest, max_tokens: int | None) -> dict[str, Json]:
         dialect = self.dialect

@@ -8,6 +8,8 @@ from routing.adapters.base import Adapter, Exchange
 
 ADAPTERS: Final[dict[str, str]] = {
     "openai_chat": "routing.adapters.openai_alikes.OPENAI_CHAT",
+    "openai_responses": "routing.adapters.openai_responses.adapter.OPENAI_RESPONSES",
+    "azure_openai": "routing.adapters.openai_alikes.AZURE_OPENAI",
     "generic": "routing.adapters.openai_alikes.GENERIC",
     "groq": "routing.adapters.openai_alikes.GROQ",
     "deepseek": "routing.adapters.openai_alikes.DEEPSEEK",
@@ -17,6 +19,9 @@ ADAPTERS: Final[dict[str, str]] = {
     "mistral": "routing.adapters.openai_alikes.MISTRAL",
     "xai": "routing.adapters.openai_alikes.XAI",
     "qwen_compatible": "routing.adapters.openai_alikes.QWEN_COMPATIBLE",
+    "dashscope_native": "routing.adapters.dashscope.adapter.DASHSCOPE",
+    "cohere": "routing.adapters.cohere.adapter.COHERE",
+    "bedrock_converse": "routing.adapters.bedrock.adapter.BEDROCK",
     "anthropic": "routing.adapters.anthropic.adapter.ANTHROPIC",
     "gemini": "routing.adapters.gemini.adapter.GEMINI",
 }

@@ -49,7 +49,7 @@ def _load(path: Path) -> Case:
 
 EVERY = [_load(path) for path in sorted(WIRE.glob("*/*.json"))]
 # Dialects of their own have test modules of their own; the rest are OpenAI-alikes, tested by one.
-TRUE_DIALECTS = frozenset({"anthropic", "gemini", "cohere"})
+TRUE_DIALECTS = frozenset({"anthropic", "gemini", "cohere", "openai_responses", "bedrock_converse", "dashscope_native"})
 CASES = [case for case in EVERY if case.kind not in TRUE_DIALECTS]
 ANSWERS = [case for case in CASES if case.status == 200 and case.name != "finish_insufficient_resource"]
 REFUSALS = [case for case in CASES if case.status != 200]

@@ -105,8 +105,17 @@ def test_the_request_is_built_as_the_providers_sdk_does(case: Case) -> None:
     request = openai_chat.parse(json.dumps(_as_a_caller_writes(case)).encode())
     built = adapter_for(case.kind).build(request, target=TARGET, stream=request.stream, max_tokens=request.max_tokens)
     assert json.loads(built.body) == _as_we_write(case)
-    assert built.url == "https://provider.example.test/v1/chat/completions"
-    assert ("authorization", "Bearer secret") in built.headers
+    assert (built.url.removeprefix("https://provider.example.test/v1"), built.headers[-1]) == PLACES.get(
+        case.kind, ("/chat/completions", ("authorization", "Bearer secret"))
+    )
+
+
+PLACES = {
+    "azure_openai": (
+        "/openai/deployments/their-model/chat/completions?api-version=2024-10-21",
+        ("api-key", "secret"),
+    )
+}
 
 
 def _as_a_caller_writes(case: Case) -> dict[str, Any]:
@@ -144,6 +153,7 @@ def test_a_refusal_is_understood(case: Case) -> None:
         "error_401": ("auth", True),
         "error_402": ("credit", True),
         "error_422": ("invalid", False),
+        "error_deployment_not_found": ("not_found", True),
     }
     assert (error.kind, error.retryable) == kinds.get(case.name, ("invalid", False))
 
