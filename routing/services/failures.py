@@ -1,6 +1,6 @@
 """What a caller is told when no endpoint answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from marketplace.lib.errors import AppError, InvalidRequest, RateLimited, UpstreamFailed, UpstreamTimeout
@@ -13,6 +13,7 @@ ERROR_TYPES: Final = {
     "invalid": "invalid_request",
 }
 BROKEN_TYPES: Final = {"timeout": "timeout", "rate_limited": "rate_limit_exceeded"}
+HIDDEN: Final = "[hidden]"
 BROKEN: Final = "The provider's answer broke off. What had been delivered is charged; ask again for the rest."
 
 
@@ -30,7 +31,8 @@ def failure(errors: Sequence[tuple[Route, UpstreamError]]) -> AppError:
     }
     if last.is_callers:
         # The provider's own words: they speak of this caller's request.
-        return InvalidRequest(last.message, metadata=metadata, error_type=ERROR_TYPES[last.kind])
+        message = without(last.message, route.target.credentials)
+        return InvalidRequest(message, metadata=metadata, error_type=ERROR_TYPES[last.kind])
     if kinds == {"rate_limited"}:
         wait = min((error.retry_after for _, error in errors if error.retry_after is not None), default=1.0)
         seconds = max(1, -(-int(wait * 1000) // 1000))
@@ -43,6 +45,14 @@ def failure(errors: Sequence[tuple[Route, UpstreamError]]) -> AppError:
     return UpstreamFailed(
         "No provider of this model could answer. Try again, or name fallback models.", metadata=metadata
     )
+
+
+def without(message: str, credentials: Mapping[str, str]) -> str:
+    """A provider's words, without the secrets that it was sent and may have repeated."""
+    for secret in credentials.values():
+        if secret:
+            message = message.replace(secret, HIDDEN)
+    return message
 
 
 def _availability(code: str, errors: Sequence[tuple[Route, UpstreamError]]) -> dict[str, Any]:

@@ -152,7 +152,8 @@ def test_every_cell_has_something_at_stake() -> None:
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_a_refusal_is_understood_in_the_callers_dialect(dialect: Dialect, kind: str, case: Case) -> None:
     error = adapter_for(case.kind).error(status=case.status, headers={"retry-after": "3"}, body=case.answer)
-    route = cast(Route, SimpleNamespace(candidate=SimpleNamespace(provider_name="Acme", model="acme/small")))
+    candidate = SimpleNamespace(provider_name="Acme", model="acme/small")
+    route = cast(Route, SimpleNamespace(candidate=candidate, target=TARGET))
     ours = failure([(route, error)])
     form = envelopes.written(ours, path=dialect.path, request_id="req-1")
     read = adapter_for(kind).error(status=ours.status, headers={}, body=json.dumps(form.body).encode())
