@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -226,3 +227,35 @@ class GuardrailAssignForm(forms.Form):
         """The keys and members that are ticked."""
         given = self.cleaned_data
         return [self._keys[pk] for pk in given["keys"]], [self._members[pk] for pk in given["members"]]
+
+
+class ConsentForm(forms.Form):
+    """What an app's key may spend."""
+
+    name = forms.CharField(max_length=100, label="Name of its key")
+    limit = forms.DecimalField(
+        required=False,
+        min_value=Decimal(0),
+        max_value=Decimal(1_000_000),
+        max_digits=16,
+        decimal_places=9,
+        label="Spend limit, $",
+        help_text="Empty: as much as the account has.",
+    )
+    limit_reset = forms.ChoiceField(required=False, choices=RESETS, label="Limit starts anew")
+
+    @staticmethod
+    def asked_for(query: Mapping[str, str], *, app: str) -> dict[str, str]:
+        """The fields as the app proposes them; the user decides."""
+        reset = query.get("usage_limit_type", "")
+        return {"name": query.get("key_label", "") or app, "limit": query.get("limit", ""), "limit_reset": reset}
+
+    def chosen(self) -> dict[str, Any]:
+        """What services.app_codes takes."""
+        given = self.cleaned_data
+        limit: Decimal | None = given["limit"]
+        return {
+            "key_name": given["name"],
+            "limit_nano": None if limit is None else int(limit * NANO),
+            "limit_reset": given["limit_reset"],
+        }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from marketplace.names import RESERVED
-from marketplace.views import guardrails, home, models, organisations, playground, settings
+from marketplace.views import app_consent, guardrails, home, models, organisations, playground, settings
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("playground/key", playground.playground_key, name="playground_key"),
     path("settings", settings.account_settings, name="account_settings"),
     path("settings/switch", settings.account_switch, name="account_switch"),
+    path("auth", app_consent.app_consent, name="app_consent"),
     path("guardrails", guardrails.guardrails, name="guardrails"),
     path("guardrails/create", guardrails.guardrail_create, name="guardrail_create"),
     path("guardrails/<uuid:guardrail_id>", guardrails.guardrail, name="guardrail"),

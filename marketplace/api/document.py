@@ -44,6 +44,7 @@ def build(*, title: str, version: str, management: Management, prefix: str) -> d
         paths.setdefault("/" + _PARAMETER.sub(r"{\g<name>}", address), {}).update(_operations(view, address))
     for operations in paths.values():
         for operation in operations.values():
+            operation.setdefault("security", [])  # said, where none is needed
             operation["responses"].setdefault("default", {"$ref": "#/components/responses/Error"})
     return {
         "openapi": "3.1.0",

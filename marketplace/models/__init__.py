@@ -2,6 +2,7 @@
 
 from marketplace.models.accounts import Account, Member, User
 from marketplace.models.catalog import Collection, Endpoint, Hardware, Model, Provider, Publisher, Version
+from marketplace.models.grants import AppCode
 from marketplace.models.guardrails import Guardrail, GuardrailKey, GuardrailMember
 from marketplace.models.keys import ApiKey
 from marketplace.models.prices import Price
@@ -9,6 +10,7 @@ from marketplace.models.prices import Price
 __all__ = (
     "Account",
     "ApiKey",
+    "AppCode",
     "Collection",
     "Endpoint",
     "Guardrail",

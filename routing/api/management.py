@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from billing.api import keys
-from marketplace.api import guardrails, members
+from marketplace.api import app_codes, guardrails, members
 from marketplace.api.management import Management, root
 from routing.api import activity, presets
 
@@ -13,6 +13,7 @@ API: Final[Management] = root(
     {
         "API keys": keys.router,
         "Account": members.router,
+        "Keys for apps": app_codes.router,
         "Guardrails": guardrails.router,
         "Presets": presets.router,
         "Usage": activity.router,
