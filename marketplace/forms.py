@@ -259,3 +259,25 @@ class ConsentForm(forms.Form):
             "limit_nano": None if limit is None else int(limit * NANO),
             "limit_reset": given["limit_reset"],
         }
+
+
+class ProviderKeyForm(forms.Form):
+    """The account's own key at a provider."""
+
+    provider = forms.ChoiceField(label="Provider")
+    name = forms.CharField(required=False, max_length=255, label="Name")
+    key = forms.CharField(
+        max_length=16_000, label="Key", widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="As the provider gave it to you; a credential of several fields as a JSON object.",
+    )  # fmt: skip
+    order = forms.ChoiceField(
+        choices=[("before", "Before the capacity that all share"), ("after", "After it")], label="Used"
+    )
+    allowed_models = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 2}), label="Only for models",
+        help_text="One a line: publisher/model or publisher/*. Empty: all.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, providers: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast(forms.ChoiceField, self.fields["provider"]).choices = providers

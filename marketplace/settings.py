@@ -227,6 +227,8 @@ DIALECT_REGISTRY = "routing.adapters.registry.DIALECTS"
 
 # --- Money ---
 PROVIDER_SHARE_BPS = env.integer("PROVIDER_SHARE_BPS", 9_500, minimum=0)
+# Of the list price, for requests with an account's own provider key.
+BYOK_FEE_BPS = env.integer("BYOK_FEE_BPS", 500, minimum=0)
 PUBLISHER_ROYALTY_BPS = env.integer("PUBLISHER_ROYALTY_BPS", 1_000, minimum=0)
 # Without a key the portal runs and says that payments are off; without a webhook's secret it refuses all of them.
 STRIPE_SECRET_KEY = env.secret("STRIPE_SECRET_KEY")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from marketplace.names import RESERVED
-from marketplace.views import app_consent, guardrails, home, models, organisations, playground, settings
+from marketplace.views import app_consent, guardrails, home, models, organisations, playground, provider_keys, settings
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -20,6 +20,9 @@ urlpatterns = [
     path("guardrails/<uuid:guardrail_id>", guardrails.guardrail, name="guardrail"),
     path("guardrails/<uuid:guardrail_id>/assign", guardrails.guardrail_assign, name="guardrail_assign"),
     path("guardrails/<uuid:guardrail_id>/delete", guardrails.guardrail_delete, name="guardrail_delete"),
+    path("provider-keys", provider_keys.provider_keys, name="provider_keys"),
+    path("provider-keys/<uuid:public_id>/toggle", provider_keys.provider_key_toggle, name="provider_key_toggle"),
+    path("provider-keys/<uuid:public_id>/forget", provider_keys.provider_key_forget, name="provider_key_forget"),
     path("organisations", organisations.organisations, name="organisations"),
     path("organisations/create", organisations.organisation_create, name="organisation_create"),
     path("organisations/<str:slug>/", organisations.organisation, name="organisation"),

@@ -60,6 +60,10 @@ class Generation(models.Model):
     delivered_bytes = models.BigIntegerField(default=0)
     prices = models.JSONField(default=dict)
     costs = models.JSONField(default=dict)
+    # With the account's own provider key: what the provider is paid directly, and at what prices we reckon it.
+    is_byok = models.BooleanField(default=False)
+    upstream_nano = models.BigIntegerField(default=0)
+    list_prices = models.JSONField(default=dict)
     # Why it went where it went: selection.plan.Plan.record, from which the same choice follows again.
     choice = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
@@ -101,6 +105,7 @@ class Attempt(models.Model):
     error_kind = models.CharField(max_length=24, blank=True)
     status_code = models.PositiveSmallIntegerField(null=True)
     latency_ms = models.BigIntegerField()
+    is_byok = models.BooleanField(default=False)
 
     class Meta:
         ordering: ClassVar = ["position"]

@@ -183,11 +183,12 @@ def _shape(key: ApiKey) -> dict[str, Any]:
 
 def _shapes(account_id: int, rows: Sequence[ApiKey]) -> list[dict[str, Any]]:
     spent = usage.of_keys(account_id=account_id, key_ids=[key.pk for key in rows])
+    byok = usage.byok_of_keys(account_id=account_id, key_ids=[key.pk for key in rows])
     left = budgets.remaining_by_key(rows)
-    return [_written(key, spent[key.pk], left[key.pk]) for key in rows]
+    return [_written(key, spent[key.pk], byok[key.pk], left[key.pk]) for key in rows]
 
 
-def _written(key: ApiKey, spent: usage.Spent, left: int | None) -> dict[str, Any]:
+def _written(key: ApiKey, spent: usage.Spent, byok: usage.Spent, left: int | None) -> dict[str, Any]:
     return {
         "hash": key.digest,
         "name": key.name,
@@ -202,10 +203,10 @@ def _written(key: ApiKey, spent: usage.Spent, left: int | None) -> dict[str, Any
         "usage_daily": spent.daily,
         "usage_weekly": spent.weekly,
         "usage_monthly": spent.monthly,
-        "byok_usage": 0,
-        "byok_usage_daily": 0,
-        "byok_usage_weekly": 0,
-        "byok_usage_monthly": 0,
+        "byok_usage": byok.total,
+        "byok_usage_daily": byok.daily,
+        "byok_usage_weekly": byok.weekly,
+        "byok_usage_monthly": byok.monthly,
         "created_at": key.created_at,
         "updated_at": key.updated_at,
         "expires_at": key.expires_at,

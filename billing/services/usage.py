@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from django.db.models import Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import BigIntegerField, Q, Sum
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
 from billing.models import Charge
@@ -48,6 +49,21 @@ def of_keys(*, account_id: int, key_ids: Iterable[int]) -> dict[int, Spent]:
     wanted = set(key_ids)
     charged = Charge.objects.for_account(account_id).filter(key_id__in=wanted).order_by().values("key_id")
     rows = cast(Iterable[Mapping[str, int]], charged.annotate(**sums))
+    found = {row["key_id"]: Spent(row["total"], *(row[period] for period in PERIODS)) for row in rows}
+    return {key_id: found.get(key_id, Spent()) for key_id in wanted}
+
+
+def byok_of_keys(*, account_id: int, key_ids: Iterable[int]) -> dict[int, Spent]:
+    """Key id -> what its requests with the account's own provider keys cost at list prices, paid to the providers."""
+    now = timezone.now()
+    upstream = Cast(KT("labels__upstream_nano"), BigIntegerField())
+    sums = {"total": Coalesce(Sum(upstream), 0)}
+    for period in PERIODS:
+        recent = Q(created_at__gte=budgets.period_start(period, now))
+        sums[period] = Coalesce(Sum(upstream, filter=recent), 0)
+    wanted = set(key_ids)
+    charged = Charge.objects.for_account(account_id).filter(key_id__in=wanted, labels__byok=True)
+    rows = cast(Iterable[Mapping[str, int]], charged.order_by().values("key_id").annotate(**sums))
     found = {row["key_id"]: Spent(row["total"], *(row[period] for period in PERIODS)) for row in rows}
     return {key_id: found.get(key_id, Spent()) for key_id in wanted}
 

@@ -41,6 +41,14 @@ def decrypt(token: str, *, context: str) -> dict[str, Any]:
     return value
 
 
+def rotate(token: str) -> str:
+    """The same secret, encrypted with the newest key. Raises WrongSecret when no key of ours opens it."""
+    try:
+        return _keys().rotate(token.encode()).decode()
+    except InvalidToken:
+        raise WrongSecret("the secret does not open with the configured keys") from None
+
+
 def fingerprint(value: str) -> str:
     """Twelve hex digits that tell two secrets apart and that nobody without our key can search for."""
     return _fingerprint(value, settings.ENCRYPTION_KEYS[0])

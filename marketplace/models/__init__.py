@@ -6,6 +6,7 @@ from marketplace.models.grants import AppCode
 from marketplace.models.guardrails import Guardrail, GuardrailKey, GuardrailMember
 from marketplace.models.keys import ApiKey
 from marketplace.models.prices import Price
+from marketplace.models.provider_keys import ProviderKey
 
 __all__ = (
     "Account",
@@ -21,6 +22,7 @@ __all__ = (
     "Model",
     "Price",
     "Provider",
+    "ProviderKey",
     "Publisher",
     "User",
     "Version",

@@ -65,6 +65,7 @@ def _generation(account_id: int, text: str) -> dict[str, Any]:
 def _key(caller: Caller) -> dict[str, Any]:
     key = ApiKey.objects.get(pk=caller.key_id)
     spent = usage.of_key(key)
+    byok = usage.byok_of_keys(account_id=key.account_id, key_ids=[key.pk])[key.pk]
     left = budgets.remaining(key)
     return {
         "label": key.label,
@@ -77,10 +78,10 @@ def _key(caller: Caller) -> dict[str, Any]:
         "usage_daily": dollars(spent.daily),
         "usage_weekly": dollars(spent.weekly),
         "usage_monthly": dollars(spent.monthly),
-        "byok_usage": 0,
-        "byok_usage_daily": 0,
-        "byok_usage_weekly": 0,
-        "byok_usage_monthly": 0,
+        "byok_usage": dollars(byok.total),
+        "byok_usage_daily": dollars(byok.daily),
+        "byok_usage_weekly": dollars(byok.weekly),
+        "byok_usage_monthly": dollars(byok.monthly),
         "is_free_tier": False,
         "is_management_key": ApiKey.Scope.MANAGEMENT in key.scopes,
         "is_provisioning_key": ApiKey.Scope.MANAGEMENT in key.scopes,

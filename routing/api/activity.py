@@ -63,7 +63,7 @@ def _written(row: activity.Row) -> dict[str, Any]:
         "endpoint_id": str(row.endpoint_id or ""),
         "provider_name": row.provider_name,
         "usage": row.usage_nano,
-        "byok_usage_inference": 0,
+        "byok_usage_inference": row.upstream_nano,
         "requests": row.requests,
         "prompt_tokens": row.prompt_tokens,
         "completion_tokens": row.completion_tokens,

@@ -135,9 +135,9 @@ def generation(row: Generation) -> dict[str, Any]:
         "status": row.status,
         "total_cost": cost,
         "usage": cost,
-        "upstream_inference_cost": None,
+        "upstream_inference_cost": dollars(row.upstream_nano) if row.is_byok else None,
         "cache_discount": None,
-        "is_byok": False,
+        "is_byok": row.is_byok,
         "tokens_prompt": row.prompt_tokens,
         "tokens_completion": row.completion_tokens,
         "native_tokens_prompt": row.prompt_tokens,
@@ -160,7 +160,7 @@ def generation(row: Generation) -> dict[str, Any]:
                 "status": attempt.status_code or (200 if not attempt.error_kind else None),
                 "error_type": attempt.error_kind or None,
                 "latency": attempt.latency_ms,
-                "is_byok": False,
+                "is_byok": attempt.is_byok,
             }
             for attempt in row.attempts.all()
         ],

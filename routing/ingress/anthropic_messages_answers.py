@@ -160,9 +160,9 @@ def usage_of(bill: Bill) -> dict[str, Json]:
     fresh = usage.prompt_tokens - cached - written
     return _tokens(fresh, cached, written, usage.completion_tokens, usage.reasoning_tokens) | {
         "cost": dollars(bill.cost_nano),
-        "is_byok": False,
+        "is_byok": bill.is_byok,
         "cost_details": {
-            "upstream_inference_cost": None,
+            "upstream_inference_cost": bill.upstream,
             "upstream_inference_prompt_cost": dollars(bill.prompt_cost_nano),
             "upstream_inference_completions_cost": dollars(bill.completion_cost_nano),
         },

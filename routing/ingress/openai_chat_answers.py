@@ -20,6 +20,17 @@ class Bill:
     cost_nano: int
     prompt_cost_nano: int
     completion_cost_nano: int
+    upstream_nano: int | None = None  # what the provider bills the account itself, with the account's own key
+
+    @property
+    def is_byok(self) -> bool:
+        """Whether it went out with the account's own key: the cost is our fee alone."""
+        return self.upstream_nano is not None
+
+    @property
+    def upstream(self) -> orjson.Fragment | None:
+        """The provider's own part in dollars, where there is one."""
+        return None if self.upstream_nano is None else dollars(self.upstream_nano)
 
 
 @dataclass(slots=True)
@@ -140,9 +151,9 @@ def usage_of(bill: Bill) -> dict[str, Json]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "cost": dollars(bill.cost_nano),
-        "is_byok": False,
+        "is_byok": bill.is_byok,
         "cost_details": {
-            "upstream_inference_cost": None,
+            "upstream_inference_cost": bill.upstream,
             "upstream_inference_prompt_cost": dollars(bill.prompt_cost_nano),
             "upstream_inference_completions_cost": dollars(bill.completion_cost_nano),
         },

@@ -124,9 +124,9 @@ def usage_of(bill: Bill) -> dict[str, Json]:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "cost": dollars(bill.cost_nano),
-        "is_byok": False,
+        "is_byok": bill.is_byok,
         "cost_details": {
-            "upstream_inference_cost": None,
+            "upstream_inference_cost": bill.upstream,
             "upstream_inference_input_cost": dollars(bill.prompt_cost_nano),
             "upstream_inference_output_cost": dollars(bill.completion_cost_nano),
         },

@@ -38,6 +38,7 @@ class Row:
     endpoint_id: int | None
     requests: int
     usage_nano: int
+    upstream_nano: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
@@ -65,6 +66,7 @@ def _routed(account_id: int, narrowed: Narrowed, first: dt.date, last: dt.date) 
         .annotate(
             requests=Count("id"),
             cost=Sum("cost_nano"),
+            upstream=Sum("upstream_nano"),
             prompt=Sum("prompt_tokens"),
             completion=Sum("completion_tokens"),
             reasoning=Sum("reasoning_tokens"),
@@ -78,6 +80,7 @@ def _routed(account_id: int, narrowed: Narrowed, first: dt.date, last: dt.date) 
             endpoint_id=row["endpoint_id"],
             requests=row["requests"],
             usage_nano=row["cost"],
+            upstream_nano=row["upstream"],
             prompt_tokens=row["prompt"],
             completion_tokens=row["completion"],
             reasoning_tokens=row["reasoning"],

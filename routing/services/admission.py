@@ -19,7 +19,7 @@ from routing.models import Generation
 from routing.selection.candidates import Candidate, Need
 from routing.selection.filters import Exclusion
 from routing.selection.plan import Attempt
-from routing.services import guards, presets
+from routing.services import guards, own_keys, presets
 from routing.services.health import HEALTH, conversation_key
 from routing.services.routes import Route, known_models, models_giving, routes
 
@@ -78,7 +78,7 @@ def admit(
     models = known_models(request.wanted_models, account_id=caller.account_id)
     if not models:
         raise unknown_model(request.wanted_models)
-    groups = guards.narrowed(routes(models, operation=operation), policy)
+    groups = own_keys.joined(guards.narrowed(routes(models, operation=operation), policy), caller=caller)
     by_endpoint = {route.candidate.endpoint_id: route for group in groups for route in group}
     generation_id = ids.uuid7()
     conversation = None
@@ -93,14 +93,16 @@ def admit(
     )
     if not chosen.attempts:
         raise _nothing_fits(caller, list(models), need, chosen.excluded)
-    attempts = {attempt.candidate.endpoint_id: attempt for attempt in chosen.attempts[:MAX_ATTEMPTS]}
+    in_order = own_keys.ordered(chosen.attempts, by_endpoint)[:MAX_ATTEMPTS]
+    attempts = {attempt.candidate.endpoint_id: attempt for attempt in in_order}
+    is_fixed = chosen.is_fixed or any(route.is_own for route in by_endpoint.values())
     candidates = [one.candidate for one in attempts.values()]
     hold_id, caps = _reserve(caller, request, need, candidates, generation_id, operation=operation, streamed=streamed)
     tries = tuple(Try(by_endpoint[one.endpoint_id], cap, attempts[one.endpoint_id]) for one, cap, _ in caps)
     return Admission(
         generation_id, caller.account_id, hold_id, need, tries, request,
         operation=operation, is_streamed=streamed, conversation=conversation,
-        is_fixed=chosen.is_fixed, choice=chosen.record(),
+        is_fixed=is_fixed, choice=chosen.record(),
     )  # fmt: skip
 
 

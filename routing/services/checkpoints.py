@@ -107,9 +107,11 @@ def _write_opening(one: Live, route: Route, delivered: int) -> None:
         status=Generation.Status.STREAMING,
         model=candidate.model,
         provider_id=route.provider_id,
-        endpoint_id=candidate.endpoint_id,
+        endpoint_id=route.endpoint_id,
+        is_byok=route.is_own,
         prices=dict(candidate.prices),
         costs=dict(candidate.costs),
+        list_prices=dict(route.list_prices or {}),
         delivered_bytes=delivered,
         heartbeat_at=timezone.now(),
     )

@@ -1,6 +1,6 @@
 """The endpoints that could serve a request, read from the catalogue with their prices and addresses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from marketplace.lib import crypto
@@ -20,6 +20,15 @@ class Route:
     target: Target
     provider_id: int
     provider_account_id: int
+    endpoint_id: int
+    # With an account's own key: the prices that the fee is a part of, and where it stands in the order.
+    list_prices: Mapping[str, int] | None = None
+    place: tuple[int, int] = (1, 0)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is called with a key of the caller's account, which the provider bills directly."""
+        return self.list_prices is not None
 
 
 def known_models(names: Sequence[str], *, account_id: int) -> dict[str, int]:
@@ -89,4 +98,4 @@ def _route(model: str, endpoint: Endpoint, priced: dict[str, dict[str, int]]) ->
         keeps_nothing=bool(policy.get("zdr")),
     )
     target = Target(provider.base_url, endpoint.upstream, provider.credentials())
-    return Route(candidate, provider.dialect, target, provider.pk, provider.account_id)
+    return Route(candidate, provider.dialect, target, provider.pk, provider.account_id, endpoint.pk)

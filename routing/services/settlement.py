@@ -54,18 +54,20 @@ def charge(
     """Charge what was used, tokens and other units, at `route`'s prices; None when somebody else had ended it."""
     candidate = route.candidate
     rated = candidate.rated(usage, units=units)
+    upstream = _upstream(route.list_prices, usage, units)
     charged = _settle(
         hold_id=hold_id,
         rated=rated,
         usage=usage,
         units=units,
         costs=candidate.costs,
-        provider_account_id=route.provider_account_id,
+        provider_account_id=None if route.is_own else route.provider_account_id,
         labels={
             "model": candidate.model,
             "provider": candidate.provider,
-            "endpoint": candidate.endpoint_id,
+            "endpoint": route.endpoint_id,
             "usage_source": usage.source,
+            **_byok(upstream),
         },
     )
     if charged is None:
@@ -75,13 +77,16 @@ def charge(
         ending,
         model=candidate.model,
         provider_id=route.provider_id,
-        endpoint_id=candidate.endpoint_id,
+        endpoint_id=route.endpoint_id,
         prices=candidate.prices,
         costs=candidate.costs,
+        is_byok=route.is_own,
+        upstream_nano=upstream or 0,
+        list_prices=dict(route.list_prices or {}),
         cost_nano=charged.amount_nano,
         **_tokens(usage),
     )
-    return bill_of(usage, rated, charged.amount_nano)
+    return bill_of(usage, rated, charged.amount_nano, upstream_nano=upstream)
 
 
 @transaction.atomic
@@ -103,20 +108,26 @@ def sweep(generation: Generation, *, provider_account_id: int | None) -> Bill | 
         return None
     usage = counted(input_tokens=generation.input_tokens, delivered_bytes=generation.delivered_bytes)
     rated = rate(generation.prices, quantities(usage, generation.prices, units=generation.units))
+    upstream = _upstream(generation.list_prices if generation.is_byok else None, usage, generation.units)
     charged = _settle(
         hold_id=generation.hold_id,
         rated=rated,
         usage=usage,
         units=generation.units,
         costs=generation.costs,
-        provider_account_id=provider_account_id,
-        labels={"model": generation.model, "endpoint": generation.endpoint_id, "usage_source": usage.source},
+        provider_account_id=None if generation.is_byok else provider_account_id,
+        labels={
+            "model": generation.model,
+            "endpoint": generation.endpoint_id,
+            "usage_source": usage.source,
+            **_byok(upstream),
+        },
     )
     if charged is None:
         _close(generation.pk, ending)
         return None
-    _close(generation.pk, ending, cost_nano=charged.amount_nano, **_tokens(usage))
-    return bill_of(usage, rated, charged.amount_nano)
+    _close(generation.pk, ending, cost_nano=charged.amount_nano, upstream_nano=upstream or 0, **_tokens(usage))
+    return bill_of(usage, rated, charged.amount_nano, upstream_nano=upstream)
 
 
 def counted(*, input_tokens: int, delivered_bytes: int) -> Usage:
@@ -124,11 +135,11 @@ def counted(*, input_tokens: int, delivered_bytes: int) -> Usage:
     return Usage(max(1, input_tokens), max(1, -(-delivered_bytes // 4)), source="counted")
 
 
-def bill_of(usage: Usage, rated: Rated, cost_nano: int) -> Bill:
+def bill_of(usage: Usage, rated: Rated, cost_nano: int, *, upstream_nano: int | None = None) -> Bill:
     """The bill as the caller sees it; input and output add up to the cost."""
     exact = sum(line.exact for line in rated.lines if line.unit in PROMPT_UNITS)
     prompt = min(cost_nano, (exact + 500_000) // 1_000_000)
-    return Bill(usage, cost_nano, prompt, cost_nano - prompt)
+    return Bill(usage, cost_nano, prompt, cost_nano - prompt, upstream_nano)
 
 
 def _settle(
@@ -138,15 +149,26 @@ def _settle(
     usage: Usage,
     units: Mapping[str, int],
     costs: Mapping[str, int],
-    provider_account_id: int,
+    provider_account_id: int | None,
     labels: Mapping[str, Any],
 ) -> Charge | None:
+    if provider_account_id is None:  # the provider bills the account itself; all of the fee is ours
+        return holds.settle(hold_id=hold_id, rated=rated, labels=labels)
     if costs:
         cost = rate(costs, quantities(usage, costs, units=units)).amount_nano
         part = Part("provider_payable", provider_account_id, fixed_nano=cost)
     else:
         part = Part("provider_payable", provider_account_id, bps=settings.PROVIDER_SHARE_BPS)
     return holds.settle(hold_id=hold_id, rated=rated, parts=[part], labels=labels)
+
+
+def _upstream(prices: Mapping[str, int] | None, usage: Usage, units: Mapping[str, int]) -> int | None:
+    """What the provider bills the account itself by our prices, in nano-USD; None for shared capacity."""
+    return None if prices is None else rate(prices, quantities(usage, prices, units=units)).amount_nano
+
+
+def _byok(upstream_nano: int | None) -> dict[str, Any]:
+    return {} if upstream_nano is None else {"byok": True, "upstream_nano": upstream_nano}
 
 
 def _tokens(usage: Usage) -> dict[str, Any]:
@@ -177,7 +199,8 @@ def _close(generation_id: UUID, ending: Ending, **fields: Any) -> None:
         Attempt(
             generation_id=generation_id,
             position=position,
-            endpoint_id=tried.route.candidate.endpoint_id,
+            endpoint_id=tried.route.endpoint_id,
+            is_byok=tried.route.is_own,
             provider_name=tried.route.candidate.provider_name,
             model=tried.route.candidate.model,
             error_kind=tried.error_kind,

@@ -36,7 +36,7 @@ def tell(*, request: Routed, tries: Sequence[Try], tried: Sequence[Tried]) -> di
         "region": None,
         "summary": f"available={len(available)}, selected={selected}",
         "attempt": len(attempts),
-        "is_byok": False,
+        "is_byok": answered is not None and answered.is_own,
         "endpoints": {"total": len(available), "available": available},
         "attempts": attempts,
     }

@@ -14,7 +14,7 @@ from execution.models import Build, File, Prediction
 from execution.states import Status
 from marketplace.lib import ids
 from marketplace.models import Account, Collection, Member, Model
-from marketplace.services import accounts, guardrails, keys
+from marketplace.services import accounts, guardrails, keys, provider_keys
 from routing.models import Generation
 from routing.services import presets
 from tests.factories import execution as hosted
@@ -96,6 +96,7 @@ def build() -> World:
     generation = Generation.objects.create(
         account=team, hold_id=ids.uuid7(), requested_model="acme/small", status="failed", streamed=False
     )
+    own = provider_keys.keep(account=team, provider="sim-one", key="canary-of-the-team")
     presets.keep(account_id=team.pk, slug="canary", dialect="chat", body={"model": "acme/small"})
     return World(
         names={
@@ -109,6 +110,7 @@ def build() -> World:
             "key_id": str(key.pk),
             "key_hash": key.digest,
             "owner_id": str(make.user(_ADDRESSES[OWNER]).pk),
+            "own_key_id": str(own.public_id),
             "guardrail_id": str(guardrails.create(account=team, values={"name": "canary"}).pk),
             "member_id": str(Member.objects.get(account=team, user__email="dave@example.com").pk),
         },
