@@ -54,12 +54,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     absent = {
         "postgres": None if on_postgres else "PostgreSQL is not here: DATABASE_URL is unset; `make test` starts one",
         "redis": None if settings.REDIS_URL else "Redis is not here: REDIS_URL is unset; `make test` starts one",
+        "docker": _why_no_docker(),
         "browser": None if binaries.chromium() else "Chromium is not installed",
     }
     for item in items:
         for name, reason in absent.items():
             if reason and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _why_no_docker() -> str | None:
+    if not (binaries.docker_engine() and binaries.debootstrap()):
+        return "docker.io and debootstrap are not both installed"
+    return None if os.geteuid() == 0 else "only root can run a Docker engine of its own"
 
 
 def _lateness(item: pytest.Item) -> int:

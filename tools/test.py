@@ -28,6 +28,12 @@ PARTS = {
     "Redis": (binaries.redis_server, "redis-server"),
     "Chromium": (binaries.chromium, "chromium"),
     "bubblewrap": (binaries.bubblewrap, "bubblewrap"),
+    # Root alone can run an engine of its own; the tests start one and end it.
+    **(
+        {"Docker": (binaries.docker_engine, "docker.io"), "debootstrap": (binaries.debootstrap, "debootstrap")}
+        if sys.platform == "linux" and os.geteuid() == 0
+        else {}
+    ),
 }
 
 

@@ -164,7 +164,7 @@ def _install(
         watch=watch,
     )
     if status:
-        raise BuildFailed(_explain(heard, requirements, interpreter, status))
+        raise BuildFailed(explain(heard, requirements, python=interpreter.minor, status=status))
     shutil.rmtree(work)
     size = steps.check_size(steps.Watch((folder,), limits.environment_bytes, "The installed packages"))
     _own(folder)
@@ -245,7 +245,8 @@ def _packages(folder: Path) -> Iterator[str]:
             yield f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}"
 
 
-def _explain(heard: Sequence[str], requirements: Sequence[Requirement], interpreter: Interpreter, status: int) -> str:
+def explain(heard: Sequence[str], requirements: Sequence[Requirement], *, python: str, status: int) -> str:
+    """What pip's lines mean for the creator: which line of which file to change."""
     errors = [line.removeprefix("ERROR: ") for line in heard if line.startswith("ERROR: ")]
     for line in heard:
         if found := NOTHING_FOUND.search(line):
@@ -253,7 +254,7 @@ def _explain(heard: Sequence[str], requirements: Sequence[Requirement], interpre
             origin = next((one.origin for one in requirements if one.name == bare), "")
             where = f"{origin}: " if origin else ""
             return (
-                f"{where}no package for {found[1]!r} that runs on Python {interpreter.minor} without compiling "
+                f"{where}no package for {found[1]!r} that runs on Python {python} without compiling "
                 f"(wheels only). {errors[0] if errors else line}"
             )
     return "The requirements could not be installed: " + (" ".join(errors)[:1500] or f"pip ended with status {status}.")

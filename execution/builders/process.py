@@ -10,17 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from execution.builders import environments, interpreters, steps
+from execution.builders import environments, inspected, interpreters, source_folder, steps
 from execution.builders.base import COG_VERSION, BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.builders.interpreters import Interpreter
-from execution.package import CogConfig, PackageError, digest, read_config, read_requirements
-from execution.package.config import Requirement
+from execution.package import CogConfig, PackageError, digest
 from execution.runtimes import sandbox
 
 INSPECTION: Final = Path(__file__).with_name("inspection.py")
 INSPECTION_AT: Final = "/run/turnpike/inspection.py"
 SOURCE_AT: Final = "/src"
-MAX_TEXT_FILE: Final = 256 * 1024
 
 
 def build(
@@ -36,8 +34,8 @@ def build(
     """See base.Build. `source` stays as it is; `target` appears whole or not at all, in place of an earlier one."""
     limits = limits or BuildLimits()
     deadline = time.monotonic() + limits.seconds
-    config = _read_config(source)
-    requirements = _requirements(source, config)
+    config = source_folder.read_config_of(source)
+    requirements = source_folder.requirements_of(source, config)
     _refuse_the_impossible(source, config)
     interpreter = interpreters.find(config.python_version)
     log(f"Building {config.reference} for Python {interpreter.version}, isolation: {sandbox.survey().isolation}.")
@@ -55,7 +53,7 @@ def build(
     staging = target.with_name(f".{target.name}.building")
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        frozen = _freeze(source, staging / "src", limits)
+        frozen = source_folder.freeze(source, staging / "src", limits)
         log(f"Reading the inputs and outputs of {config.reference}.")
         schema = _inspect(frozen, environment, interpreter, config, log=log, limits=limits, is_canceled=is_canceled)
         (frozen / ".cog").mkdir(exist_ok=True)
@@ -91,34 +89,6 @@ def build(
     return built
 
 
-def _text(source: Path, name: str, missing: str) -> str:
-    path = source / name
-    if not path.is_file() or path.is_symlink():
-        raise PackageError(missing)
-    if path.stat().st_size > MAX_TEXT_FILE:
-        raise PackageError(f"{name} is longer than {MAX_TEXT_FILE} bytes.")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise PackageError(f"{name} is not UTF-8 text (at byte {error.start}).") from None
-
-
-def _read_config(source: Path) -> CogConfig:
-    missing = 'There is no cog.yaml at the top of the upload. It must say at least predict: "predict.py:Predictor".'
-    config = read_config(_text(source, "cog.yaml", missing))
-    if not (source / config.path).is_file():
-        raise PackageError(f"cog.yaml names {config.path}, which is not in the upload.")
-    return config
-
-
-def _requirements(source: Path, config: CogConfig) -> tuple[Requirement, ...]:
-    if not config.requirements_file:
-        return config.packages
-    name = config.requirements_file
-    text = _text(source, name, f"cog.yaml names {name} (build.python_requirements), which is not in the upload.")
-    return read_requirements(text=text, name=name)
-
-
 def _refuse_the_impossible(source: Path, config: CogConfig) -> None:
     if config.run_commands:
         raise PackageError(
@@ -131,9 +101,7 @@ def _refuse_the_impossible(source: Path, config: CogConfig) -> None:
             f"cog.yaml: the system package {missing[0]!r} is not installed on this host. Its operator can install it "
             f"(apt-get install {' '.join(missing)}); or use a requirement from the package index that brings its own."
         )
-    for path in source.rglob("*"):
-        if path.is_symlink():
-            raise PackageError(f"{path.relative_to(source)} is a symbolic link.")
+    source_folder.refuse_links(source)
 
 
 def _is_installed(name: str) -> bool:
@@ -147,18 +115,6 @@ def _is_installed(name: str) -> bool:
         timeout=20,
     )
     return "install ok installed" in answer.stdout
-
-
-def _freeze(source: Path, frozen: Path, limits: BuildLimits) -> Path:
-    """A copy of the sources that models can read and nobody can write."""
-    size = steps.size_of(source)
-    if size > limits.source_bytes:
-        raise BuildFailed(f"The upload takes {size} bytes unpacked; the limit is {limits.source_bytes}.")
-    frozen.parent.mkdir(parents=True)
-    shutil.copytree(source, frozen, ignore=shutil.ignore_patterns("__pycache__", ".cog"))
-    for path in (frozen, *frozen.rglob("*")):
-        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    return frozen
 
 
 def _inspect(
@@ -198,17 +154,4 @@ def _inspect(
     )
     name = f"importing {config.path}"
     status, output = steps.run(order, name=name, seconds=limits.inspect_seconds, log=log, is_canceled=is_canceled)
-    try:
-        answer = json.loads(output)
-    except ValueError:
-        raise BuildFailed(f"{config.path} ended the process while it was imported (status {status}).") from None
-    if "schema" in answer and isinstance(answer["schema"], dict):
-        return dict(answer["schema"])
-    frames = [str(frame) for frame in answer.get("frames", ())]
-    for frame in frames:
-        log(f"  {frame}")
-    where = f" ({frames[-1]})" if frames else ""
-    hint = ""
-    if missing := str(answer.get("missing", "")).split(".")[0]:
-        hint = f" Is {missing!r} in the requirements?"
-    raise BuildFailed(f"{config.reference} cannot be used: {str(answer.get('error', ''))[:2000]}{where}.{hint}")
+    return inspected.read(status=status, output=output, config=config, log=log)

@@ -10,6 +10,8 @@ from execution.runtimes.base import Runtime
 
 RUNTIMES: Final = {
     "process": "execution.runtimes.process.ProcessRuntime",
+    "docker": "execution.runtimes.docker.DockerRuntime",
+    "host": "execution.runtimes.host.HostRuntime",
 }
 
 

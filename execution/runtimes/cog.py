@@ -28,7 +28,10 @@ QUEUED_CHUNKS: Final = 64
 TICK_SECONDS: Final = 0.1
 SEND_SECONDS: Final = 60.0
 BUSY_SECONDS: Final = 10.0  # a slot is free a little after the answer before it
-PREFIX: Final = re.compile(r"^(?:(?:Prediction|Setup|setup|worker setup) failed(?: \(slot [0-9a-f-]+\))?: )+")
+PREFIX: Final = re.compile(
+    r"^(?:Generator iteration error: |"
+    r"(?:Prediction|Setup|setup|worker setup) failed(?: \(slot [0-9a-f-]+\))?: )+"
+)
 
 
 class Gone(Exception):

@@ -4,6 +4,8 @@
 two sockets of the host and the model's loopback ports, so that the model needs no network to be reached:
     host -> listening unix socket (inherited) -> 127.0.0.1:PORT     requests to the model's server
     model -> 127.0.0.1:DOOR -> unix socket (mounted) -> host        fetching input files, handing in output files
+A container inherits no socket: there `serve` calls the host instead (a mounted socket, "back") and offers connections,
+which the host uses when it has a request. Nothing of the host need be writable for that.
 """
 
 import collections
@@ -19,6 +21,7 @@ import sys
 import threading
 
 STORED_BYTES = 256 * 1024 * 1024
+OFFERS = 4
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -138,11 +141,12 @@ def pump(source: socket.socket, target: socket.socket) -> None:
     sender.join()
 
 
-def carry(near: socket.socket, family: int, address: "str | tuple[str, int]") -> None:
-    """Carry one connection to its other end and back."""
+def carry(near: socket.socket, family: int, address: "str | tuple[str, int]", head: bytes = b"") -> None:
+    """Carry one connection to its other end and back; `head` has been read from it already."""
     far = socket.socket(family, socket.SOCK_STREAM)
     try:
         far.connect(address)
+        far.sendall(head)
         if family == socket.AF_INET:
             far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         back = threading.Thread(target=pump, args=(far, near), daemon=True)
@@ -166,23 +170,42 @@ def relay(listener: socket.socket, family: int, address: "str | tuple[str, int]"
         threading.Thread(target=carry, args=(near, family, address), daemon=True).start()
 
 
+def offer(back: str, address: "tuple[str, int]") -> None:
+    """Keep one connection to the host open for its next request; ends when the host is gone."""
+    while True:
+        near = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            near.connect(back)
+            head = near.recv(256 * 1024)
+        except OSError:
+            near.close()
+            return
+        if not head:  # the host gave it up unused
+            near.close()
+            continue
+        threading.Thread(target=carry, args=(near, socket.AF_INET, address, head), daemon=True).start()
+
+
 def serve(settings: "dict[str, object]", command: "list[str]") -> int:
     """Start the model's server with both relays; returns its exit status."""
     port, door_port = int(str(settings["port"])), int(str(settings["door_port"]))
-    requests = socket.socket(fileno=int(str(settings["listen_fd"])))
     door = socket.create_server(("127.0.0.1", door_port), backlog=64)
-    for listener, family, address in (
-        (requests, socket.AF_INET, ("127.0.0.1", port)),
-        (door, socket.AF_UNIX, str(settings["door"])),
-    ):
-        threading.Thread(target=relay, args=(listener, family, address), daemon=True).start()
+    threading.Thread(target=relay, args=(door, socket.AF_UNIX, str(settings["door"])), daemon=True).start()
+    at = ("127.0.0.1", port)
+    if "back" in settings:
+        for _ in range(OFFERS):
+            threading.Thread(target=offer, args=(str(settings["back"]), at), daemon=True).start()
+    else:
+        requests = socket.socket(fileno=int(str(settings["listen_fd"])))
+        threading.Thread(target=relay, args=(requests, socket.AF_INET, at), daemon=True).start()
     child = subprocess.Popen(command, close_fds=True)
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     while True:
         # As the one who adopts orphans we reap them too, until the server itself is gone.
         pid, status = os.wait()
         if pid == child.pid:
-            return os.waitstatus_to_exitcode(status)
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 or "back" not in settings else 128 - code  # as an engine writes signals
 
 
 def main() -> int:

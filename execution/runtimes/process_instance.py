@@ -1,4 +1,4 @@
-"""One started version: its predictions, its watch, its end."""
+"""One started version behind whatever walls: its predictions, its watch, its end."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import psutil
 
+from execution.runtimes import records
 from execution.runtimes.base import Event, FileSink, Finished, RunLimits
 from execution.runtimes.cog import Client, Gone
 from execution.runtimes.door import Door, Visit
 from execution.runtimes.run import Run
-from execution.runtimes.sandbox import Confined
 from execution.runtimes.sockets import Place
 from execution.runtimes.tail import Tail
 
@@ -25,15 +25,41 @@ WATCH_SECONDS: Final = 0.5
 HEALTH: Final = {"READY": "ready", "BUSY": "busy", "STARTING": "starting", "UNKNOWN": "starting"}
 
 
+class Body(Protocol):
+    """What runs behind the walls: a process tree (sandbox.Confined) or a container (docker.Contained)."""
+
+    kind: str
+    uid: int | None
+    started_at: float
+    counts_memory: bool  # the walls themselves hold all its processes together to the limit
+
+    @property
+    def pid(self) -> int:
+        """The outermost process, in the host's counting."""
+        ...
+
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        ...
+
+    def ending(self) -> str:
+        """How it ended, for a person; empty while it runs."""
+        ...
+
+    def kill(self) -> None:
+        """End it with everything that it started, and wait for that. May be called twice."""
+        ...
+
+
 class ProcessInstance:
-    """A running model. Only ProcessRuntime makes these."""
+    """A running model. Only the runtimes make these."""
 
     def __init__(
         self,
         *,
         version_id: str,
         home: Path,
-        confined: Confined,
+        body: Body,
         limits: RunLimits,
         client: Client,
         door: Door,
@@ -44,8 +70,8 @@ class ProcessInstance:
     ) -> None:
         self.id = home.name
         self.version_id = version_id
-        self.pid = confined.process.pid
-        self.started_at = confined.started_at
+        self.pid = body.pid
+        self.started_at = body.started_at
         self.concurrency = concurrency
         self.said_in_setup = ""
         self.setup_seconds = 0.0
@@ -53,30 +79,20 @@ class ProcessInstance:
         self.client = client
         self.limits = limits
         self._home = home
-        self._confined = confined
+        self._body = body
         self._door = door
         self._places = places
         self._tail = tail
         self._is_iterator = is_iterator
         self._stop_lock = threading.Lock()
         self._stopped = threading.Event()
-        owner = psutil.Process()
-        record = {
-            "id": self.id,
-            "kind": "process",
-            "version": version_id,
-            "pid": self.pid,
-            "started_at": self.started_at,
-            "uid": confined.uid,
-            "owner_pid": owner.pid,
-            "owner_started_at": owner.create_time(),
-        }
-        (home / "record.json").write_text(json.dumps(record))
-        threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
+        records.write(home, kind=body.kind, version=version_id, pid=self.pid, started_at=self.started_at, uid=body.uid)
+        if not body.counts_memory:
+            threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
 
     def is_running(self) -> bool:
         """Whether the outermost process is there."""
-        return not self._stopped.is_set() and self._confined.process.poll() is None
+        return not self._stopped.is_set() and self._body.is_running()
 
     def health(self) -> str:
         """One of starting, ready, busy, lost."""
@@ -96,12 +112,7 @@ class ProcessInstance:
         """Why there is no process any more, for a person."""
         if self.lost_reason:
             return self.lost_reason
-        with contextlib.suppress(Exception):
-            self._confined.process.wait(timeout=1.0)
-        code = self._confined.process.returncode
-        if code is None:
-            return "it does not answer"
-        return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+        return self._body.ending() or "it does not answer"
 
     def logs(self) -> str:
         """What the setup printed, and the end of what the server said."""
@@ -122,7 +133,7 @@ class ProcessInstance:
                 return
             if total > self.limits.memory_bytes:
                 self.lost_reason = f"it used more memory than the limit of {self.limits.memory_bytes} bytes"
-                self._confined.kill()
+                self._body.kill()
                 return
 
     def predict(
@@ -169,7 +180,7 @@ class ProcessInstance:
             if self._stopped.is_set():
                 return
             self._stopped.set()
-            self._confined.kill()
+            self._body.kill()
             self._door.close()
             self.client.close()
             for place in self._places:

@@ -99,6 +99,25 @@ class Confined:
     process: subprocess.Popen[bytes]
     uid: int | None
     started_at: float
+    kind: str = "process"
+    counts_memory: bool = False
+
+    @property
+    def pid(self) -> int:
+        """The outermost process."""
+        return self.process.pid
+
+    def is_running(self) -> bool:
+        """Whether the outermost process is there."""
+        return self.process.poll() is None
+
+    def ending(self) -> str:
+        """How it ended, for a person; empty while it runs (a moment is given to one that is just dying)."""
+        try:
+            code = self.process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            return ""
+        return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
 
     def kill(self) -> None:
         """End it with everything that it started, and wait for the kernel to have done so."""

@@ -15,10 +15,10 @@ from django.core.files.storage import default_storage
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from execution import limits, package, schema, texts
-from execution.builders import process
+from execution import builders, limits, package, schema, texts
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.models import Build
+from execution.runtimes import host
 from execution.services import builds
 from marketplace.models import Version
 
@@ -139,7 +139,7 @@ def _build(build: Build, target: Path, journal: _Journal, build_limits: BuildLim
         with default_storage.open(build.source_path, "rb") as archive:
             manifest = package.unpack(archive, source)
         journal.line(f"Unpacked {len(manifest.entries)} files, {manifest.total_bytes:,} bytes")
-        built = process.build(
+        built = builders.load(kind=host.chosen())(
             source=source,
             target=target,
             var=var,

@@ -26,7 +26,8 @@ def agent() -> Agent:
     global _agent
     with _lock:
         if _agent is None:
-            fresh = Agent(hardware=hardware(), slots=env.integer("TURNPIKE_SLOTS", 2, minimum=1), var=settings.VAR)
+            slots = env.integer("TURNPIKE_SLOTS", 2, minimum=1)
+            fresh = Agent(hardware=hardware(), slots=slots, var=settings.VAR, kind="host")
             fresh.start()
             _agent = fresh
         return _agent

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import shutil
 import zipfile
 from typing import IO, Final
@@ -15,6 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from execution import limits
+from execution.builders import docker as images
 from execution.models import Build, Prediction, new_id
 from execution.services import builds, listings, trust
 from execution.states import LIVE
@@ -129,5 +132,11 @@ def delete(*, account_id: int, owner: str, name: str, version_id: str) -> None:
 def remove_build(*, version_id: str) -> None:
     """Remove the files of a deleted version from this host."""
     gone = Version.with_deleted.filter(pk=version_id).exclude(deleted_at=None).first()
-    if gone is not None:
-        shutil.rmtree(builds.folder(gone.build_path), ignore_errors=True)
+    if gone is None:
+        return
+    folder = builds.folder(gone.build_path)
+    with contextlib.suppress(OSError, ValueError):
+        record = json.loads((folder / "build.json").read_text())
+        if record.get("kind") == "docker":
+            images.remove(record)
+    shutil.rmtree(folder, ignore_errors=True)

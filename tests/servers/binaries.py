@@ -38,6 +38,16 @@ def chromium() -> str | None:
     return found or (str(mac) if mac.exists() else None)
 
 
+def docker_engine() -> str | None:
+    """dockerd, where this user could run it."""
+    return shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin")
+
+
+def debootstrap() -> str | None:
+    """debootstrap, which fetches a Debian."""
+    return shutil.which("debootstrap") or shutil.which("debootstrap", path="/usr/sbin")
+
+
 def bubblewrap() -> str | None:
     """bwrap, which the process runtime uses where it is."""
     return shutil.which("bwrap")

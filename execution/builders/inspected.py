@@ -1,0 +1,28 @@
+"""What `inspection.py` said of a predictor, in a sandbox or a container: its schema, or what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from execution.builders.base import BuildFailed
+from execution.package import CogConfig
+
+
+def read(*, status: int, output: bytes, config: CogConfig, log: Callable[[str], None]) -> dict[str, Any]:
+    """The schema. Raises BuildFailed with the creator's own line; all of its lines go to the log."""
+    try:
+        answer = json.loads(output)
+    except ValueError:
+        raise BuildFailed(f"{config.path} ended the process while it was imported (status {status}).") from None
+    if "schema" in answer and isinstance(answer["schema"], dict):
+        return dict(answer["schema"])
+    frames = [str(frame) for frame in answer.get("frames", ())]
+    for frame in frames:
+        log(f"  {frame}")
+    where = f" ({frames[-1]})" if frames else ""
+    hint = ""
+    if missing := str(answer.get("missing", "")).split(".")[0]:
+        hint = f" Is {missing!r} in the requirements?"
+    raise BuildFailed(f"{config.reference} cannot be used: {str(answer.get('error', ''))[:2000]}{where}.{hint}")

@@ -1,0 +1,107 @@
+"""What starting has in common whatever the walls: reading the build, waiting until ready, records of instances."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from execution.runtimes.base import InstanceSpec, SetupFailed, StartFailed
+from execution.runtimes.cog import Gone, plain_error
+from execution.runtimes.process_instance import ProcessInstance, said_in_setup
+
+POLL_SECONDS: Final = 0.03
+START_SECONDS: Final = 30.0  # for the server itself, before the creator's setup counts
+
+
+def read_build(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A build's own record and its schema. Raises StartFailed."""
+    try:
+        build = json.loads((folder / "build.json").read_text())
+        schema = json.loads((folder / "src/.cog/openapi_schema.json").read_text())
+    except (OSError, ValueError) as error:
+        raise StartFailed(f"The build of this version cannot be read: {error}.") from error
+    return dict(build), dict(schema)
+
+
+def is_iterator(schema: Mapping[str, Any]) -> bool:
+    """Whether the model's output comes piece by piece."""
+    output = schema.get("components", {}).get("schemas", {}).get("Output", {})
+    return bool(output.get("x-cog-array-type") == "iterator")
+
+
+def variables(spec: InstanceSpec, build: Mapping[str, Any], *, path: str, home: str, port: int) -> dict[str, str]:
+    """The environment of Cog's server, whatever the walls."""
+    return {
+        # Cog starts its worker as `python` from PATH, whatever python it runs under itself.
+        "PATH": path,
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "PORT": str(port),
+        "COG_PREDICT_TYPE_STUB": str(build["reference"]),
+        "COG_SETUP_TIMEOUT": str(max(1, round(spec.limits.setup_seconds))),
+        "COG_MAX_CONCURRENCY": str(build.get("concurrency", 1)),
+        "COG_LOG_LEVEL": "warn",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **spec.environment,
+    }
+
+
+def start(
+    *,
+    launch: Callable[[], ProcessInstance],
+    spec: InstanceSpec,
+    is_canceled: Callable[[], bool],
+    note: str,
+) -> ProcessInstance:
+    """Launch and wait until ready. Raises SetupFailed or StartFailed; then nothing is left behind."""
+    began = time.monotonic()
+    try:
+        instance = launch()
+    except (OSError, StartFailed) as error:
+        raise StartFailed(f"The model could not be started: {error}{note}") from error
+    try:
+        _await_ready(instance, spec, is_canceled)
+    except BaseException:
+        instance.stop()
+        raise
+    instance.setup_seconds = time.monotonic() - began
+    return instance
+
+
+def _await_ready(instance: ProcessInstance, spec: InstanceSpec, is_canceled: Callable[[], bool]) -> None:
+    limit = spec.limits.setup_seconds
+    # Cog has the limit too and says it more exactly; ours is for a server that says nothing at all.
+    answered, deadline = False, time.monotonic() + START_SECONDS
+    while True:
+        try:
+            health = instance.client.health()
+        except Gone:
+            health = None
+        if health is not None:
+            if not answered:
+                answered, deadline = True, time.monotonic() + limit + 5.0
+            instance.said_in_setup = said_in_setup(health.logs)
+            if health.status in ("READY", "BUSY"):
+                return
+            if health.status in ("SETUP_FAILED", "DEFUNCT", "UNHEALTHY"):
+                raise _setup_failure(health.logs, limit, instance)
+        if instance.lost_reason or not instance.is_running():
+            raise SetupFailed(f"The model's process ended during its start: {instance.death()}.", logs=instance.logs())
+        if is_canceled():
+            raise StartFailed("The start was canceled.")
+        if time.monotonic() > deadline:
+            if not answered:
+                raise StartFailed(f"Cog's server did not answer within {START_SECONDS:.0f} s. {instance.logs()}")
+            raise SetupFailed(f"setup() took longer than the limit of {limit:g} s.", logs=instance.logs())
+        time.sleep(POLL_SECONDS)
+
+
+def _setup_failure(logs: str, limit: float, instance: ProcessInstance) -> SetupFailed:
+    text = plain_error(logs.strip()) or instance.death()
+    if "timed out" in text:
+        return SetupFailed(f"setup() took longer than the limit of {limit:g} s.", logs=instance.logs())
+    return SetupFailed(f"setup() failed: {text}", logs=instance.logs())
