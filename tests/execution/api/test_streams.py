@@ -55,7 +55,7 @@ def test_a_link_opens_its_own_prediction_only(caller: Caller, stranger: Caller) 
 
 async def test_what_happens_is_told_as_it_happens_and_can_be_resumed(caller: Caller) -> None:
     prediction, url = await pool.run(made, caller)
-    response: Any = await AsyncClient().get(url)
+    response: Any = await AsyncClient().get(url, headers={"Accept": "text/event-stream"})
     assert response.headers["Content-Type"] == "text/event-stream"
     parser = sse.Parser()
     events: list[sse.Event] = []
