@@ -4,7 +4,7 @@ BOOTSTRAP = $(or $(PYTHON),$(error Turnpike needs Python 3.11, 3.12 or 3.13 and 
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix migrate lock assets bench-ledger bench-gateway
+.PHONY: help run test check fix migrate lock assets soak bench-ledger bench-gateway
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ lock: ## Resolve requirements*.in again, with hashes, for Python 3.11-3.13 on Li
 
 assets: ## Build the front end into static/
 	@$(BOOTSTRAP) --assets
+
+soak: ## Send 20,000 requests made from our OpenAPI document; none may end in a 5xx
+	@$(BOOTSTRAP) --dev
+	@FUZZ_CASES=20000 exec $(BIN)/python tools/test.py "tests/routing/api/test_fuzz.py -q -s"
 
 bench-ledger: ## Measure hold and settle, on SQLite and PostgreSQL
 	@$(BOOTSTRAP) --dev

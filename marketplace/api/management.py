@@ -28,6 +28,8 @@ from marketplace.models import ApiKey
 from marketplace.services import keys
 from marketplace.services.keys import Caller
 
+_MOST = 2**63
+
 
 class KeyedRequest(HttpRequest):
     """A request that an authenticator below has let in."""
@@ -58,7 +60,10 @@ class AnyKey(ManagementKey):
 
 
 class StrictJson(Parser):
-    """JSON as the standard has it: no NaN, no lone surrogates; and no NUL, which no database column takes."""
+    """JSON as the standard has it: no NaN, no lone surrogates; and nothing that a database gives back otherwise.
+
+    That is NUL, which no column takes, and numbers beyond 64 bits, which come back with hundreds of digits.
+    """
 
     def parse_body(self, request: HttpRequest) -> Any:
         """The decoded body. Raises InvalidRequest."""
@@ -68,8 +73,7 @@ class StrictJson(Parser):
             raise InvalidRequest(f"The body is not valid JSON: {error.msg}.") from None
         if not isinstance(data, dict):
             raise InvalidRequest("The body must be a JSON object.")
-        if b"\\u0000" in request.body and "\x00" in _all_text(data):
-            raise InvalidRequest("The body holds a NUL character (\\u0000): leave it out.")
+        _check(data)
         return data
 
 
@@ -168,12 +172,16 @@ def _place(location: tuple[Any, ...]) -> str:
     return ".".join(str(step) for step in inner)
 
 
-def _all_text(data: Any) -> str:
+def _check(data: Any) -> None:
     match data:
-        case str():
-            return data
+        case str() if "\x00" in data:
+            raise InvalidRequest("The body holds a NUL character (\\u0000): leave it out.")
+        case float() if abs(data) >= _MOST:
+            raise InvalidRequest("The body holds a number beyond 64 bits: write a smaller one.")
         case list():
-            return "".join(map(_all_text, data))
+            for one in data:
+                _check(one)
         case dict():
-            return "".join(key + _all_text(value) for key, value in data.items())
-    return ""
+            for key, value in data.items():
+                _check(key)
+                _check(value)
