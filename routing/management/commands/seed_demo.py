@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from billing.services import credits
+from execution.services import hardware
 from marketplace import demo
 from marketplace.catalogue.form import Catalogue
 from marketplace.lib import money
@@ -26,14 +27,6 @@ PREDICTION = demo.Command(
     '  -H "Authorization: Bearer {api_key}" -H "Prefer: wait" -H "Content-Type: application/json" \\\n'
     '  -d "{\\"input\\": {\\"image\\": \\"data:image/png;base64,'
     "$(base64 < examples/detect-shapes/sample.png | tr -d '\\n')\\\"}}\"",
-)
-# Dollars per second, the field's list (facts/replicate.md section 4).
-HARDWARE = (
-    ("cpu", "CPU", "0.000100", {"cpus": 4, "memory_gb": 8}),
-    ("gpu-t4", "Nvidia T4 GPU", "0.000225", {"gpu_memory_gb": 16, "cpus": 4, "memory_gb": 16}),
-    ("gpu-l40s", "Nvidia L40S GPU", "0.000975", {"gpu_memory_gb": 48, "cpus": 10, "memory_gb": 65}),
-    ("gpu-a100-large", "Nvidia A100 (80 GB) GPU", "0.001400", {"gpu_memory_gb": 80, "cpus": 10, "memory_gb": 144}),
-    ("gpu-h100", "Nvidia H100 GPU", "0.001525", {"gpu_memory_gb": 80, "cpus": 13, "memory_gb": 72}),
 )
 
 
@@ -75,9 +68,7 @@ class Command(BaseCommand):
 
 def seed_hardware() -> None:
     """The hardware classes with their prices per second."""
-    for position, (sku, name, per_second, facts) in enumerate(HARDWARE):
-        nano = money.parse_usd(per_second)
-        catalog.set_hardware(sku=sku, name=name, position=position, nano_per_second=nano, **facts)
+    hardware.apply(hardware.read(hardware.SEEDS.read_text(encoding="utf-8"), table="field"))
 
 
 def _catalogue() -> Catalogue:
