@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).resolve().parents[1]
-NAME = "shared/contracts/openrouter-openapi.json"
+CONTRACTS = "shared/contracts"
 
 
 def check(path: str, answer: Any, *, method: str = "get", status: str = "200") -> None:
@@ -22,12 +22,24 @@ def check(path: str, answer: Any, *, method: str = "get", status: str = "200") -
     assert [f"{'/'.join(map(str, one.absolute_path))}: {one.message[:200]}" for one in problems] == []
 
 
+def check_schema(file: str, name: str, value: Any) -> None:
+    """Assert that a value has the form of a named schema of another of the reference's documents."""
+    document = _read(file)
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    assert [one.message[:200] for one in Draft202012Validator(schema).iter_errors(value)] == []
+
+
+def _read(file: str) -> dict[str, Any]:
+    found = [place / CONTRACTS / file for place in ROOT.parents if (place / CONTRACTS / file).is_file()]
+    if not found:
+        pytest.skip(f"the reference is not here: {CONTRACTS}/{file} beside the checkout")
+    document: dict[str, Any] = json.loads(found[0].read_text())
+    return document
+
+
 @cache
 def _document() -> dict[str, Any]:
-    found = [place / NAME for place in ROOT.parents if (place / NAME).is_file()]
-    if not found:
-        pytest.skip(f"the reference is not here: {NAME} beside the checkout")
-    document: dict[str, Any] = json.loads(found[0].read_text())
+    document = _read("openrouter-openapi.json")
     # Their list of provider names is their market's; here operators name providers.
     document["components"]["schemas"]["ProviderName"] = {"type": "string"}
     return document

@@ -141,6 +141,7 @@ class ProviderEntry(Form):
     name: str = Field(min_length=1, max_length=200)
     dialect: str
     base_url: str = Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$", max_length=500)
+    listing_url: str = Field(default="", pattern=r"^(https?://\S+)?$", max_length=500)
     credentials: dict[str, str] = {}
     policy: Policy = Policy()
     account: Slug | None = None

@@ -13,6 +13,7 @@ from marketplace.catalogue.form import Catalogue, Offer
 
 _FORMS = {
     "base_url": "write an address such as https://api.example.com/v1, without query or fragment",
+    "listing_url": "write an address such as https://api.example.com/v1/models",
     "model": "write author/slug in lower-case letters, digits, dots, dashes, underscores",
     "slug": "use 1 to 64 lower-case letters, digits, dots, dashes or underscores",
     "account": "use the account's slug",

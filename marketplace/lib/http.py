@@ -226,11 +226,14 @@ def fetch(
     seconds: float,
     private_origins: Collection[str] = (),
     resolve: Resolve = addresses.resolve,
+    authorization: str = "",
 ) -> Fetched:
     """GET a caller's URL into `write`, at most `max_bytes` in at most `seconds` over all redirects. Blocks.
 
-    Up to five redirects are followed, each connection checked anew. Raises FetchFailed, TooLarge or Refused.
+    Up to five redirects are followed, each connection checked anew. `authorization` is sent to the URL's own origin
+    and follows no redirect away from it. Raises FetchFailed, TooLarge or Refused.
     """
+    own = origin_of(url)
     deadline = time.monotonic() + seconds
     backend = GuardedBackend(private_origins=private_origins, deadline=deadline, resolve=resolve)
     with httpcore.ConnectionPool(ssl_context=_trust(), network_backend=backend) as pool:
@@ -238,7 +241,8 @@ def fetch(
             try:
                 if urlsplit(url).scheme not in ("http", "https"):
                     raise FetchFailed(f"only http and https addresses can be fetched, not {url[:80]!r}")
-                target = _follow(pool, url, write=write, max_bytes=max_bytes, deadline=deadline)
+                secret = authorization if origin_of(url) == own else ""
+                target = _follow(pool, url, write=write, max_bytes=max_bytes, deadline=deadline, authorization=secret)
             except httpcore.TimeoutException as error:
                 raise FetchFailed(f"{_shown(url)} did not answer within {seconds:g} seconds") from error
             except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
@@ -284,14 +288,28 @@ def post(
             raise FetchFailed(f"{url[:80]!r} is not an address that can be called") from error
 
 
+def origin_of(url: str) -> tuple[str, str]:
+    """Scheme and host with port: what a secret is bound to."""
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.lower()
+
+
 def _follow(
-    pool: httpcore.ConnectionPool, url: str, *, write: Callable[[bytes], object], max_bytes: int, deadline: float
+    pool: httpcore.ConnectionPool,
+    url: str,
+    *,
+    write: Callable[[bytes], object],
+    max_bytes: int,
+    deadline: float,
+    authorization: str,
 ) -> Fetched | str:
     """One hop: the file, or the address it redirects to."""
     at = httpx.URL(url)
     target = httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=at.raw_path)
     host = at.netloc
     headers = [(b"host", host), (b"accept", b"*/*"), (b"accept-encoding", b"identity"), (b"user-agent", b"turnpike")]
+    if authorization:
+        headers.append((b"authorization", authorization.encode()))
     timeouts = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "write": READ_SECONDS, "pool": CONNECT_SECONDS}
     with pool.stream("GET", target, headers=headers, extensions={"timeout": timeouts}) as answer:
         given = {name.lower(): value.decode("latin-1") for name, value in answer.headers}

@@ -1,7 +1,7 @@
 """The floor's tables."""
 
 from marketplace.models.accounts import Account, Member, User
-from marketplace.models.catalog import Collection, Endpoint, Hardware, Model, Provider, Publisher, Version
+from marketplace.models.catalog import Collection, Endpoint, Hardware, Model, Notice, Provider, Publisher, Version
 from marketplace.models.grants import AppCode
 from marketplace.models.guardrails import Guardrail, GuardrailKey, GuardrailMember
 from marketplace.models.keys import ApiKey
@@ -20,6 +20,7 @@ __all__ = (
     "Hardware",
     "Member",
     "Model",
+    "Notice",
     "Price",
     "Provider",
     "ProviderKey",

@@ -180,6 +180,12 @@ class Provider(models.Model):
     # Which credentials came from the environment: name -> "env:VARIABLE". For the export; never a secret.
     secret_sources = models.JSONField(default=dict, blank=True, editable=False)
     policy = models.JSONField(default=dict, blank=True)
+    # Its own list of models, fetched on schedule; what of it is not sold: [{upstream, name, problem}].
+    listing_url = models.CharField(max_length=500, blank=True)
+    listing_due_at = models.DateTimeField(null=True, blank=True)
+    listing_fetched_at = models.DateTimeField(null=True, blank=True)
+    listing_error = models.CharField(max_length=500, blank=True)
+    listing_problems = models.JSONField(default=list, blank=True)
     is_simulated = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -211,6 +217,15 @@ class Provider(models.Model):
 class Endpoint(models.Model):
     """One place that serves a model."""
 
+    class Hidden(models.TextChoices):
+        """Why an endpoint takes no requests; empty when it does, or when the catalogue file left it out."""
+
+        PROBE = "probe", "waits for its probe"
+        FAILED = "failed", "failed its probe"
+        DISABLED = "disabled", "disabled by its operator"
+        VANISHED = "vanished", "no longer listed by its provider"
+        NOT_READY = "not_ready", "not ready, says its provider"
+
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="endpoints")
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="endpoints")
     upstream = models.CharField(max_length=200)
@@ -221,6 +236,14 @@ class Endpoint(models.Model):
     parameters = models.JSONField(default=list, blank=True)
     quantization = models.CharField(max_length=16, default="unknown")
     is_active = models.BooleanField(default=True)
+    hidden = models.CharField(max_length=12, choices=Hidden.choices, blank=True)
+    # What its provider says it can do and no probe has shown yet: fields of this row by name.
+    claim = models.JSONField(default=dict, blank=True)
+    # The last probe: {at, passed, results: [{name, passed, detail, milliseconds}]}.
+    probe = models.JSONField(default=dict, blank=True)
+    probe_due_at = models.DateTimeField(null=True, blank=True)
+    from_listing = models.BooleanField(default=False)
+    misses = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -231,3 +254,28 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} at {self.provider}"
+
+
+class Notice(models.Model):
+    """Something about a provider that its operator should know."""
+
+    class Kind(models.TextChoices):
+        """What it is about."""
+
+        NEW = "new", "New model"
+        PRICE = "price", "Price change"
+        VANISHED = "vanished", "Vanished"
+        PROBE = "probe", "Probe"
+        LISTING = "listing", "Listing"
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="notices")
+    endpoint = models.ForeignKey(Endpoint, null=True, blank=True, on_delete=models.SET_NULL, related_name="notices")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    text = models.CharField(max_length=500)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return self.text

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from marketplace.catalogue import reader
@@ -94,6 +95,9 @@ def _apply_provider(entry: ProviderEntry, done: Applied) -> None:
     provider.account = _owner(entry, done)
     provider.policy = entry.policy.model_dump(exclude_defaults=True)
     provider.is_simulated = entry.simulated
+    if provider.listing_url != entry.listing_url:
+        provider.listing_url, provider.listing_error = entry.listing_url, ""
+        provider.listing_due_at = timezone.now() if entry.listing_url else None
     provider.is_active = not (found.missing or entry.disabled)
     provider.secret_sources = found.sources
     for problem in found.missing:
@@ -110,14 +114,17 @@ def _apply_provider(entry: ProviderEntry, done: Applied) -> None:
         provider.save()
         done.note("~", f"provider {entry.slug}", *details)
     listed = [_apply_offer(provider, offer, done).pk for offer in entry.models]
-    for gone in provider.endpoints.filter(is_active=True).exclude(pk__in=listed).select_related("model__publisher"):
+    unlisted = provider.endpoints.filter(is_active=True).exclude(pk__in=listed)
+    if entry.listing_url:
+        unlisted = unlisted.exclude(from_listing=True)  # those follow the provider's own list
+    for gone in unlisted.select_related("model__publisher"):
         Endpoint.objects.filter(pk=gone.pk).update(is_active=False)
         done.note("-", f"endpoint {gone.model} at {entry.slug}", "switched off: the file no longer lists it")
 
 
 def _facts(provider: Provider) -> dict[str, Any]:
     account = provider.account.slug if provider.account_id else None
-    names = ("name", "dialect", "base_url", "policy", "is_simulated", "is_active", "secret_sources")
+    names = ("name", "dialect", "base_url", "policy", "is_simulated", "is_active", "secret_sources", "listing_url")
     return {"account": account, **{name: getattr(provider, name) for name in names}}
 
 
@@ -156,6 +163,7 @@ def _apply_offer(provider: Provider, offer: Offer, done: Applied) -> Endpoint:
         "parameters": offer.parameters,
         "quantization": offer.quantization,
         "is_active": True,
+        "hidden": "",
     }
     what = f"endpoint {offer.model} at {provider.slug}"
     endpoint = Endpoint.objects.filter(model=model, provider=provider, upstream=offer.upstream).first()
@@ -209,12 +217,14 @@ def _model(offer: Offer, done: Applied) -> Model:
             "output_modalities": list(offer.modalities.output),
         },
     )
-    wider = {
+    wider: dict[str, Any] = {
         "input_modalities": _union(model.input_modalities, offer.modalities.input),
         "output_modalities": _union(model.output_modalities, offer.modalities.output),
         "context_length": max(model.context_length or 0, offer.context_length),
         "max_output": max(model.max_output or 0, offer.max_output or 0) or None,
     }
+    if publisher.account_id is None:  # listed by a provider and hidden until now
+        wider["visibility"] = Model.Visibility.PUBLIC
     details = _set(model, wider)
     if made:
         done.note("+", f"model {offer.model}")

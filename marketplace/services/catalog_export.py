@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 from django.conf import settings
+from django.db.models import Q
 
 from marketplace.catalogue import margins
 from marketplace.catalogue.form import write_price
@@ -24,6 +25,8 @@ def export(*, providers: frozenset[str] = frozenset()) -> str:
         rows = rows.filter(slug__in=providers)
     endpoints = list(
         Endpoint.objects.filter(provider__in=rows, is_active=True)
+        # With a listing, what came from it is the provider's to say.
+        .exclude(~Q(provider__listing_url=""), from_listing=True)
         .select_related("model__publisher")
         .order_by("model__publisher__slug", "model__slug", "upstream")
     )
@@ -44,6 +47,7 @@ def _provider(row: Provider, offers: list[dict[str, Any]]) -> dict[str, Any]:
     if said is None:
         raise Conflict(f"The credentials of {row.slug} do not open with the configured keys: store them anew first.")
     optional = {
+        "listing_url": row.listing_url,
         "credentials": said,
         "policy": row.policy,
         "account": None if row.account.slug == catalog.HOUSE_SLUG else row.account.slug,

@@ -34,6 +34,12 @@ def snapshots(*, endpoint_ids: Iterable[int], at: dt.datetime | None = None) -> 
     return found
 
 
+def history(*, endpoint_ids: Iterable[int], kind: str = Price.Kind.PRICE) -> list[Price]:
+    """All price rows of these endpoints, past and present, the oldest first."""
+    rows = Price.objects.filter(endpoint_id__in=list(endpoint_ids), kind=kind)
+    return list(rows.order_by("effective_from", "endpoint_id", "unit", "pk"))
+
+
 def set_prices(
     *,
     prices: Mapping[str, int],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from billing.api import keys
-from marketplace.api import app_codes, guardrails, members, provider_keys
+from marketplace.api import app_codes, guardrails, members, operators, provider_keys
 from marketplace.api.management import Management, root
 from routing.api import activity, presets
 
@@ -18,5 +18,6 @@ API: Final[Management] = root(
         "Presets": presets.router,
         "Provider keys": provider_keys.router,
         "Usage": activity.router,
+        "Providers": operators.router,
     }
 )

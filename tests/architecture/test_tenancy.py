@@ -194,6 +194,26 @@ API: dict[str, Route] = {
     "api/v1/credits": keyed(),
     "api/openapi.json": everybody(),
     "api/docs": everybody(),
+    "api/v1/operator/providers": keyed(),
+    **{
+        f"api/v1/operator/{address}": teams(f"api/v1/operator/{url}", method=method)
+        for address, url, method in (
+            ("providers/<slug>", "providers/teams", "GET"),
+            ("providers/<slug>/notices", "providers/teams/notices", "GET"),
+            ("providers/<slug>/endpoints", "providers/teams/endpoints", "GET"),
+            ("endpoints/<endpoint_id>", "endpoints/{endpoint_id}", "GET"),
+            ("endpoints/<endpoint_id>/prices", "endpoints/{endpoint_id}/prices", "GET"),
+        )
+    },
+    "api/v1/operator/providers/<slug>/credentials": teams(
+        "api/v1/operator/providers/teams/credentials", method="PUT", body={"credentials": {"api_key": "new"}}
+    ),
+    "api/v1/operator/providers/<slug>/refresh": Route(
+        (409, 409, 404, 401), "api/v1/operator/providers/teams/refresh", method="POST"
+    ),
+    "api/v1/operator/endpoints/<endpoint_id>/probe": Route(
+        (202, 202, 404, 401), "api/v1/operator/endpoints/{endpoint_id}/probe", method="POST"
+    ),
     "api/v1/keys": keyed(),
     "api/v1/keys/<hash>": teams("api/v1/keys/{key_hash}"),
     "api/v1/organization/members": keyed(),
@@ -258,7 +278,8 @@ def knock(client: Client, row: Route, address: str, names: dict[str, str]) -> in
     if row.method == "GET":
         response = client.get(url, headers=row.headers)
     elif row.json:
-        response = client.post(url, body, content_type="application/json", headers=row.headers)
+        send = client.put if row.method == "PUT" else client.post
+        response = send(url, body, content_type="application/json", headers=row.headers)
     else:
         response = client.post(url, body, headers=row.headers)
     if response.status_code != 200:

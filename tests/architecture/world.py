@@ -67,6 +67,8 @@ def build() -> World:
     Model.objects.filter(pk=version.model_id).update(readme="canary")
     Collection.objects.create(slug="best", name="Best", description="The best").members.add(version.model)
     routed.endpoint("http://127.0.0.1:9/v1", model_slug="acme/small")
+    own_provider = make.ProviderFactory.create(slug="teams", account=team)
+    own_endpoint = make.EndpointFactory.create(provider=own_provider)
     key, plaintext = keys.issue(account=team, name="owner's", scopes=BOTH)
     _, mates = keys.issue(account=team, name="mate's", scopes=BOTH)
     _, strangers = keys.issue(account=outsider, name="stranger's", scopes=BOTH)
@@ -108,6 +110,7 @@ def build() -> World:
             "generation_id": generation.public_id,
             "topup_id": str(TopUp.objects.create(account=team, amount_cents=2000).pk),
             "key_id": str(key.pk),
+            "endpoint_id": str(own_endpoint.pk),
             "key_hash": key.digest,
             "owner_id": str(make.user(_ADDRESSES[OWNER]).pk),
             "own_key_id": str(own.public_id),
