@@ -4,7 +4,7 @@ BOOTSTRAP = $(or $(PYTHON),$(error Turnpike needs Python 3.11, 3.12 or 3.13 and 
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix migrate lock assets soak bench-ledger bench-gateway
+.PHONY: help run test check fix migrate lock assets soak bench-ledger bench-gateway bench-routing
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,3 +47,7 @@ bench-ledger: ## Measure hold and settle, on SQLite and PostgreSQL
 bench-gateway: ## Measure what the gateway adds to a chat
 	@$(BOOTSTRAP) --dev
 	@$(BIN)/python -m benchmarks.gateway
+
+bench-routing: ## Simulate the router against the baselines (ARGS="--hold-out --fleet FILE --trace FILE --seeds N --ablations")
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/python -m benchmarks.routing $(ARGS)

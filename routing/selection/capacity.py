@@ -10,6 +10,11 @@ FIRST_LIMIT: Final = 8.0
 LEAST_LIMIT: Final = 2.0
 MOST_LIMIT: Final = 10_000.0
 LOWERED: Final = 0.9
+IN_A_ROW: Final = 3  # late first tokens: one alone is noise
+RAISED: Final = 0.1
+AHEAD: Final = 1.1  # how far beyond what was shown the limit grows
+NEAR: Final = 0.8  # of the limit in use: only what was tried is learned
+CALM_SECONDS: Final = 10.0
 LATE: Final = 2.0  # times the usual time to the first token
 LATE_SECONDS: Final = 0.3  # and at least so much beyond it
 REST: Final = 1.0  # seconds between two lowerings
@@ -18,12 +23,23 @@ REST: Final = 1.0  # seconds between two lowerings
 class Capacity:
     """Requests in flight, the limit for them, and how long one takes."""
 
-    __slots__ = ("cold_seconds", "in_flight", "is_growing_fast", "limit", "lowered_at", "queued", "seconds", "slots")
+    __slots__ = (
+        "cold_seconds",
+        "in_flight",
+        "is_growing_fast",
+        "lates",
+        "limit",
+        "lowered_at",
+        "queued",
+        "seconds",
+        "slots",
+    )
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.limit = FIRST_LIMIT
         self.is_growing_fast = True
+        self.lates = 0
         self.lowered_at = -1e9
         self.seconds = 2.0
         # Of our own workers: how many run at once, what already waits there, and a cold start ahead of all.
@@ -35,16 +51,25 @@ class Capacity:
         """The exact state of our own workers: it takes the place of what would be learned."""
         self.slots, self.queued, self.cold_seconds = slots, queued, cold_seconds
 
-    def first_token(self, *, level: float, usual: float, in_flight: int, now: float) -> None:
-        """A first token came `level` seconds after its begin (input aside), when `in_flight` others ran."""
+    def first_token(self, *, level: float, usual: float, in_flight: int, now: float) -> bool:
+        """A first token came `level` seconds after its begin (input aside), when `in_flight` others ran.
+
+        Answers whether it was late.
+        """
         late = level > LATE * usual and level > usual + LATE_SECONDS
-        if late:
+        self.lates = self.lates + 1 if late else 0
+        if self.lates >= IN_A_ROW:
             if in_flight >= LEAST_LIMIT and now - self.lowered_at > REST:
                 self.limit = max(LEAST_LIMIT, LOWERED * min(self.limit, in_flight + 1.0))
                 self.is_growing_fast = False
                 self.lowered_at = now
-        elif in_flight + 1 >= self.limit / 2:
-            self.limit = min(MOST_LIMIT, self.limit + (0.5 if self.is_growing_fast else 1 / self.limit))
+        elif not late and in_flight + 1 >= NEAR * self.limit:
+            if now - self.lowered_at > CALM_SECONDS:
+                self.is_growing_fast = True
+            shown = in_flight + 1.0  # it has just been shown to take so many
+            grown = min(self.limit + (0.5 if self.is_growing_fast else RAISED), AHEAD * shown + 1)
+            self.limit = min(MOST_LIMIT, max(self.limit, grown, shown))
+        return late
 
     def ended(self, *, seconds: float) -> None:
         """A whole answer took so long."""

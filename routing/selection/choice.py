@@ -9,7 +9,7 @@ from routing.selection.candidates import Candidate
 from routing.selection.cost import STRICT, Demand, Parts, Weights, lateness, price_of, terms, total
 from routing.selection.standing import HALF_OPEN, OPEN, Line
 
-EXPLORED_SHARE: Final = 0.02
+EXPLORED_SHARE: Final = 0.05
 
 Why = Literal["cheapest", "probe", "exploration", "only", "order"]
 
@@ -81,7 +81,7 @@ def parts_of(candidate: Candidate, line: Line, demand: Demand) -> Parts:
     return Parts(
         price=price_of(candidate, demand),
         ttft=ttft,
-        late=lateness(ttft, line.spread),
+        late=lateness(ttft, line.spread, demand.waited),
         generation=demand.output * line.pace,
         odds=line.odds,
         lost=line.lost,

@@ -22,7 +22,7 @@ class Weights:
 
     price: float = 1.0
     wait: float = 200_000.0  # a second until the first token
-    late: float = 5_000_000.0  # a first token after the SLO
+    late: float = 30_000_000.0  # a first token after the SLO
     generation: float = 20_000.0  # a second of the answer's coming
     failure: float = 100_000.0  # an attempt that fails, beside the time it takes
     tools: float = 0.0  # a tool call that is malformed
@@ -53,6 +53,7 @@ class Demand:
     tools: bool = False
     sticky_endpoint: int | None = None
     sticky_tokens: int = 0
+    waited: float = 0.0  # seconds that its caller has waited already: for an attempt after a failure
 
 
 class Parts(NamedTuple):
@@ -70,7 +71,7 @@ class Parts(NamedTuple):
 
 def total(parts: Parts, weights: Weights) -> float:
     """The expected cost in nano-dollars, finite for any parts: the sum of `terms`, in their order."""
-    trouble = weights.failure + weights.wait * parts.lost + weights.late * min(1.0, parts.lost / SLO_SECONDS)
+    trouble = weights.failure + weights.wait * parts.lost + weights.late * min(1.0, (parts.lost / SLO_SECONDS) ** 2)
     cost = weights.price * parts.price + weights.wait * parts.ttft + weights.late * parts.late
     cost += weights.generation * parts.generation + trouble * parts.odds + weights.tools * parts.tools
     return cost if parts.is_known or not weights.is_strict else cost + UNKNOWN
@@ -78,7 +79,7 @@ def total(parts: Parts, weights: Weights) -> float:
 
 def terms(parts: Parts, weights: Weights) -> dict[str, float]:
     """The expected cost by its terms, in nano-dollars."""
-    trouble = weights.failure + weights.wait * parts.lost + weights.late * min(1.0, parts.lost / SLO_SECONDS)
+    trouble = weights.failure + weights.wait * parts.lost + weights.late * min(1.0, (parts.lost / SLO_SECONDS) ** 2)
     return {
         "price": weights.price * parts.price,
         "waiting": weights.wait * parts.ttft,
@@ -102,9 +103,9 @@ def price_of(candidate: Candidate, demand: Demand) -> float:
     return nano / 1_000_000
 
 
-def lateness(ttft: float, spread: float) -> float:
+def lateness(ttft: float, spread: float, waited: float = 0.0) -> float:
     """How likely the first token comes after the SLO."""
-    z = (SLO_SECONDS - ttft) / (LOGISTIC * spread + 1e-3)
+    z = (SLO_SECONDS - waited - ttft) / (LOGISTIC * spread + 1e-3)
     if z > CERTAIN:
         return 0.0
     return 1.0 if z < -CERTAIN else 1 / (1 + exp(z))

@@ -18,7 +18,8 @@ def first_chunk(*, expected: float, spread: float, whole: float, is_last: bool, 
     """
     if is_last:
         return whole
-    return min(max(1.5 * expected + SPREADS * spread, LEAST), PROBE_MOST if is_probe else MOST, whole)
+    patience = min(1.5 * expected + SPREADS * spread, 3 * expected + 1)
+    return min(max(patience, LEAST), PROBE_MOST if is_probe else MOST, whole)
 
 
 def hedge_after(*, expected: float, spread: float) -> float:

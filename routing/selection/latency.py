@@ -13,7 +13,10 @@ SPREAD: Final = 0.25
 PER_TOKEN: Final = 1 / 8_000
 PER_TOKEN_MAX: Final = 1 / 500
 FAST, SLOW, LONG_RUN_UP, LONG_RUN_DOWN, SLOPE_RATE = 0.35, 0.15, 0.01, 0.1, 0.05
-FORGETTING: Final = 43.0  # seconds without a sample: half of a deviation from the long run is forgotten in 30
+FORGETTING: Final = 15.0  # seconds without a sample after which a third of a deviation from the long run is left
+RECOVERY: Final = 0.5
+MOST_SURPRISE: Final = 5.0  # spreads: what is farther off tells of a queue or a fault, not of the spread
+SPREAD_RATE: Final = 0.1
 USUAL_TOKENS: Final = 2_000.0
 
 
@@ -40,14 +43,26 @@ class Latency:
         else:
             expected = self.intercept + self.per_token * tokens
             # The first samples count fully: a mean before it is a moving one.
-            rate = max(FAST if seconds > 2 * expected else SLOW, 1 / (self.samples + 1))
+            # After a pause the newest says more than what was before it.
+            fresh = 1 - exp(-max(0.0, now - self.at) / FORGETTING)
+            rate = max(FAST if seconds > 2 * expected else SLOW, 1 / (self.samples + 1), fresh)
+            surprise = min(abs(error), MOST_SURPRISE * self.spread)
+            if 2 * seconds < expected:  # it has recovered: how far it had been off is no spread
+                surprise, rate, fresh = min(surprise, seconds / 3), max(rate, RECOVERY), RECOVERY
             self.intercept = max(0.0, self.intercept + rate * error)
-            self.spread += min(rate, 0.2) * (abs(error) - self.spread)
+            self.spread += max(SPREAD_RATE, fresh) * (surprise - self.spread)
             slope = SLOPE_RATE * error * tokens / (USUAL_TOKENS**2 + float(tokens) ** 2)
             self.per_token = min(max(0.0, self.per_token + slope), PER_TOKEN_MAX)
             level = max(0.0, seconds - self.per_token * tokens)
             slow = LONG_RUN_UP if level > self.long_run else LONG_RUN_DOWN
             self.long_run += max(slow, 1 / (self.samples + 1)) * (level - self.long_run)
+        self.samples += 1
+        self.at = now
+
+    def restart(self, *, seconds: float, tokens: int, now: float) -> None:
+        """The first token after an outage: what was learned during it says nothing any more."""
+        self.intercept = max(0.0, seconds - self.per_token * tokens)
+        self.spread = max(0.05, self.intercept / 3)
         self.samples += 1
         self.at = now
 
@@ -57,3 +72,11 @@ class Latency:
         if idle <= 1.0:
             return self.intercept
         return self.long_run + (self.intercept - self.long_run) * exp(-idle / FORGETTING)
+
+    def width(self, now: float) -> float:
+        """The spread as believed now."""
+        usual = max(0.05, self.long_run / 3)
+        idle = now - self.at
+        if idle <= 1.0 or self.spread <= usual:
+            return self.spread
+        return usual + (self.spread - usual) * exp(-idle / FORGETTING)

@@ -5,7 +5,7 @@ than none.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from routing.canonical import ProviderPreferences
@@ -90,14 +90,19 @@ def plan(
     return Plan(tuple(attempts), tuple(excluded), tuple(choices), is_fixed)
 
 
-def again(*, left: Sequence[Attempt], router: Router, now: float, seed: str) -> Attempt:
-    """Of the attempts that are left after a failure, the one to make now: of the same model while there are any."""
+def again(*, left: Sequence[Attempt], router: Router, now: float, seed: str, waited: float = 0.0) -> Attempt:
+    """Of the attempts left after a failure, `waited` seconds after the request came, the one to make now."""
     first = left[0]
     group = [one for one in left if one.demand is first.demand]
     if len(group) == 1:
         return first
     choice = router.choose(
-        [one.candidate for one in group], first.demand, now=now, draw=draw_of(seed), seed=seed, explores=False
+        [one.candidate for one in group],
+        replace(first.demand, waited=waited),
+        now=now,
+        draw=draw_of(seed),
+        seed=seed,
+        explores=False,
     )
     return group[choice.chosen]
 

@@ -1,16 +1,18 @@
 """How many requests a second an endpoint takes before it answers 429: learned, seeded by what it says itself.
 
 A sliding bucket, not one that refills at the full minute. A refusal lowers the rate to a little under what was
-just accepted; accepted requests raise it again, so a limit that was lifted is found.
+just accepted; requests that use it up without a refusal raise it again, so that a lifted limit is found.
 """
 
 from math import exp
 from typing import Final
 
-WINDOW: Final = 2.0  # seconds over which the accepted rate is measured
+WINDOW: Final = 1.0  # seconds over which the accepted rate is measured
 LOWERED: Final = 0.95
-RAISED: Final = 1.01
-LEAST: Final = 0.1
+MOST_LOWERED: Final = 0.8  # of the former rate, by one refusal
+RAISED: Final = 1.02  # by a request that had to wait, or nearly
+CALM_SECONDS: Final = 3.0
+LEAST: Final = 0.2
 BURST_SECONDS: Final = 1.0
 PAUSE: Final = 0.25  # after a refusal that names no time
 PAUSE_MAX: Final = 8.0
@@ -20,7 +22,7 @@ RETRY_AFTER_MAX: Final = 300.0
 class RateCap:
     """A learned rate in requests per second (None: no limit met yet) and the time until which it is refused."""
 
-    __slots__ = ("accepted", "at", "blocked_until", "rate", "refusals", "tokens")
+    __slots__ = ("accepted", "at", "blocked_until", "rate", "refusals", "refused_at", "tokens")
 
     def __init__(self) -> None:
         self.rate: float | None = None
@@ -28,6 +30,7 @@ class RateCap:
         self.accepted = 0.0
         self.at = 0.0
         self.refusals = 0
+        self.refused_at = 0.0
         self.blocked_until = 0.0
 
     def seed(self, *, per_second: float, now: float) -> None:
@@ -36,31 +39,37 @@ class RateCap:
             self._flow(now)
             self.rate = max(LEAST, per_second)
 
-    def begin(self, *, now: float) -> None:
-        """A request goes there."""
-        self._flow(now)
+    def reserve(self, *, now: float) -> float:
+        """A place for one request; answers how many seconds from now it is for."""
+        free = self.free_at(now)
         self.tokens -= 1
+        return max(0.0, free - now)
 
-    def accepted_one(self, *, now: float) -> None:
-        """It was taken."""
+    def sent(self, *, now: float) -> None:
+        """A request goes out: taken, unless a refusal comes."""
         self._flow(now)
         self.accepted += 1
-        self.refusals = 0
-        if self.rate is not None and self.tokens < self.rate * BURST_SECONDS / 2:
+        if self.rate is not None and self.tokens < self.rate / 3 and now - self.refused_at > CALM_SECONDS:
             self.rate *= RAISED
 
     def refused(self, *, now: float, retry_after: float | None) -> None:
         """429: fewer from now on, none before `retry_after` seconds have passed."""
         self._flow(now)
-        seen = max(LEAST, LOWERED * self.accepted / WINDOW)
+        self.accepted = max(0.0, self.accepted - 1)
         if now >= self.blocked_until:  # refusals of what was already under way say nothing new
-            self.rate = seen if self.rate is None else max(LEAST, min(self.rate, max(seen, self.rate * 0.8)))
+            seen = max(LEAST, LOWERED * self.accepted / WINDOW)
+            self.rate = max(1.0, seen) if self.rate is None else min(self.rate, max(seen, self.rate * MOST_LOWERED))
             self.refusals += 1
+        self.refused_at = now
         self.tokens = min(self.tokens, 0.0)
         pause = min(PAUSE * 2.0 ** min(max(self.refusals - 1, 0), 6), PAUSE_MAX)
         if retry_after is not None:
             pause = min(retry_after, RETRY_AFTER_MAX)
         self.blocked_until = max(self.blocked_until, now + pause)
+
+    def taken(self) -> None:
+        """An answer came: the refusals are over."""
+        self.refusals = 0
 
     def free_at(self, now: float) -> float:
         """When the next request will be taken: a time not after `now` when it is now."""
@@ -79,5 +88,5 @@ class RateCap:
         self.accepted *= exp(-passed / WINDOW)
         if self.rate is None:
             self.tokens = 1.0
-        else:
-            self.tokens = min(max(1.0, self.rate * BURST_SECONDS), self.tokens + passed * self.rate)
+            return
+        self.tokens = min(max(1.0, self.rate * BURST_SECONDS), self.tokens + passed * self.rate)

@@ -1,11 +1,11 @@
-"""How often an endpoint fails: counts that halve every half-minute, with a prior of two failures in a hundred."""
+"""How often an endpoint fails: counts that halve every ten seconds, with a prior of two failures in a hundred."""
 
 from math import exp
 from typing import Final
 
-MEAN_LIFE: Final = 30.0 / 0.6931
+MEAN_LIFE: Final = 10.0 / 0.6931
 PRIOR_ODDS: Final = 0.02
-PRIOR_WEIGHT: Final = 1.0
+PRIOR_WEIGHT: Final = 2.0
 LOST_SECONDS: Final = 0.5  # what is believed that a failure takes before it shows
 WORST: Final = 0.98
 
@@ -35,7 +35,13 @@ class Reliability:
         share = (self.failures * keep + PRIOR_ODDS * PRIOR_WEIGHT) / (self.calls * keep + PRIOR_WEIGHT)
         return min(share, WORST)
 
+    def lost(self, now: float) -> float:
+        """The seconds that a failure costs, as believed now."""
+        keep = exp(-max(0.0, now - self.at) / MEAN_LIFE)
+        return LOST_SECONDS + (self.lost_seconds - LOST_SECONDS) * keep
+
     def _decay(self, now: float) -> None:
+        self.lost_seconds = self.lost(now)
         keep = exp(-max(0.0, now - self.at) / MEAN_LIFE)
         self.calls *= keep
         self.failures *= keep

@@ -17,7 +17,7 @@ from routing.selection.choice import Choice, Score, pick
 from routing.selection.cost import BALANCED, CERTAIN, LOGISTIC, SLO_SECONDS, STRICT, UNKNOWN, Demand, Weights, price_of
 from routing.selection.faults import fault_of
 from routing.selection.retries import HEDGE_SHARE, Budget
-from routing.selection.standing import OPEN, Line, Standing, Ticket
+from routing.selection.standing import OPEN, WAIT_MOST, Line, Standing, Ticket
 
 EXPECTED_OUTPUT: Final = 400.0  # tokens of an answer of a model that has not answered yet
 OUTPUT_RATE: Final = 0.02
@@ -73,6 +73,7 @@ class Router:
         w_price, w_wait, w_late, w_generation = weights.price, weights.wait, weights.late, weights.generation
         w_failure, w_tools, is_strict = weights.failure, weights.tools if demand.tools else 0.0, weights.is_strict
         tokens, output, sticky = demand.tokens, demand.output, demand.sticky_endpoint
+        slo = SLO_SECONDS - demand.waited
         is_plain = not demand.units and sticky is None
         lines: list[Line] = []
         scores: list[Score] = []
@@ -93,9 +94,9 @@ class Router:
                 price = price_of(candidate, demand)
                 read = tokens - demand.sticky_tokens if sticky == endpoint_id else tokens
             ttft = level + per_token * read
-            z = (SLO_SECONDS - ttft) / (LOGISTIC * spread + 1e-3)
+            z = (slo - ttft) / (LOGISTIC * spread + 1e-3)
             late = 0.0 if z > CERTAIN else 1.0 if z < -CERTAIN else 1 / (1 + exp(z))
-            trouble = w_failure + w_wait * lost + w_late * (lost / SLO_SECONDS if lost < SLO_SECONDS else 1.0)
+            trouble = w_failure + w_wait * lost + w_late * ((lost / SLO_SECONDS) ** 2 if lost < SLO_SECONDS else 1.0)
             cost = w_price * price + w_wait * ttft + w_late * late
             cost += w_generation * (output * pace) + trouble * odds + w_tools * tools
             if is_strict and not (is_paced if w_generation >= STRICT else is_timed or not w_wait):
@@ -123,9 +124,14 @@ class Router:
         self.retries.arrived(now=now)
         self.hedges.arrived(now=now)
 
-    def begin(self, endpoint_id: int, *, tokens: int, now: float) -> Ticket:
+    def reserve(self, endpoint_id: int, *, now: float) -> float:
+        """A place under the endpoint's rate cap; answers how many seconds to wait for it, two at most."""
+        seconds = self.standing(endpoint_id).rate.reserve(now=now)
+        return seconds if seconds <= WAIT_MOST else 0.0
+
+    def begin(self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False) -> Ticket:
         """A call goes to the endpoint; the ticket is to be given to exactly one of ended, failed and dropped."""
-        return self.standing(endpoint_id).begin(endpoint_id, tokens=tokens, now=now)
+        return self.standing(endpoint_id).begin(endpoint_id, tokens=tokens, now=now, is_reserved=is_reserved)
 
     def patience(self, ticket: Ticket, *, whole: float, is_last: bool) -> float:
         """Seconds that the call may stay silent: `whole` for the last one, and where no other endpoint is well."""

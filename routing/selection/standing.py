@@ -18,11 +18,13 @@ from routing.selection.reliability import Reliability
 SECONDS_PER_TOKEN: Final = 1 / 50
 PACE_RATE: Final = 0.2
 FRESH: Final = 0.5  # seconds for which a line is good where nothing happens
-IDLE: Final = 10.0  # seconds without a call after which an endpoint is worth a look
+IDLE: Final = 5.0  # seconds without a call after which an endpoint is worth a look
 NEW_SAMPLES: Final = 20
 NEW_IDLE: Final = 2.0
 KEY_PAUSE: Final = 60.0  # seconds after credentials were refused
 SILENT_SPREADS: Final = 3.0
+SILENT_SECONDS: Final = 0.3
+WAIT_MOST: Final = 2.0  # seconds that a request waits for its place under a rate cap
 STRAY_SECONDS: Final = 900.0  # a call whose end was never told is forgotten
 
 OPEN, LIMITED, SHUT = 0, 1, 2
@@ -55,6 +57,7 @@ class Ticket:
     tokens: int
     began: float
     others: int
+    queueing: float  # seconds that it was expected to queue
     is_probe: bool
     first_at: float | None = None
     is_over: bool = False
@@ -88,11 +91,15 @@ class Standing:
         self._running: dict[int, Ticket] = {}
         self.line: Line = self.refresh(0.0)
 
-    def begin(self, endpoint_id: int, *, tokens: int, now: float) -> Ticket:
-        """A call goes there."""
-        ticket = Ticket(endpoint_id, tokens, now, self.capacity.in_flight, self.breaker.is_half_open(now))
+    def begin(self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False) -> Ticket:
+        """A call goes there; `is_reserved`: its place under the rate cap has been taken."""
+        ticket = Ticket(
+            endpoint_id, tokens, now, self.capacity.in_flight, self.capacity.wait(), self.breaker.is_half_open(now)
+        )
         self.breaker.begin(now=now)
-        self.rate.begin(now=now)
+        if not is_reserved:
+            self.rate.reserve(now=now)
+        self.rate.sent(now=now)
         self.called_at = now
         self._pending[id(ticket)] = ticket
         self._running[id(ticket)] = ticket
@@ -107,11 +114,14 @@ class Standing:
             seconds = now - ticket.began
             ticket.first_at = now
             usual = self.latency.long_run
-            self.latency.observe(seconds=seconds, tokens=ticket.tokens, now=now)
             level = max(0.0, seconds - self.latency.per_token * ticket.tokens)
-            self.capacity.first_token(level=level, usual=usual, in_flight=ticket.others, now=now)
+            was_late = self.capacity.first_token(level=level, usual=usual, in_flight=ticket.others, now=now)
+            if self.breaker.is_open:
+                self.latency.restart(seconds=seconds, tokens=ticket.tokens, now=now)
+            elif not (was_late and ticket.queueing):  # else the queue explains it
+                self.latency.observe(seconds=seconds, tokens=ticket.tokens, now=now)
         self.reliability.observe(failed=False, now=now)
-        self.rate.accepted_one(now=now)
+        self.rate.taken()
         if self.breaker.is_open:
             self.capacity.start_slowly()
         self.breaker.succeeded()
@@ -142,7 +152,7 @@ class Standing:
         self._over(ticket)
         if fault == "caller":
             self.breaker.probe_until = 0.0
-            self.rate.accepted_one(now=now)
+            self.rate.taken()
         elif fault == "capacity":
             self.breaker.probe_until = 0.0
             self.rate.refused(now=now, retry_after=retry_after)
@@ -164,7 +174,8 @@ class Standing:
 
     def cut_off(self, *, seconds: float, now: float) -> None:
         """We stopped waiting after so long: how long it would have taken stays unknown, so expect more spread."""
-        self.latency.spread = min(self.latency.spread + 0.05 * seconds, 2.0)
+        if not self.breaker.is_open:
+            self.latency.spread = min(self.latency.spread + 0.05 * seconds, 1.0)
         self.refresh(now)
 
     def dropped(self, ticket: Ticket, *, now: float) -> None:
@@ -180,11 +191,13 @@ class Standing:
         """Compute the line that the choice reads."""
         latency, breaker, capacity = self.latency, self.breaker, self.capacity
         until = now + FRESH
-        level = latency.level(now) + (capacity.wait() if self.weighs_queues else 0.0)
+        queueing = capacity.wait() if self.weighs_queues else 0.0
+        level = latency.level(now) + queueing
+        spread = latency.width(now)
         waiting = self._silent()
         if waiting is not None:
             age = now - waiting.began - latency.per_token * waiting.tokens
-            patience = level + SILENT_SPREADS * latency.spread
+            patience = level + min(SILENT_SPREADS * spread, level + SILENT_SECONDS)
             if age > patience:
                 level = max(level, age)
                 until = min(until, now + 0.05)
@@ -199,19 +212,20 @@ class Standing:
             else:
                 tier = SHUT
                 until = min(until, max(breaker.open_until, breaker.probe_until))
-        elif now < free:
+        elif free - now > WAIT_MOST:
             tier = LIMITED
         elif now - self.called_at > (NEW_IDLE if latency.samples < NEW_SAMPLES else IDLE):
             call = IDLING
         if now < free:
-            until = min(until, free)
+            until = min(until, free, now + 0.05)
+            level += free - now
             if call == HALF_OPEN:
                 call = STEADY
         hopeful = latency.long_run if latency.samples else latency.long_run / 2
         share = self.reliability.failure_share(now)
         self.line = Line(
-            until, tier, level, latency.per_token, latency.spread, self.pace,
-            share / (1 - share), self.reliability.lost_seconds, self.tool_calls.failure_share(now),
+            until, tier, level, latency.per_token, spread + queueing / 2, self.pace,
+            share / (1 - share), self.reliability.lost(now), self.tool_calls.failure_share(now),
             call, hopeful, latency.samples > 0, self.paced > 0,
         )  # fmt: skip
         return self.line

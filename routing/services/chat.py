@@ -22,6 +22,7 @@ from routing.canonical import ChatRequest, Chunk, Routed, UpstreamError, Usage
 from routing.ingress.openai_chat_answers import Bill
 from routing.models import Generation
 from routing.selection.candidates import Need
+from routing.selection.faults import fault_of
 from routing.selection.needs import need_of
 from routing.selection.standing import Ticket
 from routing.services import settlement
@@ -186,7 +187,8 @@ class Call:
                 tried = sum(route.candidate.model == model for route, _ in errors)
                 if tried >= ATTEMPTS_PER_MODEL or (error.is_callers and not error.retryable):
                     left = [one for one in left if one.route.candidate.model != model]
-                if left and not HEALTH.may_retry():
+                # A refusal for want of capacity costs the endpoint nothing: what the budget bounds is work.
+                if left and fault_of(error) != "capacity" and not HEALTH.may_retry():
                     logger.warning("retry_budget_spent", generation=self.public_id)
                     break
                 continue
@@ -201,11 +203,14 @@ class Call:
             return left[0]
         by_attempt = {id(one.attempt): one for one in left}
         seed = f"{self.admission.generation_id}:{len(self.tried)}"
-        return by_attempt[id(HEALTH.again([one.attempt for one in left], seed=seed))]
+        waited = time.monotonic() - self.started
+        return by_attempt[id(HEALTH.again([one.attempt for one in left], seed=seed, waited=waited))]
 
     async def _try(self, attempt: Try, send: Send[R], left: list[Try]) -> R:
         route = attempt.route
         endpoint_id = route.candidate.endpoint_id
+        if (seconds := HEALTH.reserve(endpoint_id)) > 0:
+            await asyncio.sleep(seconds)
         started = time.monotonic()
         ticket = HEALTH.begin(endpoint_id, tokens=self.admission.need.input_estimate)
         patience, whole = self._patience(ticket, attempt, left)

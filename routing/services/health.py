@@ -47,10 +47,10 @@ class Health:
                 conversation=conversation,
             )  # fmt: skip
 
-    def again(self, left: Sequence[Attempt], *, seed: str) -> Attempt:
-        """The attempt to make after a failure."""
+    def again(self, left: Sequence[Attempt], *, seed: str, waited: float) -> Attempt:
+        """The attempt to make after a failure, `waited` seconds after the request came."""
         with self._lock:
-            return again(left=left, router=self.router, now=self._clock(), seed=seed)
+            return again(left=left, router=self.router, now=self._clock(), seed=seed, waited=waited)
 
     def may_retry(self) -> bool:
         """Whether the budget allows one more attempt; it is counted."""
@@ -62,10 +62,15 @@ class Health:
         with self._lock:
             return self.router.has_well_one(candidates, now=self._clock())
 
-    def begin(self, endpoint_id: int, *, tokens: int) -> Ticket:
-        """A call goes to the endpoint; give the ticket to exactly one of ended, failed and dropped."""
+    def reserve(self, endpoint_id: int) -> float:
+        """A place under the endpoint's rate cap; answers how many seconds to wait for it, two at most."""
         with self._lock:
-            return self.router.begin(endpoint_id, tokens=tokens, now=self._clock())
+            return self.router.reserve(endpoint_id, now=self._clock())
+
+    def begin(self, endpoint_id: int, *, tokens: int) -> Ticket:
+        """A call goes to its reserved place; give the ticket to exactly one of ended, failed and dropped."""
+        with self._lock:
+            return self.router.begin(endpoint_id, tokens=tokens, now=self._clock(), is_reserved=True)
 
     def patience(self, ticket: Ticket, *, whole: float, is_last: bool) -> float:
         """Seconds that a streamed call may stay silent."""

@@ -1,0 +1,103 @@
+"""The production router under the simulation's clock: routing.selection.router.Router, injected unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.routing.world import ATTEMPTS, BLOCK, WHOLE, Job, World
+from routing.canonical import UpstreamError, UpstreamKind
+from routing.selection.candidates import Candidate
+from routing.selection.choice import draw_of
+from routing.selection.cost import Demand
+from routing.selection.router import Policy, Router
+from routing.selection.standing import Ticket
+
+MODEL = "bench/model"
+TEXT = frozenset({"text"})
+
+
+class Ours:
+    """Turnpike's router."""
+
+    def __init__(self, *, seed: int, policy: Policy | None = None) -> None:
+        self.router = Router(policy=policy)
+        self.seed = seed
+        self.world: World | None = None
+        self._tickets: dict[int, Ticket] = {}
+        self._cut: dict[int, bool] = {}
+        self._candidates: list[Candidate] = []
+        self._factors: list[float] = []
+
+    def choose(self, job: Job, left: list[int], now: float) -> int:
+        if not job.tried:
+            self.router.arrived(now=now)
+        candidates = self._offers()
+        demand = replace(self._demand(job, now), waited=now - job.request.at)
+        seed = f"{self.seed}:{job.number}:{len(job.tried)}"
+        choice = self.router.choose(
+            [candidates[i] for i in left], demand, now=now, draw=draw_of(seed), explores=not job.tried
+        )
+        return left[choice.chosen]
+
+    def pause(self, index: int, now: float) -> float:
+        return self.router.reserve(index, now=now)
+
+    def begin(self, job: Job, index: int, left: list[int], now: float) -> float:
+        ticket = self._tickets[job.number] = self.router.begin(
+            index, tokens=job.request.tokens, now=now, is_reserved=True
+        )
+        candidates = self._offers()
+        is_last = not self.router.has_well_one([candidates[i] for i in left], now=now)
+        patience = self.router.patience(ticket, whole=WHOLE, is_last=is_last)
+        self._cut[job.number] = patience < WHOLE
+        return patience
+
+    def first(self, job: Job, index: int, now: float) -> None:
+        self.router.first(self._tickets[job.number], now=now)
+
+    def ended(self, job: Job, index: int, now: float) -> None:
+        ticket = self._tickets.pop(job.number)
+        self.router.ended(ticket, now=now, model=MODEL, output_tokens=job.request.output)
+        if job.request.blocks:
+            self.router.answered(
+                _conversation(job), candidate=self._offers()[index], prompt_tokens=job.request.tokens,
+                cached_tokens=job.cached, now=now,
+            )  # fmt: skip
+
+    def failed(self, job: Job, index: int, kind: UpstreamKind, retry_after: float | None, now: float) -> None:
+        error = UpstreamError("", kind=kind, retryable=True, retry_after=retry_after)
+        chance = draw_of(f"{self.seed}:{job.number}:{index}:again")
+        was_cut = kind == "timeout" and self._cut[job.number]
+        self.router.failed(self._tickets.pop(job.number), error, now=now, chance=chance, was_cut=was_cut)
+        if len(job.tried) < ATTEMPTS and kind != "rate_limited" and not self.router.retries.take(now=now):
+            job.tried += [-1] * ATTEMPTS  # the retry budget is spent
+
+    def _demand(self, job: Job, now: float) -> Demand:
+        return self.router.demand(
+            model=MODEL, tokens=job.request.tokens, max_tokens=None, now=now,
+            conversation=_conversation(job) if job.request.blocks else None,
+        )  # fmt: skip
+
+    def _offers(self) -> list[Candidate]:
+        """The endpoints with today's prices, as the catalogue gives them."""
+        assert self.world is not None
+        factors = [one.price_factor for one in self.world.endpoints]
+        if factors != self._factors:
+            self._factors = factors
+            self._candidates = [
+                _candidate(one.index, one, factor) for one, factor in zip(self.world.endpoints, factors, strict=True)
+            ]
+        return self._candidates
+
+
+def _candidate(index: int, endpoint: object, factor: float) -> Candidate:
+    truth = endpoint.truth  # type: ignore[attr-defined]
+    prices = {"prompt": round(truth.prompt * factor * 1e9), "completion": round(truth.completion * factor * 1e9)}
+    if truth.cached is not None:
+        prices["cached_read"] = round(truth.cached * factor * 1e9)
+    return Candidate(index, MODEL, str(index), str(index), 10**7, None, TEXT, TEXT, frozenset(), "fp8", prices)
+
+
+def _conversation(job: Job) -> bytes:
+    """What turns of one conversation share: the first blocks of their prompts beyond the common one."""
+    return repr(job.request.blocks[:3]).encode() + str(BLOCK).encode()
