@@ -261,6 +261,7 @@ async def test_a_stream_that_nobody_reads_ends_when_it_is_closed(simulate: Simul
     stream = await chat.open_stream(caller=alice.caller, request=asked(stream=True, max_tokens=500))
     stream.hang_up_soon()
     await _until(lambda: sim.simulator.received[0].outcome == "disconnected")
+    await _until(lambda: not CHECKPOINTS.is_busy and not chat._PENDING)  # its settlement included
     assert await run(lambda: only("canceled").cost_nano) == 0
 
 
