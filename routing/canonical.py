@@ -146,6 +146,9 @@ class ProviderPreferences:
     quantizations: tuple[str, ...] = ()
     sort: str | None = None
     partition: str = "model"  # "none": sorted over all models asked for
+    # Soft: endpoints beyond one of these go last. Percentile -> tokens a second, or seconds to the first token.
+    least_throughput: Mapping[int, float] = field(default_factory=dict)
+    most_latency: Mapping[int, float] = field(default_factory=dict)
     max_price: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -1,5 +1,6 @@
 """The `provider` object of a request: who may serve it, in what order, at most at what price."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from marketplace.lib import money
@@ -8,6 +9,8 @@ from routing.ingress import fields
 
 MAX_NAMES: Final = 100
 SORTS: Final = frozenset({"price", "throughput", "latency", "exacto"})
+PARTITIONS: Final = frozenset({"model", "none"})
+PERCENTILES: Final[Mapping[str, int]] = {"p50": 50, "p75": 75, "p90": 90, "p99": 99}
 PER_MILLION: Final = frozenset({"prompt", "completion"})
 PER_UNIT: Final = frozenset({"request", "image", "audio"})
 
@@ -32,6 +35,9 @@ def read_preferences(value: Json) -> ProviderPreferences:
         zdr=fields.flag(value, "zdr", where="provider.zdr") or False,
         quantizations=fields.texts(value, "quantizations", most=MAX_NAMES, where="provider.quantizations"),
         sort=_sort(value.get("sort")),
+        partition=_partition(value.get("sort")),
+        least_throughput=_percentiles(value, "preferred_min_throughput"),
+        most_latency=_percentiles(value, "preferred_max_latency"),
         max_price=_max_price(value.get("max_price")),
     )
 
@@ -42,6 +48,31 @@ def _sort(value: Json) -> str | None:
     if value is None or (isinstance(value, str) and value in SORTS):
         return value
     raise fields.wrong("provider.sort", f"must be one of {', '.join(sorted(SORTS))}")
+
+
+def _partition(value: Json) -> str:
+    wanted = value.get("partition") if isinstance(value, dict) else None
+    if wanted is None or wanted in PARTITIONS:
+        return wanted or "model"
+    raise fields.wrong("provider.sort.partition", f"must be one of {', '.join(sorted(PARTITIONS))}")
+
+
+def _percentiles(value: Mapping[str, Json], name: str) -> dict[int, float]:
+    """A number is the median's bound; an object names a bound by percentile, and all of them must hold."""
+    wanted = value.get(name)
+    if wanted is None:
+        return {}
+    bounds = wanted if isinstance(wanted, dict) else {"p50": wanted}
+    found: dict[int, float] = {}
+    for percentile, bound in bounds.items():
+        if bound is None:
+            continue
+        if percentile not in PERCENTILES:
+            raise fields.wrong(f"provider.{name}", f"may have {', '.join(PERCENTILES)}")
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound < 1e9:
+            raise fields.wrong(f"provider.{name}", "must be a number, or an object of numbers by percentile")
+        found[PERCENTILES[percentile]] = float(bound)
+    return found
 
 
 def _max_price(value: Json) -> dict[str, int]:

@@ -4,7 +4,7 @@ An endpoint that is not well goes last and is never dropped: when all are ill, t
 than none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,9 +13,12 @@ from routing.selection.candidates import Candidate, Need
 from routing.selection.choice import Choice, draw_of
 from routing.selection.cost import PRESETS, Demand
 from routing.selection.filters import Exclusion, matches, sift
+from routing.selection.history import History
+from routing.selection.naming import wishes_of
 from routing.selection.router import Router
 
 ENDPOINTS_RECORDED: Final = 20
+NO_HISTORIES: Final[Mapping[int, History]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,24 @@ def plan(
     now: float,
     seed: str,
     conversation: bytes | None = None,
+    variants: Sequence[str] = (),
+    histories: Mapping[int, History] = NO_HISTORIES,
+    wall: float = 0.0,
 ) -> Plan:
-    """The order of attempts: a model's endpoints, then each fallback model's, the best first in each."""
+    """The order of attempts: a model's endpoints, then each fallback model's, the best first in each.
+
+    `variants` are those of the groups' names; `histories` and `wall` (seconds since 1970) serve soft thresholds.
+    """
     attempts: list[Attempt] = []
     excluded: list[Exclusion] = []
     choices: list[Choice] = []
     is_fixed = bool(preferences.order)
     if preferences.partition == "none":
         groups = [[candidate for group in groups for candidate in group]]
-    weights = PRESETS.get(preferences.sort or "balanced", PRESETS["balanced"])
-    for group in groups:
-        fitting, refused = sift(group, need, preferences)
+    for i, group in enumerate(groups):
+        wishes = wishes_of(variants[i] if i < len(variants) else "", preferences)
+        weights = PRESETS[wishes.sort or "balanced"]
+        fitting, refused = sift(group, need, wishes)
         excluded += refused
         if not fitting:
             continue
@@ -82,6 +92,8 @@ def plan(
         choice = router.choose(fitting, demand, now=now, draw=draw_of(seed), seed=seed, explores=not is_fixed)
         choices.append(choice)
         ranked = [fitting[i] for i in choice.ranked()]
+        if preferences.least_throughput or preferences.most_latency:
+            ranked.sort(key=lambda candidate: _falls_short(histories.get(candidate.endpoint_id), preferences, wall))
         if is_fixed:
             ranked.sort(key=lambda candidate: _place(candidate, preferences.order))
         elif not preferences.allow_fallbacks:
@@ -105,6 +117,15 @@ def again(*, left: Sequence[Attempt], router: Router, now: float, seed: str, wai
         explores=False,
     )
     return group[choice.chosen]
+
+
+def _falls_short(history: History | None, wishes: ProviderPreferences, now: float) -> bool:
+    """Whether the last five minutes break one of the soft thresholds; what was not measured breaks none."""
+    if history is None:
+        return False
+    seen = history.over(300, now=now)
+    slow = any(seen.throughput.get(name, bound) < bound for name, bound in wishes.least_throughput.items())
+    return slow or any(seen.latency_s.get(name, bound) > bound for name, bound in wishes.most_latency.items())
 
 
 def _place(candidate: Candidate, order: Sequence[str]) -> int:

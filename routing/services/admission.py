@@ -21,7 +21,8 @@ from routing.selection.filters import Exclusion
 from routing.selection.plan import Attempt
 from routing.services import guards, own_keys, presets
 from routing.services.health import HEALTH, conversation_key
-from routing.services.routes import Route, known_models, models_giving, routes
+from routing.services.naming import meant
+from routing.services.routes import Route, models_giving, routes
 
 CHAT: Final = "chat"
 HOLD_FOR: Final = dt.timedelta(hours=1)
@@ -75,7 +76,8 @@ def admit(
     policy = policy_of(key_id=caller.key_id, account_id=caller.account_id)
     request = guards.screened(request, policy)
     need = need_of(request)
-    models = known_models(request.wanted_models, account_id=caller.account_id)
+    named = meant(names=request.wanted_models, account_id=caller.account_id, request=request, need=need)
+    models = named.models
     if not models:
         raise unknown_model(request.wanted_models)
     groups = own_keys.joined(guards.narrowed(routes(models, operation=operation), policy), caller=caller)
@@ -90,6 +92,7 @@ def admit(
         preferences=request.preferences,
         seed=str(generation_id),
         conversation=conversation,
+        variants=named.variants,
     )
     if not chosen.attempts:
         raise _nothing_fits(caller, list(models), need, chosen.excluded)
@@ -102,7 +105,7 @@ def admit(
     return Admission(
         generation_id, caller.account_id, hold_id, need, tries, request,
         operation=operation, is_streamed=streamed, conversation=conversation,
-        is_fixed=is_fixed, choice=chosen.record(),
+        is_fixed=is_fixed, choice=chosen.record() | {"strategy": named.strategy, "reason": named.reason},
     )  # fmt: skip
 
 

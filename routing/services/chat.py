@@ -280,7 +280,8 @@ class Call:
 
     def tell(self) -> Mapping[str, Any]:
         """What a caller who asks for it is told of the routing so far."""
-        return tell(request=self.admission.request, tries=self.admission.tries, tried=self.tried)
+        admission = self.admission
+        return tell(request=admission.request, tries=admission.tries, tried=self.tried, choice=admission.choice)
 
     async def hang_up(self) -> None:
         """The caller is gone: settle what was delivered, or release if that is nothing."""

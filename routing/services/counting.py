@@ -6,7 +6,7 @@ from routing.canonical import ChatRequest
 from routing.selection.needs import need_of
 from routing.services import presets
 from routing.services.admission import unknown_model
-from routing.services.routes import known_models
+from routing.services.naming import meant
 
 
 def count(*, caller: Caller, request: ChatRequest) -> int:
@@ -14,6 +14,8 @@ def count(*, caller: Caller, request: ChatRequest) -> int:
     request = presets.applied(request, account_id=caller.account_id)
     if not request.wanted_models:
         raise InvalidRequest("'model' must name a model, such as publisher/model.", metadata={"field": "model"})
-    if not known_models(request.wanted_models, account_id=caller.account_id):
-        raise unknown_model(request.wanted_models)
-    return max(1, need_of(request).input_estimate)
+    need = need_of(request)
+    names = request.wanted_models
+    if not meant(names=names, account_id=caller.account_id, request=request, need=need).models:
+        raise unknown_model(names)
+    return max(1, need.input_estimate)

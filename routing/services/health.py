@@ -15,6 +15,8 @@ from routing.canonical import ChatRequest, ProviderPreferences, UpstreamError
 from routing.selection.affinity import key_of
 from routing.selection.candidates import Candidate, Need
 from routing.selection.conversation import conversation_of
+from routing.selection.faults import fault_of
+from routing.selection.history import History, Slot, Summary, bucket_of
 from routing.selection.plan import Attempt, Plan, again, plan
 from routing.selection.router import Router
 from routing.selection.standing import Ticket
@@ -25,6 +27,7 @@ class Health:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, seed: int | None = None) -> None:
         self.router = Router()
+        self.histories: dict[int, History] = {}
         self._clock = clock
         self._random = random.Random(seed)  # noqa: S311 - spreads reopenings; nothing secret
         self._lock = threading.Lock()
@@ -37,6 +40,7 @@ class Health:
         preferences: ProviderPreferences,
         seed: str,
         conversation: bytes | None = None,
+        variants: Sequence[str] = (),
     ) -> Plan:
         """The attempts for a request that has arrived."""
         with self._lock:
@@ -44,7 +48,7 @@ class Health:
             self.router.arrived(now=now)
             return plan(
                 groups=groups, need=need, preferences=preferences, router=self.router, now=now, seed=seed,
-                conversation=conversation,
+                conversation=conversation, variants=variants, histories=self.histories, wall=time.time(),
             )  # fmt: skip
 
     def again(self, left: Sequence[Attempt], *, seed: str, waited: float) -> Attempt:
@@ -85,17 +89,27 @@ class Health:
     def first(self, ticket: Ticket, *, is_whole: bool = False) -> None:
         """It answered: with its first piece, or the whole of a plain answer."""
         with self._lock:
-            self.router.first(ticket, now=self._clock(), is_whole=is_whole)
+            now = self._clock()
+            self.router.first(ticket, now=now, is_whole=is_whole)
+            latency = {} if is_whole else {bucket_of(1000 * (now - ticket.began)): 1}
+            self._record(ticket, Slot(latency=latency))
 
     def ended(self, ticket: Ticket, *, model: str, output_tokens: int) -> None:
         """Its answer is whole."""
         with self._lock:
-            self.router.ended(ticket, now=self._clock(), model=model, output_tokens=output_tokens)
+            now = self._clock()
+            self.router.ended(ticket, now=now, model=model, output_tokens=output_tokens)
+            seconds = now - ticket.began
+            speed = {bucket_of(output_tokens / seconds): 1} if output_tokens and seconds > 0 else {}
+            self._record(ticket, Slot(good=1, throughput=speed))
 
     def failed(self, ticket: Ticket, error: UpstreamError, *, was_cut: bool = False) -> None:
         """It failed; `was_cut`: we stopped waiting for it, though the sender would have waited longer."""
         with self._lock:
             self.router.failed(ticket, error, now=self._clock(), chance=self._random.random(), was_cut=was_cut)
+            fault = fault_of(error)
+            if fault != "caller":
+                self._record(ticket, Slot(limited=1) if fault == "capacity" else Slot(bad=1))
 
     def dropped(self, ticket: Ticket) -> None:
         """It ended by nobody's fault: its caller went away."""
@@ -110,9 +124,25 @@ class Health:
                 now=self._clock(),
             )  # fmt: skip
 
+    def summaries(self, endpoint_ids: Sequence[int], *, seconds: int) -> dict[int, Summary]:
+        """What became of the calls of the last so many seconds, for those that had any."""
+        with self._lock:
+            now = time.time()
+            known = [pk for pk in endpoint_ids if pk in self.histories]
+            return {pk: self.histories[pk].over(seconds, now=now) for pk in known}
+
+    def uptimes(self, endpoint_id: int) -> list[tuple[int, float | None]]:
+        """The uptime of each half-hour of the last day, the oldest first."""
+        with self._lock:
+            return (self.histories.get(endpoint_id) or History()).uptimes(now=time.time())
+
+    def _record(self, ticket: Ticket, slot: Slot) -> None:
+        self.histories.setdefault(ticket.endpoint_id, History()).record(slot, now=time.time())
+
     def forget(self) -> None:
         """Every endpoint is new again."""
         with self._lock:
+            self.histories.clear()
             self.router = Router(policy=self.router.policy)
 
 

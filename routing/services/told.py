@@ -1,6 +1,6 @@
 """What a caller who asks for it is told of the routing: who could have answered, who was tried, who did."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from routing.canonical import Routed
@@ -10,7 +10,7 @@ from routing.services.settlement import Tried
 FAILED = 502  # of an attempt that got no status
 
 
-def tell(*, request: Routed, tries: Sequence[Try], tried: Sequence[Tried]) -> dict[str, Any]:
+def tell(*, request: Routed, tries: Sequence[Try], tried: Sequence[Tried], choice: Mapping[str, Any]) -> dict[str, Any]:
     """The reference's `openrouter_metadata`; the last of `tried` is selected where it answered."""
     answered = tried[-1].route if tried and not tried[-1].error_kind else None
     available = [
@@ -32,7 +32,7 @@ def tell(*, request: Routed, tries: Sequence[Try], tried: Sequence[Tried]) -> di
     selected = answered.candidate.provider_name if answered else "none"
     return {
         "requested": request.model or request.wanted_models[0],
-        "strategy": "fallback" if len(request.wanted_models) > 1 else "direct",
+        "strategy": choice.get("strategy", "direct"),
         "region": None,
         "summary": f"available={len(available)}, selected={selected}",
         "attempt": len(attempts),

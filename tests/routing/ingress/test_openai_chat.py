@@ -86,6 +86,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"provider": []}, "provider"),
     ({"provider": {"order": "groq"}}, "provider.order"),
     ({"provider": {"sort": "colour"}}, "provider.sort"),
+    ({"provider": {"sort": {"by": "price", "partition": "half"}}}, "provider.sort.partition"),
+    ({"provider": {"preferred_max_latency": "fast"}}, "provider.preferred_max_latency"),
+    ({"provider": {"preferred_min_throughput": {"p42": 1}}}, "provider.preferred_min_throughput"),
     ({"provider": {"max_price": {"prompt": "cheap"}}}, "provider.max_price.prompt"),
 ]
 
@@ -224,3 +227,16 @@ def test_a_tool_may_be_marked_for_the_cache() -> None:
     tool = {"type": "function", "function": {"name": "look"}, "cache_control": mark}
     assert parse(tools=[tool]).tools[0].extra == {"cache_control": mark}
     assert sent("anthropic", tools=[tool])["tools"][0]["cache_control"] == mark
+
+
+def test_sort_as_an_object_and_soft_thresholds_are_read() -> None:
+    wishes = parse(
+        provider={
+            "sort": {"by": "throughput", "partition": "none"},
+            "preferred_max_latency": 2,
+            "preferred_min_throughput": {"p90": 20.5, "p50": None},
+        }
+    ).preferences
+    assert (wishes.sort, wishes.partition) == ("throughput", "none")
+    assert wishes.most_latency == {50: 2.0}
+    assert wishes.least_throughput == {90: 20.5}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from routing.canonical import ProviderPreferences, UpstreamError, Usage
 from routing.selection.candidates import Candidate, Need, quantities
+from routing.selection.history import History, Slot, bucket_of
 from routing.selection.plan import Plan, again, plan
 from routing.selection.router import Router
 
@@ -143,6 +144,30 @@ def test_sort_by_speed_uses_what_was_measured_and_puts_the_unknown_last() -> Non
     answered(router, 2, latency=0.4, tokens_per_s=120)
     assert order(planned(router=router, sort="latency")) == ["dear", "middle", "cheap"]
     assert order(planned(router=router, sort="throughput")) == ["middle", "dear", "cheap"]
+
+
+def test_variants_of_the_models_names_are_wishes_for_that_model() -> None:
+    router = Router()
+    answered(router, 3, latency=0.2, tokens_per_s=190)
+    answered(router, 2, latency=0.4, tokens_per_s=120)
+    answered(router, 1, latency=0.4, tokens_per_s=20)
+    asked = ProviderPreferences()
+    found = plan(groups=[ALL], need=NEED, preferences=asked, router=router, now=NOW, seed="1", variants=("nitro",))
+    assert order(found) == ["dear", "middle", "cheap"]
+    found = plan(groups=[ALL], need=NEED, preferences=asked, router=router, now=NOW, seed="1", variants=("free",))
+    assert order(found) == []
+
+
+def test_what_breaks_a_soft_threshold_goes_last() -> None:
+    slow = History()
+    slow.record(Slot(latency={bucket_of(4_000): 9}, throughput={bucket_of(5): 9}), now=NOW)
+    wishes: list[dict[str, Any]] = [{"most_latency": {90: 2.0}}, {"least_throughput": {50: 20.0}}]
+    for wish in wishes:
+        found = plan(
+            groups=[ALL], need=NEED, preferences=ProviderPreferences(**wish), router=Router(), now=NOW, seed="1",
+            histories={1: slow}, wall=NOW,
+        )  # fmt: skip
+        assert order(found) == ["middle", "dear", "cheap"]
 
 
 EXCLUDED: list[tuple[Need, dict[str, Any], str, str]] = [

@@ -439,3 +439,27 @@ async def test_without_budget_a_failure_is_not_tried_elsewhere(simulate: Simulat
     with pytest.raises(UpstreamFailed):
         await plain(alice)
     assert (bad.calls, good.calls) == (1, 0)
+
+
+async def test_a_variant_the_latest_of_a_family_and_auto_find_their_model(simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    await run(endpoint, sim.base_url)
+    await run(endpoint, sim.base_url, model_slug="acme/big-2")
+    for word, model, strategy in [
+        ("acme/small:nitro", "acme/small", "direct"),
+        ("~acme/big-latest", "acme/big-2", "latest"),
+        ("auto", "acme/big-2", "auto"),
+    ]:
+        body = orjson.dumps({"model": word, "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]})
+        done = await chat.complete(caller=alice.caller, request=openai_chat.parse(body))
+        assert done.route.candidate.model == model
+        row = await run(Generation.objects.get, pk=done.generation_id)
+        assert row.choice["strategy"] == strategy
+    assert "chat task" in row.choice["reason"]
+
+
+async def test_a_free_variant_is_never_served_at_a_price(simulate: Simulate, alice: Buyer) -> None:
+    await run(endpoint, simulate().base_url)
+    body = orjson.dumps({"model": "acme/small:free", "messages": [{"role": "user", "content": "Hello"}]})
+    with pytest.raises(NotFound):
+        await chat.complete(caller=alice.caller, request=openai_chat.parse(body))

@@ -1,0 +1,51 @@
+"""What a caller's word for a model means: a name with a variant, the latest of a family, or the choice left to us."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from routing.canonical import ProviderPreferences
+
+AUTO: Final = frozenset({"auto", "openrouter/auto", "turnpike/auto"})
+LATEST: Final = re.compile(r"~(?P<author>[^/]+)/(?P<family>.+)-latest")
+# What the part of a name that is about versions and dates looks like: they do not make a family.
+VERSION: Final = re.compile(r"^(v?\d+([.\d]*\d)?|\d{4,8}|preview|exp|beta|latest)$")
+SORTS: Final[Mapping[str, str]] = {"nitro": "throughput", "floor": "price", "exacto": "exacto"}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A model's name without its variant, and the variant: free, nitro, floor, exacto or none."""
+
+    name: str
+    variant: str = ""
+
+
+def read(word: str) -> Named:
+    """The name and variant in a caller's word; what follows a colon and is no variant belongs to the name."""
+    name, _, variant = word.rpartition(":")
+    return Named(name, variant) if name and (variant in SORTS or variant == "free") else Named(word)
+
+
+def wishes_of(variant: str, wishes: ProviderPreferences) -> ProviderPreferences:
+    """The preferences with what the variant asks for; the caller's own `sort` wins over a variant's."""
+    if variant == "free":
+        return replace(wishes, max_price={**wishes.max_price, "prompt": 0, "completion": 0, "request": 0})
+    if variant in SORTS and wishes.sort is None:
+        return replace(wishes, sort=SORTS[variant])
+    return wishes
+
+
+def is_of_family(slug: str, family: str) -> bool:
+    """Whether a model's slug is of the family: the same words, whatever stands for version and date."""
+    return _words(slug) == _words(family)
+
+
+def _words(slug: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[-_]", slug.lower()) if not VERSION.match(word))
+
+
+def latest(*, slugs: Sequence[str], family: str) -> str | None:
+    """Of slugs, the newest first, the first of the family."""
+    return next((slug for slug in slugs if is_of_family(slug, family)), None)

@@ -1,0 +1,81 @@
+"""Which models a request means: names with variants, the latest of a family, or the choice left to us."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from marketplace.models import Model
+from marketplace.services import browse
+from routing.canonical import ChatRequest, Routed, Text
+from routing.selection import auto, naming
+from routing.selection.auto import Option
+from routing.selection.candidates import Need
+from routing.services.routes import known_models
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The models in order (name -> id), the variant of each, and how they were found."""
+
+    models: dict[str, int] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
+    strategy: str = "direct"
+    reason: str = ""
+
+
+def meant(*, names: Sequence[str], account_id: int, request: Routed | None = None, need: Need | None = None) -> Meant:
+    """The models that exist and the account may see; `auto` needs the request and what it needs."""
+    models: dict[str, int] = {}
+    variants: list[str] = []
+    strategy = "fallback" if len(names) > 1 else "direct"
+    reason = ""
+    for word in names:
+        if word in naming.AUTO and request is not None and need is not None:
+            found, reason = _auto(request, need, account_id)
+            strategy, variant = "auto", ""
+        else:
+            named = naming.read(word)
+            variant = named.variant
+            if matched := naming.LATEST.fullmatch(named.name):
+                found = _latest(matched["author"], matched["family"], account_id)
+                strategy, reason = "latest", f"the newest {matched['family']} of {matched['author']}"
+            else:
+                found = [named.name]
+                if variant == "free":
+                    strategy = "free"
+        for name, pk in known_models(found, account_id=account_id).items():
+            if name not in models:
+                models[name] = pk
+                variants.append(variant)
+    return Meant(models, tuple(variants), strategy, reason)
+
+
+def _latest(author: str, family: str, account_id: int) -> list[str]:
+    rows = Model.objects.visible_to(account_id).filter(publisher__slug=author).order_by("-created_at", "-pk")
+    slug = naming.latest(slugs=list(rows.values_list("slug", flat=True)), family=family)
+    return [] if slug is None else [f"{author}/{slug}"]
+
+
+def _auto(request: Routed, need: Need, account_id: int) -> tuple[list[str], str]:
+    options = []
+    for listing in browse.models(account_id=account_id):
+        costs = [
+            offer.prices.get("prompt", 0) * max(1, need.input_estimate) + offer.prices.get("completion", 0) * 400
+            for offer in listing.offers
+            if need.inputs <= set(offer.endpoint.input_modalities)
+            and need.outputs <= set(offer.endpoint.output_modalities)
+            and need.input_estimate <= offer.endpoint.context_length
+            and (need.max_tokens is None or need.max_tokens <= (offer.endpoint.max_output or 2**31))
+            and need.parameters & {"tools"} <= set(offer.endpoint.parameters)
+        ]
+        if costs and listing.chats:
+            scores = listing.model.facts.get("benchmarks", {})
+            options.append(Option(listing.model.full_slug, min(costs) / 1e6, scores.get("intelligence")))
+    picked = auto.pick(options=options, task=auto.task_of(text=_last_words(request), need=need))
+    return ([], "") if picked is None else (list(picked.models), picked.reason)
+
+
+def _last_words(request: Routed) -> str:
+    if not isinstance(request, ChatRequest):
+        return ""
+    said = next((one for one in reversed(request.messages) if one.role == "user"), None)
+    return " ".join(part.text for part in said.parts if isinstance(part, Text))[:20_000] if said else ""
