@@ -123,14 +123,33 @@ def provider(row: Provider) -> dict[str, Json]:
     return {"name": row.name, "slug": row.slug, "is_simulated": row.is_simulated, **links}
 
 
+# The reference's words for our operations, where they differ.
+API_TYPES: Final = {
+    "chat": "completions",
+    "speech": "tts",
+    "transcriptions": "stt",
+    "images": "image",
+    "videos": "video",
+}
+# What the reference tells of generations and this installation has no word for.
+_UNTOLD: Final = (
+    "upstream_id", "app_id", "moderation_latency", "service_tier", "native_tokens_completion_images",
+    "num_media_prompt", "num_media_completion", "num_input_audio_prompt", "num_search_results", "num_fetches",
+    "web_search_engine", "external_user", "preset_id", "router", "user_agent", "http_referer", "workspace_id",
+)  # fmt: skip
+
+
 def generation(row: Generation) -> dict[str, Any]:
     """What GET /generation tells of one generation: counts and times, no words."""
     cost = dollars(row.cost_nano)
     return {
+        **dict.fromkeys(_UNTOLD),
         "id": row.public_id,
-        "model": row.model or None,
+        "model": row.model or row.requested_model,
+        "origin": "",
+        "data_region": "global",
         "provider_name": row.provider.name if row.provider else None,
-        "api_type": "chat/completions" if row.operation == "chat" else row.operation,
+        "api_type": API_TYPES.get(row.operation, row.operation),
         "created_at": row.created_at.isoformat(),
         "status": row.status,
         "total_cost": cost,

@@ -100,7 +100,13 @@ class Writer:
 
     def _tool_use(self, call: ToolDelta, place: int) -> Json:
         call_id = call.id or tool_id(self.id, place)
-        return {"type": "tool_use", "id": call_id, "name": call.name or "", "input": read_input(call.arguments)}
+        return {
+            "type": "tool_use",
+            "id": call_id,
+            "caller": {"type": "direct"},
+            "name": call.name or "",
+            "input": read_input(call.arguments),
+        }
 
 
 @dataclass(slots=True)

@@ -124,7 +124,8 @@ class Blocks:
             if call.id is None and call.name is None:
                 return  # more of a call whose arguments were whole already
             call_id = call.id or tool_id(self._answer_id, self._count)
-            block = self._begin({"type": "tool_use", "id": call_id, "name": call.name or "", "input": {}}, call.index)
+            start: dict[str, Json] = {"type": "tool_use", "id": call_id, "caller": {"type": "direct"}}
+            block = self._begin(start | {"name": call.name or "", "input": {}}, call.index)
         if call.arguments:
             block.arguments += call.arguments
             block.deltas.append({"type": "input_json_delta", "partial_json": call.arguments})

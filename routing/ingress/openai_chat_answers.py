@@ -115,7 +115,9 @@ class Writer:
         }
 
     def _event(self, choices: Sequence[Json], **more: Json) -> bytes:
-        data = orjson.dumps(self._head("chat.completion.chunk") | {"choices": choices} | more)
+        head = self._head("chat.completion.chunk")
+        del head["system_fingerprint"]  # in a piece it is left out where there is none
+        data = orjson.dumps(head | {"choices": choices} | more)
         return b"data: " + data + b"\n\n"
 
     def _choice(self, delta: Mapping[str, Json], chunk: Chunk) -> Json:

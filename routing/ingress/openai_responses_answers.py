@@ -106,8 +106,7 @@ class Writer:
             "store": False,
             "previous_response_id": None,
             "service_tier": None,
-            "usage": usage_of(bill) if bill else None,
-            **(told_of(self.told) if bill else {}),
+            **({"usage": usage_of(bill)} | told_of(self.told) if bill else {}),
         }
 
 
