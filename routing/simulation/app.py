@@ -1,6 +1,6 @@
-"""A simulated provider: a small ASGI application that speaks OpenAI's chat dialect, with faults on order.
+"""A simulated provider: a small ASGI application that speaks one family of dialects, with faults on order.
 
-POST /v1/chat/completions and what simulation.whole answers, GET /v1/models, GET /healthz; and for tests:
+The dialect's chats, what simulation.whole answers, GET /v1/models, GET /healthz; and for tests:
 POST /_faults orders faults, POST /_settings changes the pace, GET and DELETE /_requests show and forget
 what was received.
 """
@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from routing.simulation.answers import answer
+from routing.simulation.dialects import DIALECTS
+from routing.simulation.exchange import Exchange, Headers, NotAsked
 from routing.simulation.faults import Rates, Script, UnknownFault
-from routing.simulation.openai_chat import Exchange
 from routing.simulation.whole import PATHS, Whole, shown
 
 Scope = dict[str, Any]
@@ -23,8 +24,10 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+NO_HEADERS: Final[Headers] = []
 REMEMBERED: Final = 5_000
 BODY_SHOWN: Final = 65_536
+KEY_HEADERS: Final = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key", "x-amz-security-token"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,13 @@ class Simulator:
     seed: int = 0
     api_key: str = ""
     models: tuple[str, ...] = ("simulated",)
+    dialect: str = "openai_chat"
 
     def __post_init__(self) -> None:
         self.script = Script(rates=self.rates, seed=self.seed)
         self.received: deque[Received] = deque(maxlen=REMEMBERED)
         self.ids = itertools.count(1)
+        self.exchange = DIALECTS[self.dialect]
 
     async def application(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request (or the server's lifespan)."""
@@ -86,7 +91,7 @@ class Simulator:
             case ("GET", "/v1/models"):
                 entries = [{"id": model, "object": "model", "owned_by": self.name} for model in self.models]
                 await _json(send, 200, {"object": "list", "data": entries})
-            case ("POST", "/v1/chat/completions"):
+            case ("POST", path) if self.exchange.serves(path):
                 await self._chat(scope, body, receive, send)
             case ("POST", path) if path in PATHS:
                 await self._whole(scope, body, receive, send)
@@ -111,32 +116,38 @@ class Simulator:
 
     async def _chat(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
-        shown = {name: "given" if name == "authorization" else value for name, value in headers.items()}
+        shown = {name: "given" if name in KEY_HEADERS else value for name, value in headers.items()}
         try:
-            asked = json.loads(body)
+            given = json.loads(body)
         except ValueError:
-            asked = None
+            given = None
         fault = self.script.next()
-        one = Received(scope["path"], shown, asked if len(body) <= BODY_SHOWN else "too long to show", fault.kind)
+        one = Received(scope["path"], shown, given if len(body) <= BODY_SHOWN else "too long to show", fault.kind)
         self.received.append(one)
-        if self.api_key and headers.get("authorization") != f"Bearer {self.api_key}":
+        if self.api_key and self.api_key not in {headers.get(name, "").removeprefix("Bearer ") for name in KEY_HEADERS}:
             one.outcome = "failed"
-            await _json(send, 401, _error("Incorrect API key provided.", "invalid_api_key"))
+            await self._refuse(send, 401, "Incorrect API key provided.")
             return
-        if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list):
+        try:
+            asked = self.exchange.read(scope["path"], given)
+        except (NotAsked, LookupError, TypeError, AttributeError, ValueError) as error:
             one.outcome = "failed"
-            await _json(send, 400, _error("messages must be an array.", "invalid_request_error"))
+            await self._refuse(send, 400, str(error))
             return
-        exchange = Exchange(
+        exchange = self.exchange(
             id=f"chatcmpl-sim{next(self.ids)}",
-            body=asked,
-            answer=answer(asked, name=self.name, length=self.pace.tokens),
+            asked=asked,
+            answer=answer(asked.chat, name=self.name, length=self.pace.tokens),
             fault=fault,
             ttft=self.pace.ttft,
             tps=self.pace.tps,
             send=send,
         )
         await _until_disconnect(exchange, one, receive)
+
+    async def _refuse(self, send: Send, status: int, why: str) -> None:
+        further, shape = self.exchange.refusal(status, why)
+        await _json(send, status, shape, further)
 
 
 async def _until_disconnect(exchange: Exchange | Whole, one: Received, receive: Receive) -> None:
@@ -175,8 +186,9 @@ def _error(message: str, code: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": code, "param": None, "code": code}}
 
 
-async def _json(send: Send, status: int, data: Any) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+async def _json(send: Send, status: int, data: Any, further: Headers = NO_HEADERS) -> None:
+    headers = [(b"content-type", b"application/json"), *further]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(data).encode()})
 
 

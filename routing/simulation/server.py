@@ -3,17 +3,19 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 
-from routing.simulation.app import Simulator
+from routing.simulation.app import Receive, Scope, Send, Simulator
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def server_of(simulator: Simulator) -> uvicorn.Server:
-    """A server for it. Broken connections are its trade, so they are not logged."""
+def server_of(application: Application) -> uvicorn.Server:
+    """A server for an ASGI application. Broken connections are its trade, so they are not logged."""
     config = uvicorn.Config(
-        simulator.application,
+        application,
         loop="uvloop",
         http="httptools",
         log_level="critical",
@@ -34,10 +36,15 @@ def listen(port: int, *, host: str = "127.0.0.1") -> socket.socket:
     return bound
 
 
+def running(simulator: Simulator) -> contextlib.AbstractContextManager[int]:
+    """Serve a simulated provider from a thread on a free port; gives the port, and stops the server at the end."""
+    return serving(simulator.application)
+
+
 @contextlib.contextmanager
-def running(simulator: Simulator) -> Iterator[int]:
-    """Serve it from a thread on a free port; gives the port, and stops the server at the end."""
-    server = server_of(simulator)
+def serving(application: Application) -> Iterator[int]:
+    """The same for any ASGI application."""
+    server = server_of(application)
     bound = listen(0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()

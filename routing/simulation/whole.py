@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from routing.simulation.exchange import JSON, Cut, Headers, refusal_of
 from routing.simulation.faults import Fault
-from routing.simulation.openai_chat import JSON, Cut, Headers, refusal_of
 
 DIMENSIONS: Final = 8
 BYTES_PER_TOKEN: Final = 4

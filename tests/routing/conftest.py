@@ -37,7 +37,7 @@ class Simulated:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://127.0.0.1:{self.port}{self.simulator.exchange.base}"
 
     def order(self, *script: str, always: bool = False) -> None:
         self.simulator.script.order(list(script), always=always)
@@ -52,8 +52,8 @@ def simulate(settings: Any) -> Iterator[Callable[..., Simulated]]:
     """Starts simulated providers and lists their origins as private ones that may be called."""
     with contextlib.ExitStack() as stack:
 
-        def start(name: str = "sim-one", **pace: Any) -> Simulated:
-            simulator = Simulator(name=name, pace=Pace(**({"tokens": 12} | pace)))
+        def start(name: str = "sim-one", dialect: str = "openai_chat", **pace: Any) -> Simulated:
+            simulator = Simulator(name=name, pace=Pace(**({"tokens": 12} | pace)), dialect=dialect)
             port = stack.enter_context(running(simulator))
             settings.PRIVATE_ORIGINS = settings.PRIVATE_ORIGINS | {f"127.0.0.1:{port}"}
             return Simulated(simulator, port)

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from routing.simulation.app import Pace, Simulator
+from routing.simulation.dialects import DIALECTS
 from routing.simulation.faults import KINDS, Rates
 from routing.simulation.server import listen, server_of
 
@@ -15,14 +16,15 @@ class Command(BaseCommand):
     """Serves until it is stopped. What it says is made up and says so."""
 
     help = (
-        "Serve a simulated provider. Faults by chance: --error-rate and the like; in a fixed order: POST /_faults "
+        "Serve a simulated provider of one dialect. Faults by chance: --error-rate and the like; in a fixed order: "
+        "POST /_faults "
         '{"script": ["500", "429:2", "hang", "cut:5", "ok"], "always": false}; words: ' + ", ".join(KINDS) + "."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The flags."""
-        parser.add_argument("--dialect", choices=["openai_chat"], default="openai_chat")
+        parser.add_argument("--dialect", choices=list(DIALECTS), default="openai_chat")
         parser.add_argument("--host", default="127.0.0.1", help="where to listen; keep it private")
         parser.add_argument("--port", type=int, required=True)
         parser.add_argument("--name", default="simulated", help="what it calls itself in its answers")
@@ -49,7 +51,8 @@ class Command(BaseCommand):
             ),
             seed=options["seed"],
             api_key=options["api_key"],
+            dialect=options["dialect"],
         )
         bound = listen(options["port"], host=options["host"])
         self.stdout.write(f"{options['name']} (simulated) listens on {options['host']}:{bound.getsockname()[1]}")
-        server_of(simulator).run(sockets=[bound])
+        server_of(simulator.application).run(sockets=[bound])
