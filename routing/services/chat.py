@@ -7,7 +7,7 @@ next endpoint; after it there is no way back. Every way out settles or releases 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from routing.services import settlement
 from routing.services.admission import CHAT, Admission, Try, admit
 from routing.services.checkpoints import CHECKPOINTS, Live
 from routing.services.failures import failure
+from routing.services.google_tokens import TOKENS
 from routing.services.health import HEALTH
 from routing.services.routes import Route
 from routing.services.settlement import Ending, Tried
@@ -141,6 +142,14 @@ async def begin(
     return Call(admission, lambda attempt: build(attempt, cast(Q, admission.request)))
 
 
+async def _authorised(attempt: Try) -> Try:
+    """The attempt with a fresh token, where its provider's credentials are exchanged for one."""
+    target = await TOKENS.authorised(attempt.route.target)
+    if target is attempt.route.target:
+        return attempt
+    return replace(attempt, route=replace(attempt.route, target=target))
+
+
 async def _release_admitted(work: "asyncio.Future[Admission]") -> None:
     try:
         admission = await work
@@ -215,7 +224,7 @@ class Call:
         ticket = HEALTH.begin(endpoint_id, tokens=self.admission.need.input_estimate)
         patience, whole = self._patience(ticket, attempt, left)
         try:
-            answer = await send(self._build(attempt), route.dialect, patience)
+            answer = await send(self._build(await _authorised(attempt)), route.dialect, patience)
         except UpstreamError as error:
             seconds = time.monotonic() - started
             HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and patience < whole)

@@ -1,6 +1,8 @@
-"""The adapter for Google's Gemini API with an AI Studio key.
+"""The adapter for Google's Gemini API, with an AI Studio key or through Vertex AI.
 
-`base_url` ends before `/models/…` (https://generativelanguage.googleapis.com/v1beta). Credentials: `api_key`.
+`base_url` ends before `/models/…`: https://generativelanguage.googleapis.com/v1beta with `api_key`, or
+https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION/publishers/google with
+`service_account`, the account's JSON, which services.google_tokens exchanges for the `access_token` read here.
 """
 
 from collections.abc import Mapping
@@ -28,8 +30,8 @@ class Gemini:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
         url = f"{target.base_url.rstrip('/')}/{quote(name)}:{method}"
         accept = "text/event-stream" if stream else "application/json"
-        key = target.credentials.get("api_key")
-        own = (("x-goog-api-key", key),) if key else ()
+        token, key = target.credentials.get("access_token"), target.credentials.get("api_key")
+        own = (("authorization", f"Bearer {token}"),) if token else (("x-goog-api-key", key),) if key else ()
         return HttpRequest(url, (("content-type", "application/json"), ("accept", accept), *own), orjson.dumps(body))
 
     def parse_answer(self, body: bytes) -> Chunk:
