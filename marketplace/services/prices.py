@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
@@ -38,6 +39,36 @@ def history(*, endpoint_ids: Iterable[int], kind: str = Price.Kind.PRICE) -> lis
     """All price rows of these endpoints, past and present, the oldest first."""
     rows = Price.objects.filter(endpoint_id__in=list(endpoint_ids), kind=kind)
     return list(rows.order_by("effective_from", "endpoint_id", "unit", "pk"))
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """One unit's price at one endpoint before and after a moment, nano-USD per million units."""
+
+    at: dt.datetime
+    endpoint_id: int
+    unit: str
+    before: int
+    after: int
+
+    @property
+    def is_rise(self) -> bool:
+        """Whether it became dearer."""
+        return self.after > self.before
+
+
+def changes(*, endpoint_ids: Iterable[int], since: dt.datetime) -> list[PriceChange]:
+    """What became dearer or cheaper at these endpoints since a moment, the latest first; first prices are no change."""
+    last: dict[tuple[int | None, str], int] = {}
+    found = []
+    for row in history(endpoint_ids=endpoint_ids):
+        key = (row.endpoint_id, row.unit)
+        before = last.get(key)
+        last[key] = row.nano_per_million
+        if row.endpoint_id is None or before in {None, row.nano_per_million} or row.effective_from < since:
+            continue
+        found.append(PriceChange(row.effective_from, row.endpoint_id, row.unit, int(before or 0), row.nano_per_million))
+    return found[::-1]
 
 
 def set_prices(

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from marketplace.forms import ModelsFilter
 from marketplace.models import Version
-from marketplace.services import browse
+from marketplace.services import browse, prices
+from marketplace.services.browse import Listing
+from marketplace.services.prices import PriceChange
 from marketplace.views import snippets
 from marketplace.views.visitor import Visitor, public
 
 PAGE_SIZE = 30
+PRICES_SHOWN = dt.timedelta(days=90)
+MOST_CHANGES = 20
 RUN_FORM = "execution/components/run_form.html"
 
 
@@ -53,6 +60,7 @@ def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slu
     context = {
         "section": "models",
         "listing": listing,
+        "price_changes": _price_changes(listing),
         "model": listing.model,
         "is_own": bool(visitor and listing.model.publisher.account_id == visitor.account.pk),
     }
@@ -75,6 +83,13 @@ def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slu
 def providers(request: HttpRequest, visitor: Visitor | None) -> HttpResponse:
     """Who runs endpoints, and what they say about data."""
     return render(request, "marketplace/providers.html", {"section": "providers", "providers": browse.providers()})
+
+
+def _price_changes(listing: Listing) -> list[tuple[str, PriceChange]]:
+    """Provider's name and change, the latest first."""
+    names = {offer.endpoint.pk: offer.endpoint.provider.name for offer in listing.offers}
+    found = prices.changes(endpoint_ids=names, since=timezone.now() - PRICES_SHOWN)
+    return [(names[one.endpoint_id], one) for one in found[:MOST_CHANGES]]
 
 
 def _exists(template: str) -> bool:
