@@ -5,6 +5,8 @@ from django.urls import include, path
 
 from marketplace.views.health import healthz
 
+handler404 = "marketplace.api.errors.missing"
+
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("staff/", admin.site.urls),

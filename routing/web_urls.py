@@ -8,5 +8,8 @@ from routing import views
 
 urlpatterns = [
     path("chat", views.playground, name="playground"),
+    path("presets", views.presets, name="presets"),
+    path("presets/<str:slug>", views.preset, name="preset"),
+    path("presets/<str:slug>/toggle", views.preset_toggle, name="preset_toggle"),
     path("generations/<str:generation_id>", views.generation, name="generation"),
 ]

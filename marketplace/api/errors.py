@@ -7,7 +7,9 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, JsonResponse
+from django.db import DataError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found
 from rest_framework import exceptions as drf
 
 from marketplace.lib import envelopes
@@ -31,6 +33,13 @@ def handle(exc: Exception, context: dict[str, Any]) -> JsonResponse:
     return respond(request, known(exc))
 
 
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """An address that is not there: in the form of the APIs under theirs, else as a page."""
+    if request.path.startswith(("/api/", "/v1/")):
+        return respond(request, NotFound("There is no such address here: GET /api/docs shows them all."))
+    return page_not_found(request, exception)
+
+
 def known(exc: Exception) -> AppError:
     """The AppError that an exception is to the caller; what nobody foresaw is logged and masked."""
     match exc:
@@ -40,6 +49,8 @@ def known(exc: Exception) -> AppError:
             return NotFound("There is nothing here.")
         case PermissionDenied():
             return AppErrorWithStatus("You may not do this.", HTTPStatus.FORBIDDEN)
+        case DataError() if "NUL (0x00)" in str(exc):
+            return InvalidRequest("The request holds a NUL character (\\u0000, %00): leave it out.")
         case drf.NotAuthenticated() | drf.AuthenticationFailed():
             return Unauthorized(str(exc.detail))
         case drf.ParseError() | drf.ValidationError():
