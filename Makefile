@@ -4,7 +4,7 @@ BOOTSTRAP = $(or $(PYTHON),$(error Turnpike needs Python 3.11, 3.12 or 3.13 and 
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix migrate lock assets soak bench-ledger bench-gateway bench-routing
+.PHONY: help run test check fix migrate lock assets soak soak-books bench-ledger bench-gateway bench-routing
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ assets: ## Build the front end into static/
 soak: ## Send 20,000 requests made from our OpenAPI document; none may end in a 5xx
 	@$(BOOTSTRAP) --dev
 	@FUZZ_CASES=20000 exec $(BIN)/python tools/test.py "tests/routing/api/test_fuzz.py -q -s"
+
+soak-books: ## A million random steps of money against a model, checked after each (hours)
+	@$(BOOTSTRAP) --dev
+	@SOAK_STEPS=1000000 exec $(BIN)/python tools/test.py tests/billing/books/test_machine.py -q
 
 bench-ledger: ## Measure hold and settle, on SQLite and PostgreSQL
 	@$(BOOTSTRAP) --dev

@@ -108,7 +108,9 @@ def no_hold_is_forgotten() -> Iterator[str]:
 
 def carved_equals_children() -> Iterator[str]:
     """What was carved out of a hold is what its children had of it and did not give back."""
-    kept = Coalesce(Sum(F("children__amount_nano") - F("children__returned_nano")), 0)
+    # A child's own children have moved a part of what it had: that is in its `carved_nano`.
+    had = F("children__amount_nano") + F("children__carved_nano")
+    kept = Coalesce(Sum(had - F("children__returned_nano")), 0)
     for hold in Hold.objects.filter(Q(carved_nano__gt=0) | Q(children__isnull=False)).annotate(kept=kept):
         if hold.carved_nano != hold.kept:
             yield f"hold {hold.pk} says that {hold.carved_nano} were carved out of it, its children kept {hold.kept}"

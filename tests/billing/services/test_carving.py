@@ -92,6 +92,20 @@ def test_the_rest_of_a_child_that_outlives_its_parent_is_free(alice: Account) ->
     assert state(alice, parent) == (NANO - 100, 0, 600, 400)
 
 
+def test_a_part_can_be_carved_again(alice: Account) -> None:
+    parent = place(alice, 1000)
+    child = carve(parent, 400)
+    grandchild = carve(child, 150)
+    assert state(alice, parent) == (NANO, 1000, 600, 400)
+    holds.settle(hold_id=grandchild.pk, rated=cost(100))
+    assert state(alice, child) == (NANO - 100, 900, 300, 100)
+    late = carve(child, 50)
+    holds.release(hold_id=child.pk)
+    assert state(alice, parent) == (NANO - 100, 900, 850, 150)
+    holds.settle(hold_id=late.pk, rated=cost(20))
+    assert state(alice, parent) == (NANO - 120, 850, 850, 150)
+
+
 def test_a_keys_limit_counts_children_once(alice: Account) -> None:
     key, _ = keys.issue(account=alice, name="k", limit_nano=1000)
     parent = place(alice, 1000, key)

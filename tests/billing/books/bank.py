@@ -1,0 +1,106 @@
+"""The outside world of the state machine: Stripe's side of each payment, and the events that tell of it.
+
+Stands in for `billing.gateways.stripe.client` in the same process; over sockets it is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from billing.gateways.stripe.client import Disputed, Payment, Refunded, Session, Unreachable
+
+DISPUTE_FEE = 1500
+
+
+@dataclass
+class Bank:
+    """What Stripe would answer now, and the events on their way (as often as they are to come)."""
+
+    payments: dict[str, Payment] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    refunds: dict[str, Refunded] = field(default_factory=dict)
+    disputes: dict[str, Disputed] = field(default_factory=dict)
+    events: list[dict[str, object]] = field(default_factory=list)
+    is_away: bool = False
+    _numbers: count[int] = field(default_factory=lambda: count(1))
+
+    def customer(self, *, account_id: int, name: str, email: str) -> str:
+        return f"cus_{account_id}"
+
+    def checkout(self, *, topup_id: str, customer_id: str, amount_cents: int, fee_cents: int, **_: str) -> Session:
+        made = Session(f"cs_{topup_id}", "https://checkout.stripe.com/", "open", False, "", topup_id)
+        self.sessions[made.id] = made
+        payment = Payment(f"pi_{topup_id}", "requires_payment_method", amount_cents + fee_cents, topup_id, customer_id)
+        self.payments[payment.id] = payment
+        return made
+
+    def payment(self, payment_intent_id: str) -> Payment:
+        self._answer()
+        return self.payments[payment_intent_id]
+
+    def session(self, session_id: str) -> Session:
+        self._answer()
+        return self.sessions[session_id]
+
+    def refunded(self, refund_id: str) -> Refunded:
+        self._answer()
+        return self.refunds[refund_id]
+
+    def disputed(self, dispute_id: str) -> Disputed:
+        self._answer()
+        return self.disputes[dispute_id]
+
+    def refund(self, *, refund_id: str, payment_intent_id: str, amount_cents: int) -> Refunded:
+        self._answer()
+        made = Refunded(f"re_{refund_id}", "pending", amount_cents, payment_intent_id, refund_id)
+        return self.refunds.setdefault(made.id, made)
+
+    # -- what people and banks do
+
+    def pay(self, payment_id: str) -> None:
+        before = self.payments[payment_id]
+        line = f"txn_{payment_id}"
+        self.payments[payment_id] = replace(
+            before, status="succeeded", balance_transaction_id=line, stripe_fee_cents=fee_of(before.amount_cents)
+        )
+        session_id = f"cs_{before.topup_id}"
+        paid = replace(self.sessions[session_id], status="complete", is_paid=True, payment_intent_id=payment_id)
+        self.sessions[session_id] = paid
+        self._tell("payment_intent.succeeded", payment_id)
+        self._tell("checkout.session.completed", session_id)
+
+    def end_refund(self, refund_id: str, status: str) -> None:
+        self.refunds[refund_id] = replace(self.refunds[refund_id], status=status)
+        self._tell("refund.updated", refund_id)
+
+    def dispute(self, payment_id: str) -> str:
+        paid = self.payments[payment_id]
+        made = Disputed(f"dp_{payment_id}", "needs_response", paid.amount_cents, payment_id, DISPUTE_FEE, True)
+        self.disputes[made.id] = made
+        self._tell("charge.dispute.created", made.id)
+        self._tell("charge.dispute.funds_withdrawn", made.id)
+        return made.id
+
+    def judge(self, dispute_id: str, *, won: bool) -> None:
+        before = self.disputes[dispute_id]
+        status = "won" if won else "lost"
+        self.disputes[dispute_id] = replace(before, status=status, is_withdrawn=not won)
+        self._tell("charge.dispute.closed", dispute_id)
+
+    def _tell(self, kind: str, object_id: str) -> None:
+        event: dict[str, object] = {
+            "id": f"evt_{next(self._numbers)}",
+            "type": kind,
+            "data": {"object": {"id": object_id}},
+        }
+        self.events.append(event)
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise Unreachable("Stripe does not answer.")
+
+
+def fee_of(cents: int) -> int:
+    """What Stripe takes of a payment."""
+    return cents * 290 // 10_000 + 30

@@ -1,0 +1,113 @@
+"""The books as a few numbers: what the services must come to, written without them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+CENT = 10_000_000
+PROVIDER_BPS = 9_500
+
+
+@dataclass
+class Hold:
+    """Money set aside."""
+
+    account: int
+    amount: int
+    parent: str = ""
+    is_open: bool = True
+    is_expired: bool = False
+
+
+@dataclass
+class TopUp:
+    """A purchase; `total` is what the card pays."""
+
+    account: int
+    credit: int
+    total: int
+    stripe_fee: int
+    is_credited: bool = False
+    refunded: int = 0
+    is_taken: bool = False
+    is_restored: bool = False
+
+
+@dataclass
+class Books:
+    """Every number of the ledger, and the rules by which they move."""
+
+    balance: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    frozen: set[int] = field(default_factory=set)
+    house: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    holds: dict[str, Hold] = field(default_factory=dict)
+    disputes: dict[str, str] = field(default_factory=dict)
+
+    def held(self, account: int) -> int:
+        return sum(hold.amount for hold in self.holds.values() if hold.is_open and hold.account == account)
+
+    def free(self, account: int) -> int:
+        return self.balance[account] - self.held(account)
+
+    def may_hold(self, account: int, amount: int) -> bool:
+        return account not in self.frozen and self.free(account) >= amount
+
+    def grant(self, account: int, amount: int) -> None:
+        self.balance[account] += amount
+        self.house["promotional_expense"] -= amount
+
+    def settle(self, name: str, cost: int) -> int:
+        """End a hold with a cost; returns what the caller pays."""
+        hold = self.holds[name]
+        parent = self.holds[hold.parent] if hold.parent else None
+        excess = max(0, cost - hold.amount)
+        if parent is not None:
+            extra = min(excess, parent.amount) if parent.is_open else 0
+            parent.amount -= extra
+        else:
+            extra = 0 if hold.account in self.frozen else min(excess, max(0, self.free(hold.account)))
+        paid = min(cost, hold.amount + extra)
+        self._end(name, hold.amount + extra - paid)
+        self.balance[hold.account] -= paid
+        provider = cost * PROVIDER_BPS // 10_000
+        self.house["provider_payable"] += provider
+        self.house["platform_revenue"] += cost - provider
+        self.house["bad_debt"] -= cost - paid
+        return paid
+
+    def release(self, name: str) -> None:
+        self._end(name, self.holds[name].amount)
+
+    def _end(self, name: str, rest: int) -> None:
+        hold = self.holds[name]
+        hold.is_open = False
+        if hold.parent and self.holds[hold.parent].is_open:
+            self.holds[hold.parent].amount += rest
+
+    def credit(self, topup: TopUp) -> None:
+        """The payment is known: once."""
+        if topup.is_credited:
+            return
+        topup.is_credited = True
+        self.balance[topup.account] += topup.credit * CENT
+        self.house["fees"] += (topup.total - topup.credit - topup.stripe_fee) * CENT
+        self.house["stripe_clearing"] -= (topup.total - topup.stripe_fee) * CENT
+
+    def take(self, topup: TopUp, fee: int) -> None:
+        """The bank has taken a payment back: once."""
+        if topup.is_taken:
+            return
+        topup.is_taken = True
+        self.balance[topup.account] -= topup.credit * CENT
+        self.house["fees"] -= (topup.total - topup.credit + fee) * CENT
+        self.house["stripe_clearing"] += (topup.total + fee) * CENT
+
+    def restore(self, topup: TopUp) -> None:
+        """The bank has given it back: once, and only what was taken."""
+        if not topup.is_taken or topup.is_restored:
+            return
+        topup.is_restored = True
+        self.balance[topup.account] += topup.credit * CENT
+        self.house["fees"] += (topup.total - topup.credit) * CENT
+        self.house["stripe_clearing"] -= topup.total * CENT
