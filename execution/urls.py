@@ -39,6 +39,7 @@ urlpatterns += [
     path("publish/models", views.my_models, name="my_models"),
     path("publish/builds/<slug:build_id>", views.build_detail, name="build_detail"),
     path("publish/builds/<slug:build_id>/cancel", views.build_cancel, name="build_cancel"),
+    path("publish/builds/<slug:build_id>/retry", views.build_retry, name="build_retry"),
     path("predict/<slug:version_id>", views.predict, name="predict"),
     path("predictions", views.prediction_list, name="predictions"),
     path("predictions/<slug:prediction_id>", views.prediction_detail, name="prediction_detail"),

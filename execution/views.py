@@ -88,6 +88,14 @@ def build_cancel(request: HttpRequest, visitor: Visitor, build_id: str) -> HttpR
     return redirect("build_detail", build.pk)
 
 
+@require_POST
+@signed_in
+def build_retry(request: HttpRequest, visitor: Visitor, build_id: str) -> HttpResponse:
+    """Build the same upload once more."""
+    build = builds.retry(account_id=visitor.account.pk, build_id=build_id)
+    return redirect("build_detail", build.pk)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResponse:

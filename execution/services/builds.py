@@ -14,8 +14,9 @@ from django.utils import timezone
 from execution import limits, schema
 from execution.builders.base import Built
 from execution.models import Build
+from execution.states import BuildStatus
 from marketplace.lib import jobs
-from marketplace.lib.errors import NotFound
+from marketplace.lib.errors import Conflict, NotFound
 from marketplace.models import Model, Version
 
 TASK: Final = "execution.build_version"
@@ -99,6 +100,26 @@ def cancel(*, account_id: int, build_id: str) -> Build:
         status="canceled", completed_at=timezone.now(), lease_owner="", lease_expires_at=None
     )
     return find(account_id=account_id, build_id=build_id)
+
+
+def retry(*, account_id: int, build_id: str) -> Build:
+    """Queue the same upload once more, as a build of its own, after one that failed or was canceled.
+
+    Raises NotFound, Conflict while the build goes on or when it has succeeded.
+    """
+    old = find(account_id=account_id, build_id=build_id)
+    if old.status not in (BuildStatus.FAILED, BuildStatus.CANCELED):
+        raise Conflict(f"This build is {old.status}: only one that failed or was canceled can be tried again.")
+    with transaction.atomic():
+        fresh = Build.objects.create(
+            account_id=account_id,
+            model=old.model,
+            source_path=old.source_path,
+            source_name=old.source_name,
+            source_sha256=old.source_sha256,
+        )
+        jobs.enqueue(TASK, queue=QUEUE, build_id=fresh.pk)
+    return fresh
 
 
 def poll(*, now: dt.datetime | None = None) -> None:

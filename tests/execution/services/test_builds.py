@@ -15,7 +15,7 @@ from execution import limits
 from execution.builders.base import Built
 from execution.models import Build
 from execution.services import build_runs, builds, folders, versions
-from marketplace.lib.errors import NotFound, Unprocessable
+from marketplace.lib.errors import Conflict, NotFound, Unprocessable
 from marketplace.models import Account, Version
 from tests.execution.conftest import EXAMPLES
 from tests.factories.execution import hardware, payer
@@ -124,7 +124,19 @@ def test_a_canceled_build_stays_canceled(publisher: Account, monkeypatch: pytest
 def test_a_strangers_build_is_not_there(publisher: Account) -> None:
     build = upload(publisher)
     stranger = payer("0", email="eve@example.com", slug="eve")
-    for verb in (builds.find, builds.cancel):
+    for verb in (builds.find, builds.cancel, builds.retry):
         call: Any = verb
         with pytest.raises(NotFound):
             call(account_id=stranger.pk, build_id=build.pk)
+
+
+def test_a_build_that_did_not_succeed_is_tried_again_as_one_of_its_own(publisher: Account) -> None:
+    build = upload(publisher)
+    with pytest.raises(Conflict, match="queued"):
+        builds.retry(account_id=publisher.pk, build_id=build.pk)
+    builds.cancel(account_id=publisher.pk, build_id=build.pk)
+    again = builds.retry(account_id=publisher.pk, build_id=build.pk)
+    assert build_runs.work(build_id=again.pk, owner="test") == 1
+    assert (fresh(build).status, fresh(again).status) == ("canceled", "succeeded")
+    with pytest.raises(Conflict, match="succeeded"):
+        builds.retry(account_id=publisher.pk, build_id=again.pk)
