@@ -17,6 +17,7 @@ from routing.ingress import openai_chat
 from routing.simulation.app import Pace, Simulator
 from routing.simulation.server import running
 from routing.upstream import Deadlines, Sender, Stream
+from tests.marketplace.lib.test_addresses import NEVER, PRIVATE
 
 # Names are resolved on the pool, whose threads look after the connections that earlier tests left in them.
 pytestmark = pytest.mark.django_db
@@ -168,6 +169,17 @@ async def test_a_closed_port_is_unreachable(sender: Sender, settings: Any) -> No
 async def test_an_address_that_is_not_listed_is_never_called(sender: Sender, port: int, url: str) -> None:
     with pytest.raises(UpstreamError) as caught:
         await ask(sender, url, stream=False)
+    assert caught.value.kind == "refused_address"
+
+
+@pytest.mark.parametrize("address", [*PRIVATE, *NEVER])
+async def test_a_name_that_means_a_forbidden_address_is_never_called(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(addresses, "resolve", lambda host, port: ("93.184.216.34", address))
+    monkeypatch.setattr(sender, "_build", lambda *pinned: pytest.fail(f"{pinned} was to be called"))
+    with pytest.raises(UpstreamError) as caught:
+        await ask(sender, "https://provider.example.test/v1", stream=False)
     assert caught.value.kind == "refused_address"
 
 
