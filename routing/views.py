@@ -42,6 +42,7 @@ def generation(request: HttpRequest, visitor: Visitor, generation_id: str) -> Ht
             {"attempt": attempt, "reason": records.reason(attempt)} for attempt in found.attempts.order_by("position")
         ],
         "cost_lines": records.cost_lines(found),
+        "why": records.why(found),
     }
     return render(request, "routing/generation.html", context)
 

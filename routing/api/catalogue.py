@@ -22,7 +22,7 @@ from marketplace.services.browse import Listing
 from marketplace.views import snippets
 from routing.api import catalogue_query, feed, shapes
 from routing.api.base import View, plain
-from routing.services import catalogue
+from routing.services import catalogue, measured
 
 JSON: Final = "application/json"
 RSS: Final = "application/rss+xml; charset=utf-8"
@@ -91,7 +91,9 @@ class ModelEndpoints(View):
         """Where the model is served, and for how much. Raises NotFound."""
         account_id = await self.account_or_none(request)
         found = await pool.run(catalogue.model, full_slug=f"{author}/{slug}", account_id=account_id)
-        return tagged(request, {"data": shapes.endpoints(found)}, is_private=account_id is not None)
+        known = account_id is not None
+        seen = measured.of([offer.endpoint.pk for offer in found.offers])
+        return tagged(request, {"data": shapes.endpoints(found, measured=seen, is_known=known)}, is_private=known)
 
 
 class Providers(View):

@@ -11,6 +11,8 @@ from marketplace.services.browse import Listing, Offer
 from routing.canonical import Json
 from routing.ingress.openai_chat_answers import dollars
 from routing.models import Generation
+from routing.services import records
+from routing.services.measured import Measured
 
 # Our unit -> the reference's name of its price
 PRICE_NAMES: Final = {
@@ -78,8 +80,11 @@ def model(listing: Listing) -> dict[str, Json]:
     }
 
 
-def endpoint(listing: Listing, offer: Offer) -> dict[str, Json]:
-    """An entry of a model's endpoints."""
+def endpoint(
+    listing: Listing, offer: Offer, *, measured: Measured | None = None, is_known: bool = False
+) -> dict[str, Json]:
+    """An entry of a model's endpoints; percentiles are for callers who are known, as in the reference."""
+    seen = measured if is_known else None
     row, provider = offer.endpoint, offer.endpoint.provider
     return {
         "name": f"{provider.name} | {listing.model.full_slug}",
@@ -96,24 +101,34 @@ def endpoint(listing: Listing, offer: Offer) -> dict[str, Json]:
         "supports_implicit_caching": "cached_read" in offer.prices,
         "is_simulated": provider.is_simulated,
         "status": 0,
-        "uptime_last_5m": None,
-        "uptime_last_30m": None,
-        "uptime_last_1d": None,
-        "latency_last_30m": None,
-        "throughput_last_30m": None,
+        "uptime_last_5m": measured.last_5m.uptime if measured else None,
+        "uptime_last_30m": measured.last_30m.uptime if measured else None,
+        "uptime_last_1d": measured.last_1d.uptime if measured else None,
+        # Seconds to the first token, and tokens a second of the whole answer.
+        "latency_last_30m": _percentiles(seen.last_30m.latency_s) if seen else None,
+        "throughput_last_30m": _percentiles(seen.last_30m.throughput) if seen else None,
     }
 
 
-def endpoints(listing: Listing) -> dict[str, Json]:
+def _percentiles(values: Mapping[int, float]) -> dict[str, float] | None:
+    return {f"p{name}": round(value, 3) for name, value in values.items()} or None
+
+
+def endpoints(
+    listing: Listing, *, measured: Mapping[int, Measured] | None = None, is_known: bool = False
+) -> dict[str, Json]:
     """A model with all its endpoints, the cheapest first."""
-    row = listing.model
+    row, seen = listing.model, measured or {}
     return {
         "id": row.full_slug,
         "name": row.name,
         "created": int(row.created_at.timestamp()),
         "description": row.description,
         "architecture": architecture(row),
-        "endpoints": [endpoint(listing, offer) for offer in listing.offers],
+        "endpoints": [
+            endpoint(listing, offer, measured=seen.get(offer.endpoint.pk), is_known=is_known)
+            for offer in listing.offers
+        ],
     }
 
 
@@ -137,6 +152,36 @@ _UNTOLD: Final = (
     "num_media_prompt", "num_media_completion", "num_input_audio_prompt", "num_search_results", "num_fetches",
     "web_search_engine", "external_user", "preset_id", "router", "user_agent", "http_referer", "workspace_id",
 )  # fmt: skip
+
+
+def routing(row: Generation) -> dict[str, Json] | None:
+    """Why it went where it went: each endpoint's expected cost by its terms, in dollars, and the seed of the choice."""
+    why = records.why(row)
+    if why is None:
+        return None
+    return {
+        "reason": why.sentence,
+        "strategy": why.strategy or None,
+        "seed": why.seed,
+        "replays": why.replays,
+        "endpoints": [
+            {
+                "provider_name": one.provider,
+                "model": one.model,
+                "selected": one.is_chosen,
+                "state": one.state,
+                "expected_cost": dollars(one.cost_nano),
+                "terms": {name: dollars(nano) for name, nano in one.terms.items()},
+                "expected_latency": round(one.first_token_s, 3),
+                "expected_failure_percent": round(one.failure_percent, 2),
+            }
+            for one in why.weighed
+        ],
+        "excluded": [
+            {"provider_name": one["provider"], "model": one["model"], "reason": one["reason"], "detail": one["detail"]}
+            for one in why.excluded
+        ],
+    }
 
 
 def generation(row: Generation) -> dict[str, Any]:
@@ -171,6 +216,7 @@ def generation(row: Generation) -> dict[str, Any]:
         "finish_reason": row.finish_reason or None,
         "native_finish_reason": row.native_finish_reason or None,
         "session_id": row.session_id or None,
+        "routing": routing(row),
         "provider_responses": [
             {
                 "provider_name": attempt.provider_name,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 from uuid import UUID
 
 from billing.models import Charge
@@ -10,6 +12,7 @@ from billing.rating import Line
 from marketplace.lib import ids
 from marketplace.lib.errors import NotFound
 from routing.models import Attempt, Generation
+from routing.selection.choice import explain, replay
 
 REASONS: Final = {
     "": "Answered",
@@ -57,3 +60,78 @@ def cost_lines(found: Generation) -> list[Line]:
         for unit, count in row.quantities.items()
         if count
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """One endpoint as the choice saw it: money in nano-USD, times in seconds, shares in percent."""
+
+    provider: str
+    model: str
+    is_chosen: bool
+    state: str
+    cost_nano: int
+    terms: Mapping[str, int]
+    first_token_s: float
+    late_percent: float
+    failure_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a generation went where it went, from the record of its choice."""
+
+    sentence: str
+    seed: str
+    replays: bool
+    weighed: Sequence[Weighed]
+    excluded: Sequence[Mapping[str, Any]]
+    strategy: str
+    reason: str
+
+
+OWN_ORDER: Final = "The caller's own order or thresholds came before the expected cost."
+WHYS: Final = {
+    "cheapest": "It was expected to cost least, waiting and risk included.",
+    "probe": "It had been failing and looked well again: one request is sent to see.",
+    "exploration": "It had been idle and might be cheaper: a small share of requests looks at such endpoints.",
+    "only": "It was the only endpoint that could serve the request.",
+}
+STATES: Final = ("open", "limited", "shut")
+
+
+def why(found: Generation) -> Why | None:
+    """The choice, weighed endpoint by endpoint, the best first; None where none was recorded.
+
+    `replays` says whether the same choice follows from the record when it is made again.
+    """
+    record = found.choice.get("choice")
+    if not record:
+        return None
+    weighed = [
+        Weighed(
+            provider=one["provider"],
+            model=one["model"],
+            is_chosen=one["is_chosen"],
+            state=STATES[one["tier"]],
+            cost_nano=round(one["cost"]),
+            terms={name: round(nano) for name, nano in one["terms"].items()},
+            first_token_s=one["parts"]["ttft"],
+            late_percent=100 * one["parts"]["late"],
+            failure_percent=100 * one["parts"]["odds"] / (1 + one["parts"]["odds"]),
+        )
+        for one in explain(record)
+    ]
+    if found.choice["is_fixed"] or found.choice["order"][:1] != [record["chosen"]]:
+        sentence = OWN_ORDER
+    else:
+        sentence = WHYS[record["why"]]
+    return Why(
+        sentence=sentence,
+        seed=record["seed"],
+        replays=replay(record) == record["chosen"],
+        weighed=weighed,
+        excluded=found.choice["excluded"],
+        strategy=found.choice.get("strategy", ""),
+        reason=found.choice.get("reason", ""),
+    )

@@ -359,3 +359,31 @@ def test_every_field_of_the_reference_is_accepted(gateway: str, simulate: Simula
     sent = sim.simulator.received[0].body
     ours = {"provider", "models", "route", "plugins", "transforms", "usage", "session_id", "debug", "trace"}
     assert not ours & sent.keys()
+
+
+def test_a_generation_tells_why_its_provider_and_endpoints_tell_how_they_did(
+    gateway: str, simulate: Simulate, alice: Buyer
+) -> None:
+    cheap, dear = simulate(), simulate("sim-two")
+    endpoint(cheap.base_url)
+    endpoint(dear.base_url, provider="sim-two", per_million={"prompt": "9", "completion": "9"})
+    answer = post(gateway, alice, HELLO | {"stream": True})
+    headers = {"authorization": f"Bearer {alice.key}"}
+    wanted = f"{gateway}/api/v1/generation?id={answer.headers['x-generation-id']}"
+    routing = httpx.get(wanted, headers=headers, timeout=10).json()["data"]["routing"]
+    assert routing["replays"] is True
+    assert [(one["provider_name"], one["selected"]) for one in routing["endpoints"]] == [
+        ("Sim-One", True),
+        ("Sim-Two", False),
+    ]
+    assert routing["endpoints"][0]["expected_cost"] < routing["endpoints"][1]["expected_cost"]
+    place = f"{gateway}/api/v1/models/acme/small/endpoints"
+    known, anybody = (
+        {one["provider_name"]: one for one in httpx.get(place, headers=sent, timeout=10).json()["data"]["endpoints"]}
+        for sent in (headers, {})
+    )
+    assert known["Sim-One"]["uptime_last_5m"] == anybody["Sim-One"]["uptime_last_1d"] == 100.0
+    assert known["Sim-One"]["latency_last_30m"]["p50"] > 0
+    assert known["Sim-One"]["throughput_last_30m"]["p90"] > 0
+    assert anybody["Sim-One"]["latency_last_30m"] is None
+    assert known["Sim-Two"]["uptime_last_5m"] is None

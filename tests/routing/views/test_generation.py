@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -10,9 +12,14 @@ from django.test import Client
 from billing import rating
 from billing.services import holds
 from marketplace.lib import ids
+from routing.canonical import ProviderPreferences
 from routing.models import Attempt, Generation
+from routing.selection.plan import plan
+from routing.selection.router import Policy, Router
+from routing.services import records
 from tests.factories.billing import fund
 from tests.factories.marketplace import EndpointFactory, account
+from tests.routing.selection.test_plan import CHEAP, MIDDLE, NEED
 
 pytestmark = pytest.mark.django_db
 
@@ -80,3 +87,33 @@ def test_a_strangers_is_404(charlie: Client, generation: Generation) -> None:
 
 def test_it_asks_for_log_in(client: Client, generation: Generation) -> None:
     assert client.get(f"/generations/{generation.public_id}").status_code == 302
+
+
+def test_the_page_shows_what_was_weighed_and_that_the_choice_replays(alice: Client, generation: Generation) -> None:
+    generation.choice = _record()
+    generation.save()
+    page = alice.get(f"/generations/{generation.public_id}").content.decode()
+    assert "What was weighed" in page
+    assert "It was expected to cost least" in page
+    assert "Made again from this record, the choice is the same." in page
+    assert "Dear was left out: in provider.ignore." in page
+
+
+def test_a_record_that_was_changed_no_longer_replays(generation: Generation) -> None:
+    generation.choice = _record()
+    generation.choice["choice"]["endpoints"][0]["parts"]["price"] = 1e12
+    found = records.why(generation)
+    assert found is not None
+    assert not found.replays
+
+
+def _record() -> dict[str, Any]:
+    cheap = replace(CHEAP, provider_name="Cheap")
+    dear = replace(CHEAP, endpoint_id=3, provider="dear", provider_name="Dear")
+    middle = replace(MIDDLE, provider_name="Middle")
+    wishes = ProviderPreferences(ignore=("dear",))
+    chosen = plan(
+        groups=[(cheap, middle, dear)], need=NEED, preferences=wishes, router=Router(policy=Policy(explores=False)),
+        now=1.0, seed="seed",
+    )  # fmt: skip
+    return chosen.record()
