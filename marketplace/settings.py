@@ -199,6 +199,7 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Turnpike <noreply@localhost
 MEBIBYTE = 1024 * 1024
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_BYTES", 100 * MEBIBYTE, minimum=1)
 BODY_LIMITS = [
+    ("/api/v1/files", MAX_UPLOAD_BYTES + MEBIBYTE),
     ("/v1/files", MAX_UPLOAD_BYTES + MEBIBYTE),
     ("/v1/v1/files", MAX_UPLOAD_BYTES + MEBIBYTE),
     ("/publish", MAX_UPLOAD_BYTES + MEBIBYTE),

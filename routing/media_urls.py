@@ -4,6 +4,8 @@ from django.urls import path
 
 from routing.api.audio import Speech, Transcriptions
 from routing.api.embeddings import Embeddings
+from routing.api.files import FileContent, Files, OneFile
+from routing.api.images import Images
 from routing.api.rerank import CohereRerank, Rerank
 
 urlpatterns = [
@@ -15,4 +17,10 @@ urlpatterns = [
     path("v1/audio/speech", Speech.as_view()),
     path("api/v1/audio/transcriptions", Transcriptions.as_view(), name="transcriptions"),
     path("v1/audio/transcriptions", Transcriptions.as_view()),
+    path("api/v1/images", Images.as_view(), name="images"),
+    path("api/v1/images/generations", Images.as_view()),
+    path("v1/images/generations", Images.as_view()),
+    path("api/v1/files", Files.as_view(), name="gateway_files"),
+    path("api/v1/files/<slug:file_id>", OneFile.as_view()),
+    path("api/v1/files/<slug:file_id>/content", FileContent.as_view()),
 ]

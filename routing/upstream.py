@@ -41,7 +41,7 @@ class Deadlines:
     first_chunk: float = 30.0  # from sending a streamed request to the first piece of its answer
     answer: float = 120.0  # from sending a plain request to its whole answer
     idle: float = 60.0  # between two pieces of a stream
-    plain_bytes: int = 32 * MEBIBYTE
+    plain_bytes: int = 64 * MEBIBYTE  # ten pictures in base64
     stream_bytes: int = 128 * MEBIBYTE
     error_bytes: int = 64 * 1024
 

@@ -69,7 +69,7 @@ class Download(View):
     async def get(self, request: Any, file_id: str, name: str = "") -> HttpResponseBase:
         """Its bytes, or the range of them that is asked for."""
         row = await hop(files.open_link, file_id=file_id, asked=plain(request).GET)
-        return _stream(row, plain(request))
+        return stream(row, plain(request))
 
 
 def _page(request: HttpRequest, account_id: int) -> dict[str, Any]:
@@ -117,7 +117,8 @@ def _metadata(request: HttpRequest) -> dict[str, Any]:
     return found
 
 
-def _stream(row: File, request: HttpRequest) -> StreamingHttpResponse:
+def stream(row: File, request: HttpRequest) -> StreamingHttpResponse:
+    """A file's bytes, or the range of them that is asked for; shown in place only where that is harmless."""
     kind = row.content_type.partition(";")[0].lower()
     inline = kind in _INLINE
     start, end, partial = _range(request.headers.get("Range", ""), row.size)

@@ -40,7 +40,18 @@ PER_MILLION_TOKENS = frozenset(
     }
 )
 PER_ONE = frozenset(
-    {"image", "request", "page", "web_search", "search_unit", "audio_second", "video_second", "second", "character"}
+    {
+        "image",
+        "generated_image",
+        "request",
+        "page",
+        "web_search",
+        "search_unit",
+        "audio_second",
+        "video_second",
+        "second",
+        "character",
+    }
 )
 # The names that OpenRouter's catalogue uses for the same things.
 ALIASES = {

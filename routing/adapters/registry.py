@@ -52,6 +52,12 @@ EXCHANGES: Final[dict[str, dict[str, str]]] = {
         ),
         "mistral": "routing.adapters.openai_transcriptions.MISTRAL",
     },
+    "images": {
+        "openai_chat": "routing.adapters.openai_images.OPENAI",
+        **dict.fromkeys(("generic", "nebius"), "routing.adapters.openai_images.GENERIC"),
+        "xai": "routing.adapters.openai_images.XAI",
+        "together": "routing.adapters.openai_images.TOGETHER",
+    },
 }
 DIALECTS: Final = frozenset(ADAPTERS).union(*EXCHANGES.values())
 

@@ -27,6 +27,7 @@ from routing.selection.needs import need_of
 from routing.selection.standing import Ticket
 from routing.services import settlement
 from routing.services.admission import CHAT, Admission, Try, admit
+from routing.services.attachments import attach
 from routing.services.checkpoints import CHECKPOINTS, Live
 from routing.services.failures import failure
 from routing.services.google_tokens import TOKENS
@@ -84,6 +85,7 @@ class Broken:
 
 async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
     """Answer a chat in one piece. Raises AppError."""
+    request = await attach(caller=caller, request=request)
     call = await begin(caller=caller, request=request, need_of=need_of, build=_build)
     try:
         route, chunk = await call.try_each(
@@ -99,6 +101,7 @@ async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
 
 async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
     """Begin a streamed answer: returns when its first piece is in hand. Raises AppError."""
+    request = await attach(caller=caller, request=request)
     call = await begin(caller=caller, request=request, need_of=need_of, build=_build, streamed=True)
     try:
         _, stream = await call.try_each(

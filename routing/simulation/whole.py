@@ -152,11 +152,23 @@ def _transcript(body: bytes, fault: Fault) -> Made:
     return _json(data)
 
 
+# One pixel.
+PNG: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def _images(body: bytes, fault: Fault) -> Made:
+    asked = json.loads(body)
+    made = [{"b64_json": PNG, "revised_prompt": f"Simulated: {asked['prompt']}"}] * asked.get("n", 1)
+    tokens = {"input_tokens": tokens_of(asked["prompt"]), "output_tokens": 1_056 * len(made)}
+    return _json({"created": 1_790_000_000, "data": made} | ({} if fault.kind == "nousage" else {"usage": tokens}))
+
+
 PATHS: Final[Mapping[str, Callable[[bytes, Fault], Made]]] = {
     "/v1/embeddings": _embeddings,
     "/v2/embed": _cohere_embeddings,
     "/v1/rerank": _rerank,
     "/v2/rerank": _cohere_rerank,
     "/v1/audio/speech": _speech,
+    "/v1/images/generations": _images,
     "/v1/audio/transcriptions": _transcript,
 }

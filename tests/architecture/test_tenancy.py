@@ -70,6 +70,7 @@ RESPONSE = {"model": "acme/small", "input": "hello"}
 RANK = {"model": "acme/small", "query": "hello", "documents": ["hi"]}
 # The world's only model chats: asking it for anything else is a 404 that names a model that can.
 WRONG_KIND: dict[str, dict[str, Any]] = {
+    "images/generations": {"model": "acme/small", "prompt": "a boat"},
     "audio/speech": {"model": "acme/small", "input": "hi"},
     "audio/transcriptions": {"model": "acme/small", "input_audio": {"data": "AAAA", "format": "mp3"}},
 }
@@ -186,6 +187,10 @@ API: dict[str, Route] = {
     "api/v2/rerank": Route((404, 404, 404, 401), "", method="POST", body=RANK),
     **{f"{root}{address}": Route((404, 404, 404, 401), "", method="POST", body=body)
        for root in ("api/v1/", "v1/") for address, body in WRONG_KIND.items()},
+    "api/v1/images": Route((404, 404, 404, 401), "", method="POST", body=WRONG_KIND["images/generations"]),
+    "api/v1/files": keyed(),
+    "api/v1/files/<slug:file_id>": teams("api/v1/files/{file_id}"),
+    "api/v1/files/<slug:file_id>/content": teams("api/v1/files/{file_id}/content"),
     "api/v1/models": everybody(),
     "api/v1/models/count": everybody(),
     "api/v1/models/user": keyed(),
