@@ -7,6 +7,7 @@ from routing.api.embeddings import Embeddings
 from routing.api.files import FileContent, Files, OneFile
 from routing.api.images import Images
 from routing.api.rerank import CohereRerank, Rerank
+from routing.api.videos import OneVideo, VideoContent, Videos
 
 urlpatterns = [
     path("api/v1/embeddings", Embeddings.as_view(), name="embeddings"),
@@ -20,6 +21,9 @@ urlpatterns = [
     path("api/v1/images", Images.as_view(), name="images"),
     path("api/v1/images/generations", Images.as_view()),
     path("v1/images/generations", Images.as_view()),
+    path("api/v1/videos", Videos.as_view(), name="videos"),
+    path("api/v1/videos/<slug:job_id>", OneVideo.as_view()),
+    path("api/v1/videos/<slug:job_id>/content", VideoContent.as_view()),
     path("api/v1/files", Files.as_view(), name="gateway_files"),
     path("api/v1/files/<slug:file_id>", OneFile.as_view()),
     path("api/v1/files/<slug:file_id>/content", FileContent.as_view()),

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
+from execution.models import File
 from marketplace.lib import ids
 from marketplace.models import Account, ApiKey, Endpoint, Provider, User
 from marketplace.models.accounts import SLUG
@@ -25,8 +26,10 @@ class Generation(models.Model):
         FAILED = "failed"
         CANCELED = "canceled"
         SWEPT = "swept"
+        WAITING = "waiting"  # a provider works on it; services.video_upkeep looks after it
 
     LIVE: ClassVar = (Status.STARTED, Status.STREAMING)
+    OPEN: ClassVar = (*LIVE, Status.WAITING)
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="generations")
@@ -167,3 +170,55 @@ class PresetVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.preset} version {self.version}"
+
+
+class VideoJob(models.Model):
+    """A film that a provider works on for a generation, and how far telling of its end has come (an outbox)."""
+
+    class State(models.TextChoices):
+        """The first two are open: their hold is, too."""
+
+        PENDING = "pending"
+        IN_PROGRESS = "in_progress"
+        COMPLETED = "completed"
+        FAILED = "failed"
+        EXPIRED = "expired"
+
+    OPEN: ClassVar = (State.PENDING, State.IN_PROGRESS)
+
+    generation = models.OneToOneField(Generation, primary_key=True, on_delete=models.CASCADE, related_name="video_job")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
+    upstream_id = models.CharField(max_length=200)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
+    error = models.CharField(max_length=500, blank=True)
+    file = models.ForeignKey(File, null=True, on_delete=models.SET_NULL, related_name="+")
+    # When it is looked at next; while somebody looks, when their lease ends.
+    due_at = models.DateTimeField()
+    fence = models.PositiveBigIntegerField(default=0)
+    deadline_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+
+    callback_url = models.CharField(max_length=2000, blank=True)
+    base = models.CharField(max_length=300, blank=True)  # this site's address as the caller wrote it
+    webhook_state = models.CharField(max_length=8, blank=True)
+    webhook_tries = models.PositiveIntegerField(default=0)
+    webhook_due_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[TenantQuerySet[VideoJob]] = TenantQuerySet["VideoJob"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at"], condition=models.Q(state__in=("pending", "in_progress")), name="open_videos"
+            ),
+            models.Index(fields=["webhook_due_at"], condition=models.Q(webhook_state="due"), name="video_webhooks_due"),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        """`job-…`, as callers know it."""
+        return f"job-{self.pk.hex}"

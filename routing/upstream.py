@@ -235,7 +235,7 @@ class Sender:
     async def _open(self, request: HttpRequest, stack: contextlib.AsyncExitStack, *, whole: float | None = None) -> Any:
         client = await self._client(request.url)
         signed = request.sign(datetime.now(UTC)) if request.sign is not None else ()
-        post = client.post(request.url).headers([*request.headers, *signed]).body_bytes(request.body)
+        post = client.request(request.method, request.url).headers([*request.headers, *signed]).body_bytes(request.body)
         if whole is not None:
             post = post.timeout(timedelta(seconds=whole))
         # Nothing is read ahead: by default the client would wait for 64 KiB before it shows the first byte.

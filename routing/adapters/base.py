@@ -24,12 +24,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """An HTTP POST, ready to send. `sign` gives the headers that depend on when it is sent (UTC)."""
+    """An HTTP request, ready to send. `sign` gives the headers that depend on when it is sent (UTC)."""
 
     url: str
     headers: Headers
     body: bytes
     sign: Callable[[datetime], Headers] | None = None
+    method: str = "POST"
 
 
 class StreamParser(Protocol):
@@ -61,6 +62,16 @@ class Exchange(Reader[Answer], Protocol[Request, Answer]):
 
     def build(self, request: Request, *, target: Target) -> HttpRequest:
         """The provider's request. Raises UpstreamError(retryable) for what the dialect cannot say."""
+
+
+class LongExchange(Exchange[Request, Answer], Protocol[Request, Answer]):
+    """An operation whose answer takes so long that a job is begun and asked after."""
+
+    def build_look(self, upstream_id: str, *, target: Target) -> HttpRequest:
+        """The question how a job stands; `parse_answer` reads its answer too."""
+
+    def build_fetch(self, upstream_id: str, *, target: Target) -> HttpRequest:
+        """The request for what the job has made."""
 
 
 class Adapter(Protocol):

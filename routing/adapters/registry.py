@@ -4,7 +4,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final, cast
 
-from routing.adapters.base import Adapter, Exchange
+from routing.adapters.base import Adapter, Exchange, LongExchange
+from routing.operations.videos import Job, VideoRequest
 
 ADAPTERS: Final[dict[str, str]] = {
     "openai_chat": "routing.adapters.openai_alikes.OPENAI_CHAT",
@@ -58,6 +59,7 @@ EXCHANGES: Final[dict[str, dict[str, str]]] = {
         "xai": "routing.adapters.openai_images.XAI",
         "together": "routing.adapters.openai_images.TOGETHER",
     },
+    "videos": dict.fromkeys(("openai_chat", "generic"), "routing.adapters.openai_videos.VIDEOS"),
 }
 DIALECTS: Final = frozenset(ADAPTERS).union(*EXCHANGES.values())
 
@@ -72,6 +74,11 @@ def exchange_for(operation: str, kind: str) -> Exchange[Any, Any]:
     """The exchange of an operation in a dialect, imported on first use. Raises KeyError where it has none."""
     module, _, name = EXCHANGES[operation][kind].rpartition(".")
     return cast("Exchange[Any, Any]", getattr(import_module(module), name))
+
+
+def film_exchange_for(kind: str) -> LongExchange[VideoRequest, Job]:
+    """The exchange for films in a dialect. Raises KeyError where it has none."""
+    return cast("LongExchange[VideoRequest, Job]", exchange_for("videos", kind))
 
 
 @cache

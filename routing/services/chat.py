@@ -280,6 +280,10 @@ class Call:
         bill = await self._end(settlement.charge, route=route, usage=usage, units=units, ending=ending)
         return bill if bill is not None else settlement.NOTHING
 
+    async def suspend(self, how: Callable[..., R], **arguments: object) -> R | None:
+        """Leave the hold open for a provider that works on: `how` writes down who ends it."""
+        return await self._end(how, ending=self._ending(Status.WAITING, ""), **arguments)
+
     async def give_up(self, error: BaseException) -> None:
         """Release the hold: nothing was delivered. The caller's error names the generation and its routing."""
         if isinstance(error, AppError):

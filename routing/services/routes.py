@@ -8,6 +8,7 @@ from marketplace.models import Endpoint, Model, Price
 from marketplace.services import prices
 from routing.adapters.base import Target
 from routing.adapters.registry import dialects_of
+from routing.canonical import UpstreamError
 from routing.selection.candidates import Candidate
 
 
@@ -66,6 +67,20 @@ def routes(models: dict[str, int], *, operation: str = "chat") -> list[list[Rout
                     continue
         groups.append(group)
     return groups
+
+
+def target_of(endpoint_id: int | None) -> tuple[str, Target]:
+    """(dialect, target) of an endpoint that has been chosen before, also where it serves nobody new.
+
+    Raises UpstreamError where it is gone or its key cannot be read.
+    """
+    row = Endpoint.objects.filter(pk=endpoint_id or 0).select_related("provider").first()
+    try:
+        if row is not None:
+            return row.provider.dialect, Target(row.provider.base_url, row.upstream, row.provider.credentials())
+    except crypto.WrongSecret:
+        pass
+    raise UpstreamError("The endpoint is not there any more.", kind="unavailable", retryable=True)
 
 
 def models_giving(outputs: frozenset[str], *, account_id: int, most: int = 5) -> list[str]:

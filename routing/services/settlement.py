@@ -130,6 +130,60 @@ def sweep(generation: Generation, *, provider_account_id: int | None) -> Bill | 
     return bill_of(usage, rated, charged.amount_nano, upstream_nano=upstream)
 
 
+@transaction.atomic
+def suspend(*, generation_id: UUID, route: Route, ending: Ending) -> bool:
+    """A provider works on it, and the hold stays open; False when the generation had been ended by somebody else."""
+    candidate = route.candidate
+    kept = Generation.objects.filter(pk=generation_id, status__in=Generation.LIVE).update(
+        status=Generation.Status.WAITING,
+        model=candidate.model,
+        provider_id=route.provider_id,
+        endpoint_id=candidate.endpoint_id,
+        prices=dict(candidate.prices),
+        costs=dict(candidate.costs),
+        choice=ending.choice,
+        latency_ms=ending.latency_ms,
+    )
+    if kept:
+        _note_attempts(generation_id, ending)
+    return bool(kept)
+
+
+@transaction.atomic
+def charge_suspended(generation: Generation) -> Bill | None:
+    """Charge what a suspended generation was reserved for; None when it had been ended by somebody else."""
+    usage = Usage()
+    rated = rate(generation.prices, quantities(usage, generation.prices, units=generation.units))
+    provider = generation.provider
+    if provider is None:  # deleted meanwhile: nobody is owed anything
+        release(generation_id=generation.pk, hold_id=generation.hold_id, ending=Ending(Generation.Status.FAILED))
+        return None
+    charged = _settle(
+        hold_id=generation.hold_id,
+        rated=rated,
+        usage=usage,
+        units=generation.units,
+        costs=generation.costs,
+        provider_account_id=provider.account_id,
+        labels={
+            "model": generation.model,
+            "provider": provider.slug,
+            "endpoint": generation.endpoint_id,
+            "usage_source": usage.source,
+        },
+    )
+    if charged is None:
+        return None
+    ending = Ending(
+        Generation.Status.FINISHED,
+        choice=generation.choice,
+        latency_ms=generation.latency_ms,
+        generation_ms=round((timezone.now() - generation.created_at).total_seconds() * 1000),
+    )
+    _close(generation.pk, ending, cost_nano=charged.amount_nano, usage_source=usage.source)
+    return bill_of(usage, rated, charged.amount_nano)
+
+
 def counted(*, input_tokens: int, delivered_bytes: int) -> Usage:
     """The usage by our own count, where the provider's never came: four bytes a token, at least one each."""
     return Usage(max(1, input_tokens), max(1, -(-delivered_bytes // 4)), source="counted")
@@ -183,7 +237,7 @@ def _tokens(usage: Usage) -> dict[str, Any]:
 
 
 def _close(generation_id: UUID, ending: Ending, **fields: Any) -> None:
-    Generation.objects.filter(pk=generation_id, status__in=Generation.LIVE).update(
+    Generation.objects.filter(pk=generation_id, status__in=Generation.OPEN).update(
         status=ending.status,
         finish_reason=ending.finish_reason[:16],
         native_finish_reason=ending.native_finish_reason[:64],
@@ -195,6 +249,10 @@ def _close(generation_id: UUID, ending: Ending, **fields: Any) -> None:
         finished_at=timezone.now(),
         **fields,
     )
+    _note_attempts(generation_id, ending)
+
+
+def _note_attempts(generation_id: UUID, ending: Ending) -> None:
     Attempt.objects.bulk_create(
         Attempt(
             generation_id=generation_id,

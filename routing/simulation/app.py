@@ -8,7 +8,7 @@ what was received.
 import asyncio
 import itertools
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
@@ -17,7 +17,7 @@ from routing.simulation.answers import answer
 from routing.simulation.dialects import DIALECTS
 from routing.simulation.exchange import Exchange, Headers, NotAsked
 from routing.simulation.faults import Rates, Script, UnknownFault
-from routing.simulation.whole import PATHS, Whole, shown
+from routing.simulation.whole import FILMS, PATHS, Whole, shown
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -68,6 +68,7 @@ class Simulator:
         self.received: deque[Received] = deque(maxlen=REMEMBERED)
         self.ids = itertools.count(1)
         self.exchange = DIALECTS[self.dialect]
+        self.looks: Counter[str] = Counter()
 
     async def application(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request (or the server's lifespan)."""
@@ -95,6 +96,8 @@ class Simulator:
                 await self._chat(scope, body, receive, send)
             case ("POST", path) if path in PATHS:
                 await self._whole(scope, body, receive, send)
+            case ("GET", path) if path.startswith(FILMS):
+                await self._whole(scope, body, receive, send)
             case _:
                 await _json(send, 404, _error("There is nothing here.", "not_found"))
 
@@ -109,9 +112,12 @@ class Simulator:
 
     async def _whole(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         fault = self.script.next()
-        one = Received(scope["path"], {}, shown(body), fault.kind)
+        headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers.pop("authorization", None)
+        one = Received(scope["path"], headers, shown(body), fault.kind)
         self.received.append(one)
-        exchange = Whole(body=body, path=scope["path"], fault=fault, ttft=self.pace.ttft, send=send)
+        path = scope["path"]
+        exchange = Whole(body=body, path=path, fault=fault, ttft=self.pace.ttft, send=send, looks=self.looks)
         await _until_disconnect(exchange, one, receive)
 
     async def _chat(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:

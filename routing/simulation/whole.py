@@ -3,14 +3,16 @@
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from routing.simulation.exchange import JSON, Cut, Headers, refusal_of
 from routing.simulation.faults import Fault
 
 DIMENSIONS: Final = 8
+FILMS: Final = "/v1/videos/"
 BYTES_PER_TOKEN: Final = 4
 BODY_SHOWN: Final = 65_536
 Made = tuple[Headers, bytes]
@@ -29,6 +31,7 @@ class Whole:
     fault: Fault
     ttft: float
     send: Callable[[dict[str, Any]], Awaitable[None]]
+    looks: Counter[str] = field(default_factory=Counter)  # how often each film was asked after
     sent: int = 0
 
     async def run(self) -> None:
@@ -39,10 +42,15 @@ class Whole:
         refusal = refusal_of(self.fault)
         if refusal is None:
             try:
-                refusal = (200, *PATHS[self.path](self.body, self.fault))
+                refusal = (200, *self._made())
             except (BadRequest, ValueError, KeyError, TypeError) as error:
                 refusal = (400, JSON, json.dumps({"error": {"message": str(error)}}).encode())
         await self._answer(*refusal)
+
+    def _made(self) -> Made:
+        if self.path.startswith(FILMS):
+            return _film(self.path.removeprefix(FILMS), self.looks)
+        return PATHS[self.path](self.body, self.fault)
 
     async def _answer(self, status: int, headers: Headers, content: bytes) -> None:
         match self.fault.kind:
@@ -163,12 +171,34 @@ def _images(body: bytes, fault: Fault) -> Made:
     return _json({"created": 1_790_000_000, "data": made} | ({} if fault.kind == "nousage" else {"usage": tokens}))
 
 
+def _begin_film(body: bytes, fault: Fault) -> Made:
+    asked = json.loads(body)
+    word = "fail" if "fail" in asked["prompt"] else "film"
+    digest = hashlib.sha256(body).hexdigest()[:12]
+    return _json({"id": f"{word}-{digest}", "object": "video", "status": "queued", "seconds": asked["seconds"]})
+
+
+def _film(rest: str, looks: Counter[str]) -> Made:
+    """How a film stands: worked on when first asked after, then made; or the film, of a few bytes that are none."""
+    film_id, _, content = rest.partition("/")
+    if content:
+        return [(b"content-type", b"video/mp4")], b"\0\0\0\x18ftypmp42simulated"
+    looks[film_id] += 1
+    told: dict[str, Any] = {"id": film_id, "object": "video", "status": "in_progress"}
+    if film_id.startswith("fail"):
+        told |= {"status": "failed", "error": {"message": "Simulated failure."}}
+    elif looks[film_id] > 1:
+        told["status"] = "completed"
+    return _json(told)
+
+
 PATHS: Final[Mapping[str, Callable[[bytes, Fault], Made]]] = {
     "/v1/embeddings": _embeddings,
     "/v2/embed": _cohere_embeddings,
     "/v1/rerank": _rerank,
     "/v2/rerank": _cohere_rerank,
     "/v1/audio/speech": _speech,
+    "/v1/videos": _begin_film,
     "/v1/images/generations": _images,
     "/v1/audio/transcriptions": _transcript,
 }

@@ -188,6 +188,9 @@ API: dict[str, Route] = {
     **{f"{root}{address}": Route((404, 404, 404, 401), "", method="POST", body=body)
        for root in ("api/v1/", "v1/") for address, body in WRONG_KIND.items()},
     "api/v1/images": Route((404, 404, 404, 401), "", method="POST", body=WRONG_KIND["images/generations"]),
+    "api/v1/videos": Route((404, 404, 404, 401), "", method="POST", body=WRONG_KIND["images/generations"]),
+    "api/v1/videos/<slug:job_id>": teams("api/v1/videos/{job_id}"),
+    "api/v1/videos/<slug:job_id>/content": teams("api/v1/videos/{job_id}/content"),
     "api/v1/files": keyed(),
     "api/v1/files/<slug:file_id>": teams("api/v1/files/{file_id}"),
     "api/v1/files/<slug:file_id>/content": teams("api/v1/files/{file_id}/content"),

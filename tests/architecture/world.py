@@ -15,7 +15,7 @@ from execution.states import Status
 from marketplace.lib import ids
 from marketplace.models import Account, Collection, Member, Model
 from marketplace.services import accounts, guardrails, keys, provider_keys
-from routing.models import Generation
+from routing.models import Generation, VideoJob
 from routing.services import presets
 from tests.factories import execution as hosted
 from tests.factories import marketplace as make
@@ -98,6 +98,15 @@ def build() -> World:
     generation = Generation.objects.create(
         account=team, hold_id=ids.uuid7(), requested_model="acme/small", status="failed", streamed=False
     )
+    film = VideoJob.objects.create(
+        generation=generation,
+        account=team,
+        upstream_id="film-1",
+        state=VideoJob.State.COMPLETED,
+        file=file,
+        due_at=timezone.now(),
+        deadline_at=timezone.now(),
+    )
     own = provider_keys.keep(account=team, provider="sim-one", key="canary-of-the-team")
     presets.keep(account_id=team.pk, slug="canary", dialect="chat", body={"model": "acme/small"})
     return World(
@@ -108,6 +117,7 @@ def build() -> World:
             "version_id": version.pk,
             "open_version_id": published.pk,
             "generation_id": generation.public_id,
+            "job_id": film.public_id,
             "topup_id": str(TopUp.objects.create(account=team, amount_cents=2000).pk),
             "key_id": str(key.pk),
             "endpoint_id": str(own_endpoint.pk),
