@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACTS = "shared/contracts"
+ABSENT = "the reference is not here"
 
 
 def check(path: str, answer: Any, *, method: str = "get", status: str = "200") -> None:
@@ -32,7 +33,7 @@ def check_schema(file: str, name: str, value: Any) -> None:
 def _read(file: str) -> dict[str, Any]:
     found = [place / CONTRACTS / file for place in ROOT.parents if (place / CONTRACTS / file).is_file()]
     if not found:
-        pytest.skip(f"the reference is not here: {CONTRACTS}/{file} beside the checkout")
+        pytest.skip(f"{ABSENT}: {CONTRACTS}/{file} beside the checkout")
     document: dict[str, Any] = json.loads(found[0].read_text())
     return document
 
