@@ -29,6 +29,12 @@ PRICE_NAMES: Final = {
     "cached_write_1h": "input_cache_write_1h",
     "reasoning": "internal_reasoning",
     "web_search": "web_search",
+    # Units that the reference has no name for go under our own.
+    "generated_image": "generated_image",
+    "search_unit": "search_unit",
+    "character": "character",
+    "audio_second": "audio_second",
+    "video_second": "video_second",
 }
 POLICY_LINKS: Final = ("privacy_policy_url", "terms_of_service_url", "status_page_url", "headquarters", "datacenters")
 
