@@ -18,7 +18,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 HERE: Final = Path(__file__).resolve().parent
 PLACE: Final = ROOT / "var" / "clients"
 # Their own settings of this machine must not reach the clients; how to reach package indexes must.
-_FOREIGN: Final = ("REPLICATE_", "OPENAI_", "ANTHROPIC_", "PYTHON", "VIRTUAL_ENV", "NODE_")
+_FOREIGN: Final = ("REPLICATE_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_", "PYTHON", "VIRTUAL_ENV", "NODE_")
 
 
 def run(name: str, *arguments: str, given: str = "", within: float = 120, **environment: str) -> Any:
