@@ -17,6 +17,7 @@ from marketplace.lib.errors import Conflict, NotFound, Unprocessable
 from marketplace.models import Account, Endpoint, Model, Notice, Price, Provider, Publisher
 from marketplace.names import RESERVED
 from marketplace.services import prices
+from marketplace.services.operators import require_operator
 
 # What a provider may claim and a probe shows.
 CLAIMED: Final = ("context_length", "max_output", "input_modalities", "output_modalities", "parameters", "quantization")
@@ -38,7 +39,11 @@ def find(*, account_id: int, endpoint_id: int) -> Endpoint:
 
 @transaction.atomic
 def offer(provider: Provider, said: Offer) -> Endpoint:
-    """A new endpoint, hidden until its probe passes. Raises Conflict where it is there already, and Unprocessable."""
+    """A new endpoint, hidden until its probe passes.
+
+    Raises Forbidden, Conflict where it is there already, and Unprocessable.
+    """
+    require_operator(provider.account)
     _check_margin(said.price, said.cost, allow_loss=said.allow_loss)
     model = model_for(said.model, provider=provider, name="")
     claim = {
@@ -141,7 +146,8 @@ def disable(endpoint: Endpoint) -> None:
 
 
 def enable(endpoint: Endpoint) -> None:
-    """Take requests again, after a probe."""
+    """Take requests again, after a probe. Raises Forbidden."""
+    require_operator(endpoint.provider.account)
     if not endpoint.is_active:
         Endpoint.objects.filter(pk=endpoint.pk).update(hidden=Endpoint.Hidden.PROBE, probe_due_at=timezone.now())
 

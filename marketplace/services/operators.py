@@ -93,8 +93,11 @@ def change(provider: Provider, *, credentials: Mapping[str, str] | None = None, 
     """Change what is said: name, dialect, base_url, policy, listing_url, is_active; credentials replace the old ones.
 
     Credentials are bound to the address that they were given for: with a new base_url they must be given anew, and
-    every endpoint is probed there before it takes requests. Raises Unprocessable.
+    every endpoint is probed there before it takes requests. An account whose role was revoked may only switch off.
+    Raises Forbidden and Unprocessable.
     """
+    if said != {"is_active": False} or credentials is not None:
+        require_operator(provider.account)
     before = (provider.base_url, provider.dialect)
     _fill(provider, **said)
     moved = (provider.base_url, provider.dialect) != before
@@ -111,7 +114,8 @@ def change(provider: Provider, *, credentials: Mapping[str, str] | None = None, 
 
 
 def rotate(provider: Provider, *, credentials: Mapping[str, str]) -> Provider:
-    """Replace the credentials; endpoints that failed their probe are probed again."""
+    """Replace the credentials; endpoints that failed their probe are probed again. Raises Forbidden."""
+    require_operator(provider.account)
     _seal(provider, credentials)
     with transaction.atomic():
         provider.save(update_fields=["sealed_credentials", "secret_sources"])
@@ -122,7 +126,8 @@ def rotate(provider: Provider, *, credentials: Mapping[str, str]) -> Provider:
 
 
 def refresh(provider: Provider) -> None:
-    """Have the listing fetched now. Raises Conflict where there is none."""
+    """Have the listing fetched now. Raises Forbidden, and Conflict where there is none."""
+    require_operator(provider.account)
     if not provider.listing_url:
         raise Conflict("This provider has no listing: say its listing_url first.")
     Provider.objects.filter(pk=provider.pk).update(listing_due_at=timezone.now())

@@ -8,12 +8,11 @@ from django import template
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
 
+from marketplace.catalogue.form import PER_MILLION_TOKENS
 from marketplace.lib import money
 
 register = template.Library()
 
-# Units that are priced by the million; every other unit is priced by the piece.
-TOKEN_UNITS = frozenset({"prompt", "completion", "cached_read", "cached_write", "reasoning"})
 MS_UNITS = frozenset({"hardware_ms"})
 WORDS = {"audio_second": "second", "hardware_ms": "second"}
 
@@ -30,7 +29,7 @@ def usd(nano: int | None) -> str:
 @register.filter
 def price(nano_per_million: int, unit: str) -> str:
     """A price row -> dollars per million tokens, per second of hardware or per piece, exact."""
-    if unit in TOKEN_UNITS:
+    if unit in PER_MILLION_TOKENS:
         return money.format_price_per_million(nano_per_million)
     if unit in MS_UNITS:
         return money.format_price_per_unit(nano_per_million * 1000)
@@ -40,7 +39,7 @@ def price(nano_per_million: int, unit: str) -> str:
 @register.filter
 def per_unit(unit: str) -> str:
     """The words behind a price: "/M tokens", "/second", "/image"."""
-    if unit in TOKEN_UNITS:
+    if unit in PER_MILLION_TOKENS:
         return "/M tokens"
     return f"/{WORDS.get(unit, unit.replace('_', ' '))}"
 

@@ -67,6 +67,8 @@ def build() -> World:
     Model.objects.filter(pk=version.model_id).update(readme="canary")
     Collection.objects.create(slug="best", name="Best", description="The best").members.add(version.model)
     routed.endpoint("http://127.0.0.1:9/v1", model_slug="acme/small")
+    team.roles = [*team.roles, team.Role.OPERATOR]
+    team.save(update_fields=["roles"])
     own_provider = make.ProviderFactory.create(slug="teams", account=team)
     own_endpoint = make.EndpointFactory.create(provider=own_provider)
     key, plaintext = keys.issue(account=team, name="owner's", scopes=BOTH)

@@ -79,6 +79,13 @@ def test_only_operators_register(ann: Operator) -> None:
     ann.ask("POST", "/providers", NORTH)
     call_command("grant_role", "ann", "operator", "--revoke")
     assert not Provider.objects.get().is_active
+    for method, path, body in (
+        ("PATCH", "/providers/north", {"is_active": True}),
+        ("PATCH", "/providers/north", {"is_active": False, "name": "North again"}),
+        ("PUT", "/providers/north/credentials", {"credentials": {"api_key": "k2"}}),
+    ):
+        assert refused(ann.ask(method, path, body))[0] == 403
+    assert not Provider.objects.get().is_active
     with pytest.raises(CommandError, match="no account"):
         call_command("grant_role", "nobody", "operator")
 
