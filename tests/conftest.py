@@ -22,6 +22,9 @@ from tests.servers.system import System
 
 IN_CI = os.environ.get("CI") == "true"
 
+# Fixtures that are dear to make: all tests that ask for one run in one process.
+BUILT_ONCE = ("running_engine", "workshop", "hello_build")
+
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis_settings.register_profile("turnpike", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("turnpike")
@@ -34,23 +37,25 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def _shared(item: pytest.Item) -> str | None:
+    if _system(item):
+        return "systems"  # one at a time: three of them beside each other are too much for two cores
     fixtures = set(getattr(item, "fixturenames", ()))
-    if item.get_closest_marker("browser"):
-        return "browser"
+    return next((name for name in BUILT_ONCE if name in fixtures), None)
+
+
+def _system(item: pytest.Item) -> str:
+    """Which whole system a test needs; empty where it needs none."""
+    fixtures = set(getattr(item, "fixturenames", ()))
     if "live" in fixtures:
         return str(getattr(item, "callspec").params["live"])  # noqa: B009  only Functions have it
-    for name in ("embedded", "grown", "workshop", "hello_build"):
-        if name in fixtures:
-            return name
-    return item.path.stem if item.get_closest_marker("live") else None
+    named = next((name for name in ("embedded", "grown") if name in fixtures), "")
+    return named or (item.path.stem if item.get_closest_marker("live") else "")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, by name, what this machine cannot have; put whole systems last, and the browser after them."""
-    # pytest-randomly has mixed them. A whole system takes the processor from tests beside it, and Playwright
-    # keeps an event loop running in this thread, beside which no asynchronous test can run.
-    items.sort(key=_lateness)
+    """Skip, by name, what this machine cannot have; bring together what shares (pytest-randomly has mixed them)."""
+    items.sort(key=_place)
     on_postgres = "postgresql" in settings.DATABASES["default"]["ENGINE"]
     absent = {
         "postgres": None if on_postgres else "PostgreSQL is not here: DATABASE_URL is unset; `make test` starts one",
@@ -70,14 +75,12 @@ def _why_no_docker() -> str | None:
     return None if os.geteuid() == 0 else "only root can run a Docker engine of its own"
 
 
-def _lateness(item: pytest.Item) -> int:
-    if "workshop" in getattr(item, "fixturenames", ()):
-        return -1  # one process is busy with them for long: early
-    if item.get_closest_marker("browser"):
-        return 2
-    fixtures = getattr(item, "fixturenames", [])
-    whole = item.get_closest_marker("live") or {"live", "embedded", "grown"} & set(fixtures)
-    return 1 if whole else 0
+def _place(item: pytest.Item) -> tuple[int, str, bool]:
+    """Where a test comes in the run: what takes long first, so that several processes end together."""
+    system = _system(item)
+    shared = _shared(item)
+    first = 0 if system else 1 if shared else 2
+    return first, system or shared or "", item.get_closest_marker("browser") is not None
 
 
 @pytest.hookimpl(wrapper=True)

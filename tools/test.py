@@ -20,8 +20,8 @@ from tests.servers import binaries  # noqa: E402  after the path
 from tests.servers.postgres import Postgres  # noqa: E402  after the path
 from tests.servers.redis import Redis  # noqa: E402  after the path
 
-# Most tests wait most of the time (for a stream, a lease, a process), so two cores carry more than two.
-PROCESSES = 3
+# One process for the whole systems, one for all else. What shares a group runs in one process (tests/conftest.py).
+SPREAD = ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
 # What is looked for, and the Debian package that brings it.
 PARTS = {
     "PostgreSQL": (binaries.postgres_bin, "postgresql"),
@@ -53,7 +53,7 @@ def main() -> int:
     environment = {**os.environ, "TURNPIKE_TESTING": "1", "PYTHONUNBUFFERED": "1"}
     for name in ("DATABASE_URL", "REDIS_URL", "TURNPIKE_VAR", "PORT", "HOST"):
         environment.pop(name, None)  # a developer's own servers are not for tests
-    arguments = sys.argv[1:] or ["-n", str(PROCESSES), "--dist", "loadgroup"]  # a part is quicker in one process
+    arguments = sys.argv[1:] or SPREAD  # a part is quicker in one process
     with contextlib.ExitStack() as stack:
         if "PostgreSQL" not in missing:
             environment["DATABASE_URL"] = stack.enter_context(Postgres()).url

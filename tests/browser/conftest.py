@@ -26,9 +26,12 @@ PHONE = (375, 760)
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests; each test has contexts of its own."""
+    """One browser for all tests here; each test has contexts of its own.
+
+    It ends with them: Playwright keeps an event loop running, beside which no asynchronous test can run.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binaries.chromium(), args=ARGUMENTS)
         yield browser
