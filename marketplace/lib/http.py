@@ -233,7 +233,7 @@ def fetch(
     Up to five redirects are followed, each connection checked anew. `authorization` is sent to the URL's own origin
     and follows no redirect away from it. Raises FetchFailed, TooLarge or Refused.
     """
-    own = origin_of(url)
+    own: tuple[str, str] | None = None
     deadline = time.monotonic() + seconds
     backend = GuardedBackend(private_origins=private_origins, deadline=deadline, resolve=resolve)
     with httpcore.ConnectionPool(ssl_context=_trust(), network_backend=backend) as pool:
@@ -241,6 +241,7 @@ def fetch(
             try:
                 if urlsplit(url).scheme not in ("http", "https"):
                     raise FetchFailed(f"only http and https addresses can be fetched, not {url[:80]!r}")
+                own = own or origin_of(url)
                 secret = authorization if origin_of(url) == own else ""
                 target = _follow(pool, url, write=write, max_bytes=max_bytes, deadline=deadline, authorization=secret)
             except httpcore.TimeoutException as error:

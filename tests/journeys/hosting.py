@@ -27,10 +27,11 @@ from billing.models import Charge, Hold, Wallet
 from execution.models import Prediction
 rows = Prediction.objects.filter(account_id={account_id}).order_by("created_at")
 wallet = Wallet.objects.get(account_id={account_id})
+shares = dict(Charge.objects.filter(account_id={account_id}).values_list("reference", "shares"))
 result = {{
     "predictions": list(rows.values("id", "status", "attempts", "run_ms", "amount_nano", "error")),
     "charges": list(Charge.objects.filter(account_id={account_id}).values_list("reference", "amount_nano")),
-    "shares": list(Charge.objects.filter(account_id={account_id}).values_list("shares", flat=True)),
+    "shares": [shares.get(str(one), []) for one in rows.values_list("id", flat=True)],
     "open_holds": Hold.objects.filter(wallet=wallet, state="open").count(),
     "balance": wallet.balance_nano, "held": wallet.held_nano,
 }}

@@ -199,7 +199,9 @@ def test_a_key_limit_is_never_exceeded(market: System) -> None:
     # Ten tokens at $0.001 are $0.01, at the dearer endpoint $0.012 are held: the last of fifty may have to wait.
     assert set(answers) == {200, 402}
     books = buyer.books()
-    assert sum(books["charged"]) == answers.count(200) * 10_000_000 <= 500_000_000
+    assert len(books["charged"]) == answers.count(200)
+    assert set(books["charged"]) <= {10_000_000, 12_000_000}
+    assert sum(books["charged"]) <= 500_000_000
     assert books["held"] == 0
 
 
@@ -251,6 +253,7 @@ def test_kill_9_of_web_in_a_stream_is_settled_once_by_the_sweeper(market: System
     body = {"model": MODEL, "messages": HELLO, "max_tokens": 2_000, "stream": True}
     url = f"{market.base_url}/api/v1/chat/completions"
     received = 0
+    killed: list[int] = []
 
     def read_until_it_dies() -> None:
         nonlocal received
@@ -258,8 +261,8 @@ def test_kill_9_of_web_in_a_stream_is_settled_once_by_the_sweeper(market: System
             for line in answer.iter_lines():
                 if line.startswith("data: "):
                     received += len(json.loads(line[6:])["choices"][0]["delta"].get("content", ""))
-                if received > 200:
-                    market.kill("web")
+                if received > 200 and not killed:
+                    killed.append(market.kill("web"))  # what was on its way is read on, to the break
 
     with pytest.raises(httpx.TransportError):
         read_until_it_dies()

@@ -85,7 +85,7 @@ def test_a_second_start_keeps_its_data_and_takes_seconds(system: System) -> None
     system.stop()
     started = time.monotonic()
     system.start()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60  # ten where nothing else runs
     assert system.demo == before
     assert system.query(COUNT) == people
 

@@ -18,6 +18,7 @@ from execution.runtimes.host import HostRuntime
 from tests.execution.docker.conftest import HERE, MEBIBYTE, Yard
 from tests.execution.workshop import Ran
 from tests.servers.docker import DockerEngine
+from tests.servers.system import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
 
@@ -26,7 +27,7 @@ ATTACKER = HERE / "attacker"
 
 def test_a_prediction_streams_takes_files_and_prints_its_log(yard: Yard, tmp_path: Path) -> None:
     instance = yard.attacker()
-    assert "the attacker is ready" in instance.setup_logs
+    wait_until(lambda: "the attacker is ready" in instance.setup_logs, within=5, what="the setup's log")
     (tmp_path / "in.txt").write_text("hello")
     ran = Ran(
         instance,
