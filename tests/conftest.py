@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -19,37 +20,19 @@ from tests.servers import binaries
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 from tests.servers.system import System
+from tests.spread import Spread, shared
 
 IN_CI = os.environ.get("CI") == "true"
-
-# Fixtures that are dear to make: all tests that ask for one run in one process.
-BUILT_ONCE = ("running_engine", "workshop", "hello_build")
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis_settings.register_profile("turnpike", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("turnpike")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Name what tests share, so that processes of one run (pytest-xdist) do not each build it: see `_shared`."""
-    if (shared := _shared(item)) is not None:
-        item.add_marker(pytest.mark.xdist_group(shared))
-
-
-def _shared(item: pytest.Item) -> str | None:
-    if _system(item):
-        return "systems"  # one at a time: three of them beside each other are too much for two cores
-    fixtures = set(getattr(item, "fixturenames", ()))
-    return next((name for name in BUILT_ONCE if name in fixtures), None)
-
-
-def _system(item: pytest.Item) -> str:
-    """Which whole system a test needs; empty where it needs none."""
-    fixtures = set(getattr(item, "fixturenames", ()))
-    if "live" in fixtures:
-        return str(getattr(item, "callspec").params["live"])  # noqa: B009  only Functions have it
-    named = next((name for name in ("embedded", "grown") if name in fixtures), "")
-    return named or (item.path.stem if item.get_closest_marker("live") else "")
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Spread:
+    """Spread by what tests share, where the run has several processes."""
+    return Spread(config, log)
 
 
 @pytest.hookimpl(trylast=True)
@@ -77,10 +60,16 @@ def _why_no_docker() -> str | None:
 
 def _place(item: pytest.Item) -> tuple[int, str, bool]:
     """Where a test comes in the run: what takes long first, so that several processes end together."""
-    system = _system(item)
-    shared = _shared(item)
-    first = 0 if system else 1 if shared else 2
-    return first, system or shared or "", item.get_closest_marker("browser") is not None
+    together = shared(item.nodeid)
+    order = ["systems", "hosting", ""].index(together)
+    return order, _system(item), item.get_closest_marker("browser") is not None
+
+
+def _system(item: pytest.Item) -> str:
+    """Which whole system a test needs, so that those of one system follow each other; empty where it needs none."""
+    if (parameters := getattr(item, "callspec", None)) and "live" in parameters.params:
+        return str(parameters.params["live"])
+    return next((name for name in ("embedded", "grown") if name in getattr(item, "fixturenames", ())), "")
 
 
 @pytest.hookimpl(wrapper=True)

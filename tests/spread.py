@@ -1,0 +1,28 @@
+"""How the suite is spread over processes: what is dear to start is started in one of them only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from xdist.scheduler import LoadScopeScheduling
+
+# Folders whose tests share what one process owns, by its name. Whole systems run one at a time and beside nothing
+# else that is dear: three of them are too much for two cores.
+SHARED: Final = {
+    "tests/journeys/": "systems",
+    "tests/browser/": "systems",
+    "tests/clients/": "systems",
+    "tests/execution/": "hosting",  # builds, a host's agent, a Docker engine
+}
+
+
+def shared(nodeid: str) -> str:
+    """What a test shares with others; empty where it shares nothing dear."""
+    return next((name for folder, name in SHARED.items() if nodeid.startswith(folder)), "")
+
+
+class Spread(LoadScopeScheduling):
+    """By folder where something dear is shared, by file elsewhere."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return shared(nodeid) or nodeid.partition("::")[0]
