@@ -259,11 +259,11 @@ def test_100_mb_of_prints_are_cut_and_cost_us_no_memory(workshop, what, n):
     before = psutil.Process().memory_info().rss
     ran = Ran(instance, input={"what": what, "n": n})
     if what == "chat" and "faster than this host could read it" in ran.end.error:
-        assert ran.end.instance_lost  # on a busy host Cog cuts us off; the run says so
+        assert ran.end.instance_lost  # on a busy host Cog cuts us off, maybe before the limit; the run says so
     else:
         assert ran.end.status == "succeeded", ran.end
         assert ran.outputs == ["done"]
-    assert "cut here: it is longer than the limit of 1048576 bytes" in ran.logs
+        assert "cut here: it is longer than the limit of 1048576 bytes" in ran.logs
     assert len(ran.logs) < 1_048_576 + 200
     assert psutil.Process().memory_info().rss - before < 60_000_000
 
