@@ -59,10 +59,9 @@ def _why_no_docker() -> str | None:
 
 
 def _place(item: pytest.Item) -> tuple[int, str, bool]:
-    """Where a test comes in the run: what takes long first, so that several processes end together."""
-    together = shared(item.nodeid)
-    order = ["systems", "hosting", ""].index(together)
-    return order, _system(item), item.get_closest_marker("browser") is not None
+    """Where a test comes in the run: whole systems first in a process of their own, last where there is only one."""
+    order = ["systems", "hosting", ""] if "PYTEST_XDIST_WORKER" in os.environ else ["hosting", "", "systems"]
+    return order.index(shared(item.nodeid)), _system(item), item.get_closest_marker("browser") is not None
 
 
 def _system(item: pytest.Item) -> str:

@@ -20,8 +20,9 @@ from tests.servers import binaries  # noqa: E402  after the path
 from tests.servers.postgres import Postgres  # noqa: E402  after the path
 from tests.servers.redis import Redis  # noqa: E402  after the path
 
-# One process for the whole systems, one for all else (tests/spread.py).
-SPREAD = ["-n", "2", "--no-loadscope-reorder"]
+# One process for the whole systems, one for all else (tests/spread.py); in CI one after the other, which takes longer
+# and leaves the machine to the test that runs.
+SPREAD = [] if os.environ.get("CI") == "true" else ["-n", "2", "--no-loadscope-reorder"]
 # What is looked for, and the Debian package that brings it.
 PARTS = {
     "PostgreSQL": (binaries.postgres_bin, "postgresql"),
