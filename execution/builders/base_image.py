@@ -12,7 +12,6 @@ from typing import Final
 import docker
 
 SUITE: Final = "bookworm"
-MIRROR: Final = "http://deb.debian.org/debian"
 PACKAGES: Final = ("python3", "python3-venv", "ca-certificates")
 # What no model reads; it would be two thirds of the image.
 _NEEDLESS: Final = ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale")
@@ -34,7 +33,8 @@ def tree(*, folder: Path, log: Callable[[str], None]) -> Path:
     root, half = folder / f"{SUITE}.root", folder / f"{SUITE}.tar.half"
     shutil.rmtree(root, ignore_errors=True)
     log(f"Fetching Debian {SUITE} (once; a minute or two).")
-    command = [program, "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), MIRROR]
+    # Without a mirror named, debootstrap takes its own default for the suite.
+    command = [program, "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root)]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
