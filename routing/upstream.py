@@ -233,6 +233,13 @@ class Sender:
         return Download(first, limits=limits, content_type=kind.lower(), stack=stack, reader=response.body_reader)
 
     async def _open(self, request: HttpRequest, stack: contextlib.AsyncExitStack, *, whole: float | None = None) -> Any:
+        try:
+            return await self._post(request, stack, whole=whole)
+        except ConnectError:
+            # Mostly a kept connection that the provider closed just as it was taken: no byte of an answer came.
+            return await self._post(request, stack, whole=whole)
+
+    async def _post(self, request: HttpRequest, stack: contextlib.AsyncExitStack, *, whole: float | None) -> Any:
         client = await self._client(request.url)
         signed = request.sign(datetime.now(UTC)) if request.sign is not None else ()
         post = client.request(request.method, request.url).headers([*request.headers, *signed]).body_bytes(request.body)

@@ -1,6 +1,7 @@
 """The sender over real sockets: every fault becomes an UpstreamError, no address slips by."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -145,6 +146,39 @@ async def test_closing_early_cancels_the_providers_work(sender: Sender, simulato
             break
     assert simulator.received[0].outcome == "disconnected"
     assert simulator.received[0].pieces < 200
+
+
+@pytest.mark.parametrize("gone", ["reset", "closed"])
+async def test_a_kept_connection_that_went_away_is_replaced_once(sender: Sender, settings: Any, gone: str) -> None:
+    """Providers close idle connections; a request that takes one at that moment is nobody's fault."""
+    answer = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}'
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await _request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(answer), answer))
+        if connections == 1:
+            await _request(reader)  # taken from the pool for a second request, and left without an answer
+            if gone == "reset":
+                writer.transport.abort()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings.PRIVATE_ORIGINS = frozenset({f"127.0.0.1:{port}"})
+        for _ in range(2):
+            assert text(await ask(sender, f"http://127.0.0.1:{port}/v1", stream=False)) == "Hi"
+    assert connections == 2
+
+
+async def _request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    await reader.readexactly(int(length.split(b":")[1]))
 
 
 async def test_a_closed_port_is_unreachable(sender: Sender, settings: Any) -> None:
