@@ -1,6 +1,6 @@
 """One request of any operation that answers in one piece: admit, choose, call, settle.
 
-The machinery is the chat's (services.chat.Call); what differs from one operation to the next, its bound, its
+The machinery is the chat's (services.calls.Call); what differs from one operation to the next, its bound, its
 judgement and its measure, is in routing.operations.
 """
 
@@ -17,7 +17,7 @@ from routing.ingress.openai_chat_answers import Bill
 from routing.models import Generation
 from routing.operations.base import Operation
 from routing.services.admission import Try
-from routing.services.chat import begin
+from routing.services.calls import begin
 from routing.services.routes import Route
 from routing.upstream import SENDER
 

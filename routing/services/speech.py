@@ -19,7 +19,7 @@ from routing.operations import speech
 from routing.operations.base import short_of
 from routing.operations.speech import SpeechRequest
 from routing.services.admission import Try
-from routing.services.chat import begin
+from routing.services.calls import begin
 from routing.services.routes import Route
 from routing.upstream import SENDER, Download
 

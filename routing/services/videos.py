@@ -20,7 +20,7 @@ from routing.operations.base import short_of
 from routing.operations.videos import Job, VideoRequest
 from routing.services import settlement
 from routing.services.admission import Try
-from routing.services.chat import begin
+from routing.services.calls import begin
 from routing.services.routes import Route
 from routing.services.settlement import Ending
 from routing.upstream import SENDER

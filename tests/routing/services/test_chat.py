@@ -29,7 +29,7 @@ from routing.models import Attempt, Generation
 from routing.selection import deadlines
 from routing.selection.choice import replay
 from routing.selection.retries import Budget
-from routing.services import chat
+from routing.services import calls, chat
 from routing.services.checkpoints import CHECKPOINTS
 from routing.services.health import HEALTH
 from tests.factories.routing import Buyer, buyer, endpoint
@@ -261,7 +261,7 @@ async def test_a_stream_that_nobody_reads_ends_when_it_is_closed(simulate: Simul
     stream = await chat.open_stream(caller=alice.caller, request=asked(stream=True, max_tokens=500))
     stream.hang_up_soon()
     await _until(lambda: sim.simulator.received[0].outcome == "disconnected")
-    await _until(lambda: not CHECKPOINTS.is_busy and not chat._PENDING)  # its settlement included
+    await _until(lambda: not CHECKPOINTS.is_busy and not calls.PENDING)  # its settlement included
     assert await run(lambda: only("canceled").cost_nano) == 0
 
 
@@ -273,7 +273,7 @@ async def test_a_stream_that_nobody_reads_ends_by_itself(
     await run(endpoint, sim.base_url)
     await chat.open_stream(caller=alice.caller, request=asked(stream=True, max_tokens=500))
     await _until(lambda: sim.simulator.received[0].outcome == "disconnected")
-    await _until(lambda: not CHECKPOINTS.is_busy and not chat._PENDING)  # its settlement included
+    await _until(lambda: not CHECKPOINTS.is_busy and not calls.PENDING)  # its settlement included
     assert await run(lambda: only("canceled").cost_nano) == 0
 
 
