@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Protocol
 
@@ -82,7 +83,7 @@ class Accrual:
         return now < self._until.get(index, 0.0)
 
 
-class Baseline:
+class Baseline(ABC):
     """What all of them share; each says which of the endpoints it wants."""
 
     def __init__(self, *, seed: int) -> None:
@@ -98,9 +99,9 @@ class Baseline:
         assert self.world is not None
         return self.world.endpoints
 
+    @abstractmethod
     def pick(self, job: Job, left: list[int], now: float) -> int:
         """Its rule."""
-        raise NotImplementedError
 
     def choose(self, job: Job, left: list[int], now: float) -> int:
         awake = [i for i in left if not self.rest.is_resting(i, now)]
@@ -118,7 +119,7 @@ class Baseline:
         self.rest.good(index, now)
         self.seen(index, now - self._began[job.number], now)
 
-    def seen(self, index: int, seconds: float, now: float) -> None:
+    def seen(self, index: int, seconds: float, now: float) -> None:  # noqa: B027  (a rule that learns nothing from times keeps this)
         """A time to the first token."""
 
     def ended(self, job: Job, index: int, now: float) -> None:

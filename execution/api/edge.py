@@ -9,10 +9,10 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from adrf.views import APIView
 from django.http import HttpRequest, JsonResponse
-from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 
 from execution import limits
 from marketplace.api import auth
+from marketplace.api.negotiation import AnyAccept
 from marketplace.lib import pool, rates
 from marketplace.lib.errors import InvalidRequest
 from marketplace.services.keys import Caller
@@ -23,24 +23,12 @@ R = TypeVar("R")
 _WAIT: Final = re.compile(r"\bwait(?:\s*=\s*(\d{1,6}))?(?![\w-])")
 
 
-class _AnyAccept(BaseContentNegotiation):
-    """Each path answers in one form, whatever Accept says: clients of streams ask for text/event-stream only."""
-
-    def select_parser(self, request: Any, parsers: Any) -> Any:
-        """The first that reads the body's media type."""
-        return DefaultContentNegotiation().select_parser(request, parsers)
-
-    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
-        """The only one."""
-        return renderers[0], renderers[0].media_type
-
-
 class View(APIView):  # type: ignore[misc]  # adrf ships no types
     """Async; who calls is asked for by each handler, on the shared pool."""
 
     authentication_classes = ()
     permission_classes = ()
-    content_negotiation_class = _AnyAccept
+    content_negotiation_class = AnyAccept
 
     async def caller(self, request: Any, *, creates: bool = False) -> Caller:
         """The caller; `creates` counts against the rate of new runs. Raises Unauthorized, Forbidden or RateLimited."""

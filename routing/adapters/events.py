@@ -1,11 +1,13 @@
 """Streams made of server-sent events: what their readers share, whatever the events say."""
 
+from abc import ABC, abstractmethod
+
 from marketplace.lib import sse
 from routing.adapters import bodies
 from routing.canonical import Chunk, UpstreamError
 
 
-class EventReader:
+class EventReader(ABC):
     """Reads a body event by event. A dialect says in `take` what an event means, and sets the two marks."""
 
     __slots__ = ("_sse", "finish_seen", "is_finished")
@@ -15,9 +17,9 @@ class EventReader:
         self.finish_seen = False  # why the answer ended has been told: without it the end of the body is a cut
         self.is_finished = False  # nothing more needs to be read
 
+    @abstractmethod
     def take(self, event: sse.Event) -> Chunk | None:
         """What an event brings; None: nothing for the caller. Raises UpstreamError."""
-        raise NotImplementedError
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks that these bytes complete. Raises UpstreamError(kind malformed or what an event says)."""

@@ -10,6 +10,7 @@ from adrf.views import APIView
 from django.http import HttpRequest, HttpResponse
 
 from marketplace.api import auth
+from marketplace.api.negotiation import AnyAccept
 from marketplace.services.keys import Caller
 
 
@@ -18,11 +19,7 @@ class View(APIView):  # type: ignore[misc]  # adrf ships no types
 
     authentication_classes = ()
     permission_classes = ()
-
-    def perform_content_negotiation(self, request: Any, force: bool = False) -> tuple[Any, str]:
-        """What is answered follows from the request's fields, whatever media types a client says it accepts."""
-        renderer = self.get_renderers()[0]
-        return renderer, renderer.media_type
+    content_negotiation_class = AnyAccept
 
     async def caller(self, request: Any) -> Caller:
         """The caller, whose key may use models. Raises Unauthorized or Forbidden."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -46,7 +47,7 @@ class Asked:
 
 
 @dataclass
-class Exchange:
+class Exchange(ABC):
     """What it takes to answer one request; `sent` counts the pieces that went out. A dialect fills in the shapes."""
 
     id: str
@@ -66,30 +67,30 @@ class Exchange:
     hollow: ClassVar[bytes] = b"{}"  # a plain answer with nothing in it
 
     @classmethod
+    @abstractmethod
     def serves(cls, path: str) -> bool:
         """Whether a POST to this path is one of the dialect's chats."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def read(cls, path: str, body: Any) -> Asked:
         """The request. Raises NotAsked, or what a malformed body makes of itself."""
-        raise NotImplementedError
 
+    @abstractmethod
     def completion(self) -> dict[str, Any]:
         """The plain answer."""
-        raise NotImplementedError
 
     def begin(self) -> Iterator[bytes]:
         """What comes before the first piece of a stream."""
         return iter(())
 
+    @abstractmethod
     def piece(self, place: int, text: str) -> bytes:
         """One piece of the answer, or of the arguments of the tool that it calls."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> Iterator[bytes]:
         """What comes after the last piece: why it ended, and the usage."""
-        raise NotImplementedError
 
     def failure(self) -> bytes:
         """An error inside a stream."""
