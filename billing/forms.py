@@ -116,6 +116,15 @@ class AutoTopUpForm(forms.Form):
         }
 
 
+class ThawForm(forms.Form):
+    """Staff's decision on a frozen wallet."""
+
+    reason = forms.CharField(max_length=300, help_text="Kept with your name.", widget=forms.Textarea(attrs={"rows": 3}))
+    write_off = forms.BooleanField(
+        required=False, label="Write the debt off", help_text="Books what the wallet owes as bad debt."
+    )
+
+
 class UsageFilter(forms.Form):
     """What the usage page is narrowed by; wrong values count as left out."""
 

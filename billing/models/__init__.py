@@ -2,7 +2,7 @@
 
 from billing.models.derived import Balance, Cursor, UsageHour
 from billing.models.ledger import Allowance, Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
-from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEvent, Refund, TopUp
+from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEvent, Refund, Thaw, TopUp
 
 __all__ = [
     "Allowance",
@@ -19,6 +19,7 @@ __all__ = [
     "InboxEvent",
     "LedgerAccount",
     "Refund",
+    "Thaw",
     "TopUp",
     "Transaction",
     "UsageHour",

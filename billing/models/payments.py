@@ -124,9 +124,33 @@ class Dispute(models.Model):
     amount_cents = models.BigIntegerField()
     state = models.CharField(max_length=32)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Staff have thawed the wallet after it was lost: it freezes nothing any more, whatever is told of it again.
+    closed_by = models.ForeignKey("Thaw", null=True, on_delete=models.PROTECT, related_name="disputes")
 
     def __str__(self) -> str:
         return f"{self.id}: {self.state}"
+
+
+class Thaw(models.Model):
+    """Staff's decision that a frozen wallet takes requests again: who, why, and what was written off for it."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="thaws")
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    reason = models.CharField(max_length=300)
+    frozen_because = models.CharField(max_length=200)
+    written_off_nano = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[TenantQuerySet[Thaw]] = TenantQuerySet["Thaw"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(written_off_nano__gte=0), name="written_off_not_negative"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["account", "-created_at"], name="thaws_of_account")]
+
+    def __str__(self) -> str:
+        return f"{self.account}, {self.created_at:%Y-%m-%d}: {self.reason}"
 
 
 class InboxEvent(models.Model):

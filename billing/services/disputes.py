@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from billing.gateways.stripe.client import Disputed
 from billing.models import Dispute, LedgerAccount, TopUp
@@ -22,10 +23,11 @@ def settle(told: Disputed) -> bool:
     topup = TopUp.objects.filter(payment_intent_id=told.payment_intent_id).first()
     if topup is None:
         return False
-    Dispute.objects.update_or_create(
+    dispute, _ = Dispute.objects.update_or_create(
         pk=told.id, defaults={"topup": topup, "amount_cents": told.amount_cents, "state": told.status}
     )
-    if told.status not in _WON and not ledger.is_posted(kind="dispute_won", reference=told.id):
+    is_closed = dispute.closed_by_id is not None
+    if told.status not in _WON and not is_closed and not ledger.is_posted(kind="dispute_won", reference=told.id):
         ledger.freeze(account_id=topup.account_id, because=BECAUSE)
     taken = ledger.is_posted(kind="dispute", reference=told.id)
     if told.is_withdrawn or taken:
@@ -33,9 +35,19 @@ def settle(told: Disputed) -> bool:
     if told.status in _WON:
         if taken and not told.is_withdrawn:
             _book(told, topup, kind="dispute_won", sign=1)
-        if not _others_open(topup, told.id):
+        if not freezing(account_id=topup.account_id).exclude(pk=told.id).exists():
             ledger.thaw(account_id=topup.account_id)
     return True
+
+
+def freezing(*, account_id: int) -> QuerySet[Dispute]:
+    """The disputes that keep an account's wallet frozen: open or lost, and not yet closed by staff."""
+    return Dispute.objects.filter(topup__account_id=account_id, closed_by=None).exclude(state__in=_WON)
+
+
+def taken_back(topup: TopUp) -> bool:
+    """Whether a bank has taken a payment back, or may yet: there is nothing left of it to refund."""
+    return topup.disputes.exclude(state__in=_WON).exists()
 
 
 def _book(told: Disputed, topup: TopUp, *, kind: str, sign: int) -> None:
@@ -51,8 +63,3 @@ def _book(told: Disputed, topup: TopUp, *, kind: str, sign: int) -> None:
     memo = "Disputed payment" if sign < 0 else "Dispute won"
     if ledger.post_once(kind=kind, reference=told.id, legs=legs, memo=memo):
         ledger.credit(account_id=topup.account_id, amount_nano=credited)
-
-
-def _others_open(topup: TopUp, dispute_id: str) -> bool:
-    rows = Dispute.objects.filter(topup__account_id=topup.account_id).exclude(pk=dispute_id)
-    return rows.exclude(state__in=_WON).exists()

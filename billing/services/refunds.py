@@ -11,7 +11,7 @@ from django.utils import timezone
 from billing.gateways.stripe import client as stripe
 from billing.gateways.stripe.client import Refunded
 from billing.models import LedgerAccount, Refund, TopUp, Wallet
-from billing.services import credits, ledger
+from billing.services import credits, disputes, ledger
 from billing.services.topups import NANO_PER_CENT
 from marketplace.lib.errors import InvalidRequest
 from marketplace.lib.money import format_usd
@@ -24,7 +24,7 @@ def refundable_cents(topup: TopUp) -> int:
     if topup.state != TopUp.State.PAID:
         return 0
     wallet = ledger.wallet_of(topup.account_id)
-    if wallet.is_frozen:
+    if wallet.is_frozen or disputes.taken_back(topup):
         return 0
     bought = wallet.balance_nano - wallet.held_nano - credits.promotional_left(account_id=topup.account_id)
     return max(0, min(topup.amount_cents - topup.refunded_cents, bought // NANO_PER_CENT))

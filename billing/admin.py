@@ -1,0 +1,122 @@
+"""What staff see and decide of wallets: looking changes nothing, and the one decision leaves a row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from billing.forms import ThawForm
+from billing.models import Dispute, Thaw, Wallet
+from billing.services import disputes, thaws
+from marketplace.lib.errors import AppError
+from marketplace.lib.money import format_usd
+from marketplace.models import User
+
+if TYPE_CHECKING:
+    _Admin = admin.ModelAdmin[Any]
+else:  # Django's own class takes no parameter
+    _Admin = admin.ModelAdmin
+
+
+class _Shown(_Admin):
+    """Rows that are only looked at."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Money's rows are made by billing's services."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """And changed by them."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+@admin.register(Wallet)
+class WalletAdmin(_Shown):
+    """Wallets; a frozen one can be thawed by who may change wallets."""
+
+    list_display = ["account", "free", "is_frozen", "frozen_because"]
+    list_filter = ["is_frozen"]
+    search_fields = ["account__slug", "account__name"]
+    list_select_related = ["account"]
+    change_form_template = "admin/billing/wallet/change_form.html"
+
+    @admin.display(description="Free to spend")
+    def free(self, wallet: Wallet) -> str:
+        """In dollars, debts with their sign."""
+        return f"${format_usd(wallet.free_nano)}"
+
+    def get_urls(self) -> list[URLPattern]:
+        """The decision's page beside Django's own."""
+        thaw = path("<int:wallet_id>/thaw/", self.admin_site.admin_view(self.thaw), name="billing_wallet_thaw")
+        return [thaw, *super().get_urls()]
+
+    def thaw(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
+        """The form with what is known of the case; sent, the decision."""
+        wallet = get_object_or_404(Wallet.objects.select_related("account"), pk=wallet_id)
+        user = request.user
+        if not isinstance(user, User) or not user.has_perm("billing.change_wallet"):
+            raise PermissionDenied
+        form = ThawForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                made = thaws.thaw(account=wallet.account, decided_by=user, **form.cleaned_data)
+            except AppError as error:
+                form.add_error(None, error.message)
+            else:
+                self.log_change(request, wallet, f"Thawed: {made.reason}")
+                messages.success(request, f"{wallet.account} takes requests again.")
+                return redirect(reverse("admin:billing_wallet_change", args=[wallet.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Thaw the wallet of {wallet.account}",
+            "opts": self.model._meta,
+            "form": form,
+            "wallet": wallet,
+            "debt": format_usd(thaws.debt_nano(wallet)),
+            "disputes": disputes.freezing(account_id=wallet.account_id).order_by("created_at"),
+        }
+        status = 422 if form.errors else 200
+        return TemplateResponse(request, "admin/billing/wallet/thaw.html", context, status=status)
+
+
+@admin.register(Thaw)
+class ThawAdmin(_Shown):
+    """The record of decisions."""
+
+    list_display = ["created_at", "account", "decided_by", "reason", "written_off"]
+    search_fields = ["account__slug", "reason"]
+    list_select_related = ["account", "decided_by"]
+
+    @admin.display(description="Written off")
+    def written_off(self, made: Thaw) -> str:
+        """In dollars."""
+        return f"${format_usd(made.written_off_nano)}"
+
+
+@admin.register(Dispute)
+class DisputeAdmin(_Shown):
+    """Payments that banks took back."""
+
+    list_display = ["id", "account", "state", "amount", "created_at"]
+    list_filter = ["state"]
+    list_select_related = ["topup__account"]
+
+    @admin.display(description="Account")
+    def account(self, dispute: Dispute) -> str:
+        """Whose payment it was."""
+        return str(dispute.topup.account)
+
+    @admin.display(description="Amount")
+    def amount(self, dispute: Dispute) -> str:
+        """In dollars."""
+        return f"${dispute.amount_cents // 100}.{dispute.amount_cents % 100:02}"
