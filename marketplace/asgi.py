@@ -6,6 +6,7 @@ Django's own handler gives every request a thread of its own. Here all of them s
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -18,6 +19,7 @@ django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402  after setup
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402  after setup
+from django.utils.module_loading import import_string  # noqa: E402  after setup
 
 from marketplace.lib import pool  # noqa: E402  after setup
 from marketplace.lib.bodies import BodyLimit  # noqa: E402  after setup
@@ -51,8 +53,15 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
+    background: list[asyncio.Task[None]] = []
     while True:
         message = await receive()
+        if message["type"] == "lifespan.startup":
+            background = [asyncio.ensure_future(import_string(name)()) for name in settings.WEB_BACKGROUND]
+        else:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return

@@ -226,6 +226,9 @@ Path(FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
 # The dialects that providers can speak; named by string, since the floor knows no app above it.
 DIALECT_REGISTRY = "routing.adapters.registry.DIALECTS"
 
+# What runs beside the requests of each web process: coroutine functions, named by string for the same reason.
+WEB_BACKGROUND = ["routing.services.sharing.run"]
+
 # --- Money ---
 PROVIDER_SHARE_BPS = env.integer("PROVIDER_SHARE_BPS", 9_500, minimum=0)
 # Of the list price, for requests with an account's own provider key.

@@ -67,6 +67,12 @@ class RateCap:
             pause = min(retry_after, RETRY_AFTER_MAX)
         self.blocked_until = max(self.blocked_until, now + pause)
 
+    def heard(self, *, rate: float | None, blocked_until: float, now: float) -> None:
+        """Another process was refused: none before that time, and its rate where ours is not known."""
+        self.blocked_until = max(self.blocked_until, blocked_until)
+        if rate is not None:
+            self.seed(per_second=rate, now=now)
+
     def taken(self) -> None:
         """An answer came: the refusals are over."""
         self.refusals = 0

@@ -29,6 +29,15 @@ class Reliability:
             self.failures += 1
             self.lost_seconds += 0.3 * (seconds - self.lost_seconds)
 
+    def heard(self, *, answered: int, failed: int, lost: float, then: float, now: float) -> None:
+        """Others' calls until `then`; a failed one had taken `lost` seconds. Decayed as if they had been ours."""
+        self._decay(now)
+        keep = exp(-max(0.0, now - then) / MEAN_LIFE)
+        self.calls += (answered + failed) * keep
+        self.failures += failed * keep
+        if failed:
+            self.lost_seconds += 0.3 * keep * (lost - self.lost_seconds)
+
     def failure_share(self, now: float) -> float:
         """The share of calls that fail, as believed now."""
         keep = exp(-max(0.0, now - self.at) / MEAN_LIFE)

@@ -138,10 +138,13 @@ class Standing:
         if since is None:
             since = min(now, ticket.began + self.latency.long_run + self.latency.per_token * ticket.tokens)
         if output_tokens > 1 and now > since:
-            pace = min((now - since) / output_tokens, 10.0)
-            self.pace = pace if self.paced == 0 else self.pace + PACE_RATE * (pace - self.pace)
-            self.paced += 1
+            self.hear_pace(min((now - since) / output_tokens, 10.0))
         self.refresh(now)
+
+    def hear_pace(self, pace: float) -> None:
+        """An answer came at so many seconds a token, here or elsewhere."""
+        self.pace = pace if self.paced == 0 else self.pace + PACE_RATE * (pace - self.pace)
+        self.paced += 1
 
     def failed(
         self, ticket: Ticket, *, fault: Fault, now: float, retry_after: float | None, chance: float, breaks: bool = True

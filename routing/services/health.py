@@ -4,6 +4,7 @@ Admission chooses on threads of the pool, attempts report from the event loop; t
 """
 
 import random
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +19,13 @@ from routing.selection.conversation import conversation_of
 from routing.selection.faults import fault_of
 from routing.selection.history import History, Slot, Summary, bucket_of
 from routing.selection.plan import Attempt, Plan, again, plan
+from routing.selection.reports import Hearing, Notes, Report
 from routing.selection.router import Router
 from routing.selection.standing import Ticket
 
 
 class Health:
-    """How endpoints do, learned from every call of this process."""
+    """How endpoints do, learned from every call of this process and from what others report (services.sharing)."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, seed: int | None = None) -> None:
         self.router = Router()
@@ -31,6 +33,10 @@ class Health:
         self._clock = clock
         self._random = random.Random(seed)  # noqa: S311 - spreads reopenings; nothing secret
         self._lock = threading.Lock()
+        self._sender = secrets.token_hex(16)
+        self._told = 0
+        self._notes = Notes()
+        self._hearing = Hearing(sender=self._sender)
 
     def plan(
         self,
@@ -91,6 +97,7 @@ class Health:
         with self._lock:
             now = self._clock()
             self.router.first(ticket, now=now, is_whole=is_whole)
+            self._notes.first(ticket, now=now, is_whole=is_whole)
             latency = {} if is_whole else {bucket_of(1000 * (now - ticket.began)): 1}
             self._record(ticket, Slot(latency=latency))
 
@@ -98,6 +105,7 @@ class Health:
         """Its answer is whole."""
         with self._lock:
             now = self._clock()
+            self._notes.ended(ticket, now=now, output_tokens=output_tokens)
             self.router.ended(ticket, now=now, model=model, output_tokens=output_tokens)
             seconds = now - ticket.began
             speed = {bucket_of(output_tokens / seconds): 1} if output_tokens and seconds > 0 else {}
@@ -106,8 +114,11 @@ class Health:
     def failed(self, ticket: Ticket, error: UpstreamError, *, was_cut: bool = False) -> None:
         """It failed; `was_cut`: we stopped waiting for it, though the sender would have waited longer."""
         with self._lock:
-            self.router.failed(ticket, error, now=self._clock(), chance=self._random.random(), was_cut=was_cut)
+            now = self._clock()
+            self.router.failed(ticket, error, now=now, chance=self._random.random(), was_cut=was_cut)
             fault = fault_of(error)
+            if fault in {"endpoint", "key"}:
+                self._notes.failed(ticket, now=now)
             if fault != "caller":
                 self._record(ticket, Slot(limited=1) if fault == "capacity" else Slot(bad=1))
 
@@ -136,13 +147,31 @@ class Health:
         with self._lock:
             return (self.histories.get(endpoint_id) or History()).uptimes(now=time.time())
 
+    def report(self, *, at: float) -> Report | None:
+        """What the others are to be told, once, `at` the common clock's time; None where nothing happened."""
+        with self._lock:
+            found = self._notes.report(
+                self.router, sender=self._sender, number=self._told + 1, at=at, now=self._clock()
+            )  # fmt: skip
+            self._told += found is not None
+            return found
+
+    def hear(self, report: Report, *, at: float) -> bool:
+        """Take in what another process saw; whether it was news."""
+        with self._lock:
+            return self._hearing.take(
+                report, router=self.router, histories=self.histories, at=at, now=self._clock(), wall=time.time()
+            )
+
     def _record(self, ticket: Ticket, slot: Slot) -> None:
+        self._notes.of(ticket.endpoint_id).slot.add(slot)
         self.histories.setdefault(ticket.endpoint_id, History()).record(slot, now=time.time())
 
     def forget(self) -> None:
         """Every endpoint is new again."""
         with self._lock:
             self.histories.clear()
+            self._notes = Notes()
             self.router = Router(policy=self.router.policy)
 
 
