@@ -103,7 +103,9 @@ class AutoTopUpForm(forms.Form):
     is_enabled = forms.BooleanField(required=False, label="Top up by itself from the saved card")
     threshold = _dollars("When free credit is below")
     amount = _dollars("Buy")
-    monthly_cap = _dollars("At most a month", help_text="With fees. Beyond it nothing is charged until next month.")
+    monthly_cap = _dollars(
+        "At most a month", help_text="With fees, before tax. Beyond it nothing is charged until next month."
+    )
 
     def asked(self) -> dict[str, Any]:
         """What topups.configure takes."""

@@ -20,6 +20,7 @@ from billing.models import (
     Entry,
     Hold,
     LedgerAccount,
+    TopUp,
     Transaction,
     UsageHour,
     Wallet,
@@ -139,6 +140,16 @@ def hours_equal_their_charges() -> Iterator[str]:
         yield f"account {account_id} has closed hours of {total} and no charges"
 
 
+def tax_equals_its_payments() -> Iterator[str]:
+    """What is owed in tax is what was paid of it with top-ups and not given back; disputes are booked apart."""
+    rows = Entry.objects.filter(ledger_account__kind=LedgerAccount.Kind.TAX_PAYABLE)
+    booked = rows.exclude(transaction__kind__in=["dispute", "dispute_won"]).aggregate(total=Sum("amount_nano"))["total"]
+    paid = TopUp.objects.filter(state=TopUp.State.PAID).aggregate(total=Sum(F("tax_cents") - F("refunded_tax_cents")))
+    expected = (paid["total"] or 0) * 10_000_000
+    if (booked or 0) != expected:
+        yield f"{booked or 0} are booked as tax, the top-ups say {expected}"
+
+
 def nobody_is_overdrawn() -> Iterator[str]:
     """What is free is never below zero, but for frozen wallets, whose payment was taken back."""
     floor = F("held_nano") - F("credit_limit_nano")
@@ -159,6 +170,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
         carved_equals_children,
         balances_equal_their_entries,
         hours_equal_their_charges,
+        tax_equals_its_payments,
         no_hold_is_forgotten,
         nobody_is_overdrawn,
     )

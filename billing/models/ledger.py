@@ -119,6 +119,7 @@ class LedgerAccount(models.Model):
         REFUNDS_CLEARING = "refunds_clearing"
         PAYOUTS_CLEARING = "payouts_clearing"
         FEES = "fees"
+        TAX_PAYABLE = "tax_payable"
         BAD_DEBT = "bad_debt"
         SETTLEMENT_LOSS = "settlement_loss"
 

@@ -44,6 +44,9 @@ class TopUp(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     amount_cents = models.BigIntegerField()
     fee_cents = models.BigIntegerField(default=0)
+    # On credit and fee together; known before an automatic charge, and after a payment on Stripe's page.
+    tax_cents = models.BigIntegerField(default=0)
+    tax_calculation_id = models.CharField(max_length=64, blank=True)
     is_automatic = models.BooleanField(default=False)
     state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
     session_id = models.CharField(max_length=100, blank=True)
@@ -51,6 +54,7 @@ class TopUp(models.Model):
     receipt_url = models.URLField(max_length=500, blank=True)
     error = models.CharField(max_length=300, blank=True)
     refunded_cents = models.BigIntegerField(default=0)
+    refunded_tax_cents = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
 
@@ -67,6 +71,10 @@ class TopUp(models.Model):
                 condition=Q(refunded_cents__gte=0, refunded_cents__lte=models.F("amount_cents")),
                 name="never_refunded_twice",
             ),
+            models.CheckConstraint(
+                condition=Q(refunded_tax_cents__gte=0, refunded_tax_cents__lte=models.F("tax_cents")),
+                name="tax_never_refunded_twice",
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["account", "-created_at"], name="topups_of_account")]
 
@@ -76,7 +84,7 @@ class TopUp(models.Model):
     @property
     def total_cents(self) -> int:
         """What the card is charged."""
-        return self.amount_cents + self.fee_cents
+        return self.amount_cents + self.fee_cents + self.tax_cents
 
 
 class AutoTopUp(models.Model):
@@ -107,13 +115,21 @@ class Refund(models.Model):
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="refunds")
+    # Of the credit; its tax goes back with it, our fee only where somebody sent it back at Stripe.
     amount_cents = models.BigIntegerField()
+    tax_cents = models.BigIntegerField(default=0)
+    fee_cents = models.BigIntegerField(default=0)
     state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
     refund_id = models.CharField(max_length=64, null=True, unique=True)  # unique where known
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
         return f"{self.amount_cents} cents of {self.topup_id}, {self.state}"
+
+    @property
+    def total_cents(self) -> int:
+        """What the card gets."""
+        return self.amount_cents + self.tax_cents + self.fee_cents
 
 
 class Dispute(models.Model):
@@ -122,6 +138,9 @@ class Dispute(models.Model):
     id = models.CharField(primary_key=True, max_length=64)
     topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="disputes")
     amount_cents = models.BigIntegerField()
+    # What of it was credit and tax when it was taken, so that a dispute that is won gives back the same.
+    credit_cents = models.BigIntegerField(null=True)
+    tax_cents = models.BigIntegerField(default=0)
     state = models.CharField(max_length=32)
     created_at = models.DateTimeField(auto_now_add=True)
     # Staff have thawed the wallet after it was lost: it freezes nothing any more, whatever is told of it again.

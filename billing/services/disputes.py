@@ -7,6 +7,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import QuerySet
 
+from billing import portions
 from billing.gateways.stripe.client import Disputed
 from billing.models import Dispute, LedgerAccount, TopUp
 from billing.services import ledger
@@ -30,11 +31,13 @@ def settle(told: Disputed) -> bool:
     if told.status not in _WON and not is_closed and not ledger.is_posted(kind="dispute_won", reference=told.id):
         ledger.freeze(account_id=topup.account_id, because=BECAUSE)
     taken = ledger.is_posted(kind="dispute", reference=told.id)
+    if dispute.credit_cents is None:
+        _cut(dispute, topup)
     if told.is_withdrawn or taken:
-        _book(told, topup, kind="dispute", sign=-1)
+        _book(told, dispute, kind="dispute", sign=-1)
     if told.status in _WON:
         if taken and not told.is_withdrawn:
-            _book(told, topup, kind="dispute_won", sign=1)
+            _book(told, dispute, kind="dispute_won", sign=1)
         if not freezing(account_id=topup.account_id).exclude(pk=told.id).exists():
             ledger.thaw(account_id=topup.account_id)
     return True
@@ -50,16 +53,33 @@ def taken_back(topup: TopUp) -> bool:
     return topup.disputes.exclude(state__in=_WON).exists()
 
 
-def _book(told: Disputed, topup: TopUp, *, kind: str, sign: int) -> None:
-    """Move the disputed money between Stripe and the wallet; the part beyond the credit is our fee on it."""
-    credited = min(told.amount_cents, topup.amount_cents) * NANO_PER_CENT * sign
+def _cut(dispute: Dispute, topup: TopUp) -> None:
+    """Say once what of the disputed money was credit and tax; the rest is our fee on it."""
+    portion = portions.of(
+        dispute.amount_cents,
+        amount=topup.amount_cents,
+        fee=topup.fee_cents,
+        tax=topup.tax_cents,
+        credit_left=topup.amount_cents - topup.refunded_cents,
+        tax_left=topup.tax_cents - topup.refunded_tax_cents,
+    )
+    dispute.credit_cents, dispute.tax_cents = portion.credit, portion.tax
+    dispute.save(update_fields=["credit_cents", "tax_cents"])
+
+
+def _book(told: Disputed, dispute: Dispute, *, kind: str, sign: int) -> None:
+    """Move the disputed money between Stripe and the wallet, with its tax and our fee."""
+    owner_id = dispute.topup.account_id
     whole = told.amount_cents * NANO_PER_CENT * sign
+    credited = (dispute.credit_cents or 0) * NANO_PER_CENT * sign
+    taxed = dispute.tax_cents * NANO_PER_CENT * sign
     cost = told.fee_cents * NANO_PER_CENT if sign < 0 else 0
     legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=topup.account_id), credited),
-        (ledger.account_id(kind=LedgerAccount.Kind.FEES), whole - credited - cost),
+        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=owner_id), credited),
+        (ledger.account_id(kind=LedgerAccount.Kind.TAX_PAYABLE), taxed),
+        (ledger.account_id(kind=LedgerAccount.Kind.FEES), whole - credited - taxed - cost),
         (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), cost - whole),
     ]
     memo = "Disputed payment" if sign < 0 else "Dispute won"
     if ledger.post_once(kind=kind, reference=told.id, legs=legs, memo=memo):
-        ledger.credit(account_id=topup.account_id, amount_nano=credited)
+        ledger.credit(account_id=owner_id, amount_nano=credited)

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
+from billing import portions
 from billing.gateways.stripe import client as stripe
 from billing.gateways.stripe.client import Refunded
 from billing.models import LedgerAccount, Refund, TopUp, Wallet
@@ -48,12 +48,12 @@ def send(refund: Refund) -> None:
         told = stripe.refund(
             refund_id=str(refund.pk),
             payment_intent_id=topup.payment_intent_id or "",
-            amount_cents=refund.amount_cents,
+            amount_cents=refund.total_cents,
         )
     except stripe.Unreachable:
         return
     except stripe.Rejected:
-        told = Refunded("", "failed", refund.amount_cents, topup.payment_intent_id or "", str(refund.pk))
+        told = Refunded("", "failed", refund.total_cents, topup.payment_intent_id or "", str(refund.pk))
     settle(told)
 
 
@@ -87,15 +87,24 @@ def _reserve(topup: TopUp, amount_cents: int) -> Refund:
         raise InvalidRequest(f"Up to ${left} of this top-up is unused and can be refunded.")
     amount = amount_cents * NANO_PER_CENT
     with transaction.atomic():
-        refund = Refund.objects.create(topup=topup, amount_cents=amount_cents)
         taken = Wallet.objects.filter(
             account_id=topup.account_id, is_frozen=False, balance_nano__gte=F("held_nano") + amount
         ).update(balance_nano=F("balance_nano") - amount)
         rest = TopUp.objects.filter(pk=topup.pk, refunded_cents__lte=F("amount_cents") - amount_cents)
         if not taken or not rest.update(refunded_cents=F("refunded_cents") + amount_cents):
             raise InvalidRequest("This credit has just been used: look again at what is left.")
-        _post("refund", str(refund.pk), refund, -amount, LedgerAccount.Kind.REFUNDS_CLEARING, amount)
+        refund = Refund.objects.create(topup=topup, amount_cents=amount_cents, tax_cents=_take_tax(topup))
+        _post("refund", refund, sign=-1, other=LedgerAccount.Kind.REFUNDS_CLEARING, memo="Refund of unused credit")
     return refund
+
+
+def _take_tax(topup: TopUp) -> int:
+    """The tax that goes back with what was just taken: what is due on all that went back, less what went before."""
+    now = TopUp.objects.get(pk=topup.pk)
+    due = portions.tax_on(now.refunded_cents, amount=now.amount_cents, fee=now.fee_cents, tax=now.tax_cents)
+    tax = max(0, due - now.refunded_tax_cents)
+    TopUp.objects.filter(pk=topup.pk).update(refunded_tax_cents=F("refunded_tax_cents") + tax)
+    return tax
 
 
 def _ours(told: Refunded) -> Refund | None:
@@ -107,7 +116,7 @@ def _ours(told: Refunded) -> Refund | None:
 
 
 def _clear(refund: Refund) -> bool:
-    amount = refund.amount_cents * NANO_PER_CENT
+    amount = refund.total_cents * NANO_PER_CENT
     legs = [
         (ledger.account_id(kind=LedgerAccount.Kind.REFUNDS_CLEARING), -amount),
         (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), amount),
@@ -117,14 +126,16 @@ def _clear(refund: Refund) -> bool:
 
 def _give_back(refund: Refund) -> bool:
     """A refund that the card did not take: the credit is the customer's again. It may fail after it succeeded."""
-    amount = refund.amount_cents * NANO_PER_CENT
     was_cleared = ledger.is_posted(kind="refund_cleared", reference=str(refund.pk))
     source = LedgerAccount.Kind.STRIPE_CLEARING if was_cleared else LedgerAccount.Kind.REFUNDS_CLEARING
-    if not _post("refund_failed", str(refund.pk), refund, amount, source, -amount):
+    if not _post("refund_failed", refund, sign=1, other=source, memo="Refund that failed"):
         return False
     Refund.objects.filter(pk=refund.pk).update(state=Refund.State.FAILED)
-    TopUp.objects.filter(pk=refund.topup_id).update(refunded_cents=F("refunded_cents") - refund.amount_cents)
-    ledger.credit(account_id=refund.topup.account_id, amount_nano=amount)
+    TopUp.objects.filter(pk=refund.topup_id).update(
+        refunded_cents=F("refunded_cents") - refund.amount_cents,
+        refunded_tax_cents=F("refunded_tax_cents") - refund.tax_cents,
+    )
+    ledger.credit(account_id=refund.topup.account_id, amount_nano=refund.amount_cents * NANO_PER_CENT)
     return True
 
 
@@ -133,26 +144,44 @@ def _made_at_stripe(told: Refunded) -> bool:
     topup = TopUp.objects.filter(payment_intent_id=told.payment_intent_id).first()
     if topup is None or told.status in _DEAD:
         return False
-    credited = min(told.amount_cents, topup.amount_cents - topup.refunded_cents)
-    refund = Refund.objects.create(
-        topup=topup, amount_cents=credited, refund_id=told.id, state=Refund.State.SUCCEEDED, created_at=timezone.now()
+    portion = portions.of(
+        told.amount_cents,
+        amount=topup.amount_cents,
+        fee=topup.fee_cents,
+        tax=topup.tax_cents,
+        credit_left=topup.amount_cents - topup.refunded_cents,
+        tax_left=topup.tax_cents - topup.refunded_tax_cents,
     )
-    TopUp.objects.filter(pk=topup.pk).update(refunded_cents=F("refunded_cents") + credited)
-    legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=topup.account_id), -credited * NANO_PER_CENT),
-        (ledger.account_id(kind=LedgerAccount.Kind.FEES), (credited - told.amount_cents) * NANO_PER_CENT),
-        (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), told.amount_cents * NANO_PER_CENT),
-    ]
+    refund = Refund.objects.create(
+        topup=topup,
+        amount_cents=portion.credit,
+        tax_cents=portion.tax,
+        fee_cents=portion.fee,
+        refund_id=told.id,
+        state=Refund.State.SUCCEEDED,
+    )
+    TopUp.objects.filter(pk=topup.pk).update(
+        refunded_cents=F("refunded_cents") + portion.credit, refunded_tax_cents=F("refunded_tax_cents") + portion.tax
+    )
     ledger.take_back(
-        account_id=topup.account_id, amount_nano=credited * NANO_PER_CENT, because="A payment was refunded after use."
+        account_id=topup.account_id,
+        amount_nano=portion.credit * NANO_PER_CENT,
+        because="A payment was refunded after use.",
     )
     # As if it had been cleared here: should it fail later, it is given back from there.
-    return ledger.post_once(kind="refund_cleared", reference=str(refund.pk), legs=legs, memo="Refund")
+    return _post("refund_cleared", refund, sign=-1, other=LedgerAccount.Kind.STRIPE_CLEARING, memo="Refund")
 
 
-def _post(kind: str, reference: str, refund: Refund, wallet_nano: int, other: str, other_nano: int) -> bool:
+def _post(kind: str, refund: Refund, *, sign: int, other: str, memo: str) -> bool:
+    """Book a refund out of the wallet (sign -1) or back into it, with its tax and fee, against another account."""
+    unit = NANO_PER_CENT * sign
     legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=refund.topup.account_id), wallet_nano),
-        (ledger.account_id(kind=other), other_nano),
+        (
+            ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=refund.topup.account_id),
+            refund.amount_cents * unit,
+        ),
+        (ledger.account_id(kind=LedgerAccount.Kind.TAX_PAYABLE), refund.tax_cents * unit),
+        (ledger.account_id(kind=LedgerAccount.Kind.FEES), refund.fee_cents * unit),
+        (ledger.account_id(kind=other), -refund.total_cents * unit),
     ]
-    return ledger.post_once(kind=kind, reference=reference, legs=legs, memo="Refund of unused credit")
+    return ledger.post_once(kind=kind, reference=str(refund.pk), legs=legs, memo=memo)

@@ -60,6 +60,11 @@ def fee_text() -> str:
     return f"A fee of {settings.TOPUP_FEE_BPS / 100:g} %, at least ${least}, is added."
 
 
+def tax_text() -> str:
+    """What is said about tax where a purchase begins."""
+    return "Tax is added where it applies." if settings.STRIPE_TAX else ""
+
+
 def check_amount(amount_cents: int) -> None:
     """Raises InvalidRequest for an amount outside of what may be bought at once."""
     least = int(settings.TOPUP_MIN_CENTS)
@@ -138,8 +143,14 @@ def settle(topup_id: UUID, payment: Payment) -> bool:
 
 
 def _paid(topup: TopUp, payment: Payment) -> bool:
+    # Stripe adds nothing to what we ask for but tax.
+    tax_cents = max(0, payment.amount_cents - topup.amount_cents - topup.fee_cents)
     TopUp.objects.filter(pk=topup.pk).exclude(state=TopUp.State.PAID).update(
-        state=TopUp.State.PAID, error="", receipt_url=payment.receipt_url, ended_at=timezone.now()
+        state=TopUp.State.PAID,
+        error="",
+        tax_cents=tax_cents,
+        receipt_url=payment.receipt_url,
+        ended_at=timezone.now(),
     )
     if payment.payment_method_id:
         Customer.objects.filter(account_id=topup.account_id).update(
@@ -148,12 +159,12 @@ def _paid(topup: TopUp, payment: Payment) -> bool:
     if topup.is_automatic:
         AutoTopUp.objects.filter(account_id=topup.account_id).update(failures=0, try_after=None)
     book_fee(movement_id=payment.balance_transaction_id, fee_cents=payment.stripe_fee_cents)
-    credit = topup.amount_cents * NANO_PER_CENT
+    credit, tax = topup.amount_cents * NANO_PER_CENT, tax_cents * NANO_PER_CENT
     legs = [
         (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), -payment.amount_cents * NANO_PER_CENT),
         (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=topup.account_id), credit),
-        # What was paid beyond the credit is our fee (and, where the tax setting is on, the tax on it).
-        (ledger.account_id(kind=LedgerAccount.Kind.FEES), payment.amount_cents * NANO_PER_CENT - credit),
+        (ledger.account_id(kind=LedgerAccount.Kind.TAX_PAYABLE), tax),
+        (ledger.account_id(kind=LedgerAccount.Kind.FEES), payment.amount_cents * NANO_PER_CENT - credit - tax),
     ]
     memo = "Automatic top-up" if topup.is_automatic else "Top-up"
     if not ledger.post_once(kind="topup", reference=payment.id, legs=legs, memo=memo):
@@ -258,18 +269,32 @@ def _charge(topup: TopUp, now: dt.datetime | None = None) -> None:
     customer = Customer.objects.get(account_id=topup.account_id)
     try:
         payment = _made_before(topup, customer, now) if now else None
-        payment = payment or stripe.charge_saved_card(
-            topup_id=str(topup.pk),
-            customer_id=customer.customer_id,
-            payment_method_id=customer.payment_method_id,
-            amount_cents=topup.total_cents,
-        )
+        if payment is None:
+            topup = _with_tax(topup, customer)
+            payment = stripe.charge_saved_card(
+                topup_id=str(topup.pk),
+                customer_id=customer.customer_id,
+                payment_method_id=customer.payment_method_id,
+                amount_cents=topup.total_cents,
+                tax_calculation_id=topup.tax_calculation_id,
+            )
     except stripe.Unreachable as error:
         logger.warning("topup_unknown", topup=str(topup.pk), error=error.message)
         return
     except stripe.Rejected as error:  # no payment was made, and no webhook will tell of it
         payment = _never_made(topup, error.message)
     settle(topup.pk, payment)
+
+
+def _with_tax(topup: TopUp, customer: Customer) -> TopUp:
+    """The top-up with its tax, asked for once and kept: another amount under the same key would be refused."""
+    if not settings.STRIPE_TAX or topup.tax_calculation_id:
+        return topup
+    found = stripe.tax(customer_id=customer.customer_id, amount_cents=topup.amount_cents, fee_cents=topup.fee_cents)
+    TopUp.objects.filter(pk=topup.pk, tax_calculation_id="").update(
+        tax_calculation_id=found.calculation_id, tax_cents=found.tax_cents
+    )
+    return TopUp.objects.get(pk=topup.pk)
 
 
 def _made_before(topup: TopUp, customer: Customer, now: dt.datetime) -> Payment | None:

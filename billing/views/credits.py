@@ -101,7 +101,7 @@ def refund(request: HttpRequest, visitor: Visitor, topup_id: UUID) -> HttpRespon
     except AppError as error:
         messages.error(request, error.message)
     else:
-        amount = format_usd(made.amount_cents * NANO_PER_CENT)
+        amount = format_usd(made.total_cents * NANO_PER_CENT)
         messages.success(request, f"${amount} is on its way back to the card; banks take some days.")
     return redirect("credits")
 
@@ -135,6 +135,7 @@ def _payments(visitor: Visitor) -> dict[str, Any]:
                 "topup": row,
                 "nano": row.amount_cents * NANO_PER_CENT,
                 "fee_nano": row.fee_cents * NANO_PER_CENT,
+                "tax_nano": row.tax_cents * NANO_PER_CENT,
                 "refunded_nano": row.refunded_cents * NANO_PER_CENT,
                 "refundable_nano": refunds.refundable_cents(row) * NANO_PER_CENT,
             }
@@ -144,7 +145,7 @@ def _payments(visitor: Visitor) -> dict[str, Any]:
         "rule": rule,
         "topup_form": TopUpForm(initial={"amount": Decimal(20)}),
         "auto_form": AutoTopUpForm(initial=_told(rule)),
-        "fee": topups.fee_text(),
+        "fee": " ".join(filter(None, (topups.fee_text(), topups.tax_text()))),
     }
 
 

@@ -79,6 +79,14 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Taxed:
+    """What Stripe Tax adds to a purchase, and the calculation that a payment names."""
+
+    calculation_id: str
+    tax_cents: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refunded:
     """A refund at Stripe."""
 
@@ -156,9 +164,22 @@ def checkout(
     return _session(made)
 
 
-def charge_saved_card(*, topup_id: str, customer_id: str, payment_method_id: str, amount_cents: int) -> Payment:
+def tax(*, customer_id: str, amount_cents: int, fee_cents: int) -> Taxed:
+    """The tax on credit and fee where the customer lives. Raises Rejected when Stripe does not know where that is."""
+    lines: list[Any] = [{"amount": amount_cents, "reference": "credit", "tax_behavior": "exclusive"}]
+    if fee_cents:
+        lines.append({"amount": fee_cents, "reference": "fee", "tax_behavior": "exclusive"})
+    params: Any = {"currency": CURRENCY, "customer": customer_id, "line_items": lines}
+    made = _call(lambda: _client().v1.tax.calculations.create(params))
+    return Taxed(made.id or "", made.tax_amount_exclusive)
+
+
+def charge_saved_card(
+    *, topup_id: str, customer_id: str, payment_method_id: str, amount_cents: int, tax_calculation_id: str = ""
+) -> Payment:
     """Charge the saved card while the customer is away. A refusal is a Payment that says so, not an error.
 
+    `amount_cents` is all that is charged; the calculation says which part of it is tax.
     Raises Unreachable when it is not known whether the card was charged, Rejected when no payment was made.
     """
     params: Any = {
@@ -171,6 +192,8 @@ def charge_saved_card(*, topup_id: str, customer_id: str, payment_method_id: str
         "metadata": {"topup": topup_id},
         "expand": _EXPANDED,
     }
+    if tax_calculation_id:
+        params["hooks"] = {"inputs": {"tax": {"calculation": tax_calculation_id}}}
     try:
         made = _call(lambda: _client().v1.payment_intents.create(params, {"idempotency_key": f"topup:{topup_id}"}))
     except stripe.CardError as error:
@@ -291,10 +314,10 @@ def _patience(headers: Mapping[str, str] | None, pause: float) -> float:
 
 
 def _line(name: str, cents: int) -> dict[str, Any]:
-    return {
-        "quantity": 1,
-        "price_data": {"currency": CURRENCY, "unit_amount": cents, "product_data": {"name": name}},
-    }
+    price: dict[str, Any] = {"currency": CURRENCY, "unit_amount": cents, "product_data": {"name": name}}
+    if settings.STRIPE_TAX:  # beside the price, never inside: the credit is what was asked for
+        price["tax_behavior"] = "exclusive"
+    return {"quantity": 1, "price_data": price}
 
 
 def _refused(error: stripe.CardError, *, topup_id: str, customer_id: str, amount_cents: int) -> Payment:

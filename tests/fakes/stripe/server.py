@@ -126,6 +126,7 @@ _ROUTES: dict[tuple[str, str], Operation] = {
     ("post", "/v1/customers"): lambda world, given: world.create_customer(given),
     ("post", "/v1/checkout/sessions"): lambda world, given: world.create_session(given),
     ("get", "/v1/checkout/sessions/{}"): lambda world, one, given: world.get(one, "checkout.session"),
+    ("post", "/v1/tax/calculations"): lambda world, given: world.create_calculation(given),
     ("post", "/v1/payment_intents"): lambda world, given: world.create_payment(given),
     ("get", "/v1/payment_intents"): lambda world, given: world.listed("payment_intent", given),
     ("get", "/v1/payment_intents/{}"): lambda world, one, given: world.get(one, "payment_intent"),

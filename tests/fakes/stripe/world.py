@@ -27,6 +27,7 @@ class World:
         self.lock = threading.RLock()
         self.objects: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
+        self.tax_bps = 0  # what Stripe Tax adds, where it is asked
         self._numbers = itertools.count(1)
 
     # -- what the API does
@@ -37,6 +38,8 @@ class World:
     def create_session(self, given: dict[str, Any]) -> dict[str, Any]:
         self._there(given["customer"], "customer")
         total = sum(int(line["quantity"]) * int(line["price_data"]["unit_amount"]) for line in given["line_items"])
+        if given.get("automatic_tax", {}).get("enabled") == "true":
+            total += self._tax([(line["price_data"], "unit_amount") for line in given["line_items"]])
         made = self._new(
             "cs_test",
             "checkout.session",
@@ -56,6 +59,10 @@ class World:
         method = self._there(given["payment_method"], "payment_method")
         if method["customer"] != given["customer"]:
             raise Refused(400, "invalid_request_error", "The payment method belongs to another customer.")
+        if hooks := given.get("hooks"):
+            calculation = self._there(hooks["inputs"]["tax"]["calculation"], "tax.calculation")
+            if calculation["amount_total"] != int(given["amount"]):
+                raise Refused(400, "invalid_request_error", "The amount is not the calculation's.")
         made = self._intent(given["customer"], int(given["amount"]), given.get("metadata", {}), method["id"])
         if method["_kind"] == DECLINED:
             made |= {"status": "requires_payment_method", "last_payment_error": {"message": "Your card was declined."}}
@@ -70,6 +77,14 @@ class World:
             raise Refused(402, "card_error", message, code="authentication_required", payment_intent=self.shown(made))
         self._succeed(made)
         return made
+
+    def create_calculation(self, given: dict[str, Any]) -> dict[str, Any]:
+        customer = self._there(given["customer"], "customer")
+        if customer.get("_lives_nowhere"):
+            raise Refused(400, "invalid_request_error", "The customer's location isn't recognized.")
+        tax = self._tax([(line, "amount") for line in given["line_items"]])
+        total = sum(int(line["amount"]) for line in given["line_items"]) + tax
+        return self._new("taxcalc", "tax.calculation", tax_amount_exclusive=tax, amount_total=total)
 
     def confirm_payment(self, payment_id: str, given: dict[str, Any]) -> dict[str, Any]:
         made = self._there(payment_id, "payment_intent")
@@ -219,6 +234,11 @@ class World:
             elif isinstance(seen.get(name), dict) and rest:
                 seen[name] = self.shown(seen[name], [rest])
         return seen
+
+    def _tax(self, lines: list[tuple[dict[str, Any], str]]) -> int:
+        """Rounded half up line by line, on prices that leave it out."""
+        bases = [int(line[name]) for line, name in lines if line.get("tax_behavior") == "exclusive"]
+        return sum((base * self.tax_bps + 5_000) // 10_000 for base in bases)
 
     def _intent(self, customer: str, amount: int, metadata: dict[str, Any], method: str) -> dict[str, Any]:
         return self._new(
