@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +22,14 @@ from marketplace.lib import crypto
 from marketplace.models import Endpoint
 from marketplace.services import endpoints
 from routing.adapters.base import Adapter, Target
-from routing.adapters.registry import ADAPTERS, adapter_for
+from routing.adapters.registry import adapter_for, dialects_of, exchange_for
 from routing.canonical import ChatRequest, Chunk, Image, Message, Text, ToolSpec, UpstreamError
+from routing.operations import speech
+from routing.operations.embeddings import EMBEDDINGS, EmbeddingsRequest
+from routing.operations.images import IMAGES, ImagesRequest
+from routing.operations.rerank import RERANK, Document, RerankRequest
+from routing.operations.transcription import TRANSCRIPTION, TranscriptionRequest
+from routing.services.speech import NO_SOUND
 from routing.upstream import Sender
 
 logger = structlog.get_logger(__name__)
@@ -40,6 +47,35 @@ SCHEMA: Final[dict[str, Any]] = {
     "properties": {"city": {"type": "string"}},
     "required": ["city"],
     "additionalProperties": False,
+}
+# What an endpoint puts out -> what it is asked by; the first that fits.
+OPERATIONS: Final = {
+    "text": "chat",
+    "embeddings": "embeddings",
+    "rerank": "rerank",
+    "image": "images",
+    "speech": speech.NAME,
+    "transcription": "transcription",
+}
+# A tenth of a second of silence: 8,000 samples a second, of 8 bits.
+SILENCE: Final = struct.pack(
+    "<4sI4s4sIHHIIHH4sI", b"RIFF", 836, b"WAVE", b"fmt ", 16, 1, 1, 8_000, 8_000, 1, 8, b"data", 800
+) + bytes([128] * 800)
+# The smallest request of each operation.
+SMALL: Final[dict[str, Any]] = {
+    "embeddings": EmbeddingsRequest(model="probe", inputs=((Text("ready"),),)),
+    "rerank": RerankRequest(model="probe", query="fruit", documents=(Document("an apple"), Document("a stone"))),
+    "images": ImagesRequest(model="probe", prompt="A red square."),
+    "speech": speech.SpeechRequest(model="probe", text="Ready."),
+    "transcription": TranscriptionRequest(
+        model="probe", audio=SILENCE, filename="silence.wav", media_type="audio/wav", seconds=0.1
+    ),
+}
+RULES: Final[dict[str, Any]] = {
+    "embeddings": EMBEDDINGS,
+    "rerank": RERANK,
+    "images": IMAGES,
+    "transcription": TRANSCRIPTION,
 }
 
 
@@ -91,6 +127,12 @@ def run(endpoint_id: int, *, sender: Sender | None = None) -> bool:
     return passed
 
 
+def operation_of(endpoint: Endpoint) -> str | None:
+    """The operation that the endpoint is probed by; None where there is no probe (a film is dear to ask for)."""
+    outputs = _outputs(endpoint)
+    return next((operation for kind, operation in OPERATIONS.items() if kind in outputs), None)
+
+
 def probes_of(endpoint: Endpoint) -> list[Probe]:
     """What is asked of the endpoint: plain always, and what it claims. Its stream is asked for besides."""
     claims = {"parameters": endpoint.parameters, "input_modalities": endpoint.input_modalities} | endpoint.claim
@@ -113,17 +155,36 @@ def probes_of(endpoint: Endpoint) -> list[Probe]:
 
 
 def _results(endpoint: Endpoint, sender: Sender) -> list[Result]:
-    outputs = (endpoint.claim or {}).get("output_modalities", endpoint.output_modalities)
-    if "text" not in outputs:
-        kinds = ", ".join(outputs)
+    dialect = endpoint.provider.dialect
+    operation = operation_of(endpoint)
+    if operation is None:
+        kinds = ", ".join(_outputs(endpoint))
         return [Result("plain", False, f"There is no probe for {kinds} yet: staff list such models by a file.", 0)]
-    if endpoint.provider.dialect not in ADAPTERS:
-        return [Result("plain", False, f"The dialect {endpoint.provider.dialect} is not spoken here.", 0)]
+    if dialect not in dialects_of(operation):
+        return [Result("plain", False, f"The dialect {dialect} is not spoken here for {operation}.", 0)]
     try:
         target = Target(endpoint.provider.base_url, endpoint.upstream, endpoint.provider.credentials())
     except crypto.WrongSecret:
         return [Result("plain", False, "The stored credentials do not open at this address: give them anew.", 0)]
-    return asyncio.run(_run_all(probes_of(endpoint), adapter_for(endpoint.provider.dialect), target, sender))
+    if operation == "chat":
+        return asyncio.run(_run_all(probes_of(endpoint), adapter_for(dialect), target, sender))
+    return [asyncio.run(_timed("plain", _perform(operation, dialect, target, sender)))]
+
+
+def _outputs(endpoint: Endpoint) -> list[str]:
+    return list((endpoint.claim or {}).get("output_modalities", endpoint.output_modalities))
+
+
+async def _perform(operation: str, dialect: str, target: Target, sender: Sender) -> str:
+    """One request of an operation that is no chat; what is wrong with its answer is raised as UpstreamError."""
+    exchange = exchange_for(operation, dialect)
+    request = exchange.build(SMALL[operation], target=target)
+    if operation == speech.NAME:
+        sound = await sender.open_download(request, adapter=exchange)
+        await sound.close()
+        return "The answer is no sound." if sound.content_type.startswith(NO_SOUND) else ""
+    RULES[operation].check(SMALL[operation], await sender.send(request, adapter=exchange))
+    return ""
 
 
 async def _run_all(probes: list[Probe], adapter: Adapter, target: Target, sender: Sender) -> list[Result]:

@@ -85,9 +85,33 @@ def test_json_that_ignores_the_schema_is_found(simulate: Simulate, monkeypatch: 
 
 
 def test_what_cannot_be_probed_says_so(simulate: Simulate) -> None:
-    endpoint = waiting(simulate(), output_modalities=["image"])
+    endpoint = waiting(simulate(), output_modalities=["video"])
     assert run(endpoint) == {"plain": False}
-    assert "no probe for image" in endpoint.probe["results"][0]["detail"]
+    assert "no probe for video" in endpoint.probe["results"][0]["detail"]
+
+
+@pytest.mark.parametrize("kind", ["embeddings", "rerank", "image", "speech", "transcription"])
+def test_what_does_not_chat_is_asked_for_what_it_does(simulate: Simulate, kind: str) -> None:
+    simulated = simulate()
+    endpoint = waiting(simulated, output_modalities=[kind], parameters=["tools"])
+    assert run(endpoint) == {"plain": True}
+    assert (endpoint.is_active, simulated.calls) == (True, 1)
+
+
+@pytest.mark.parametrize("kind", ["embeddings", "rerank", "image", "speech", "transcription"])
+@pytest.mark.parametrize("fault", ["500", "hang"])
+def test_what_does_not_chat_and_does_not_answer_stays_hidden(simulate: Simulate, kind: str, fault: str) -> None:
+    simulated = simulate()
+    endpoint = waiting(simulated, output_modalities=[kind])
+    simulated.order(fault, always=True)
+    assert run(endpoint) == {"plain": False}
+    assert (endpoint.is_active, endpoint.hidden) == (False, "failed")
+
+
+def test_an_operation_that_the_dialect_lacks_is_said(simulate: Simulate) -> None:
+    endpoint = waiting(simulate(dialect="anthropic"), dialect="anthropic", output_modalities=["rerank"])
+    assert run(endpoint) == {"plain": False}
+    assert "not spoken here for rerank" in endpoint.probe["results"][0]["detail"]
 
 
 def test_credentials_of_another_address_are_not_sent(simulate: Simulate) -> None:
