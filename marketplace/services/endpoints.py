@@ -13,12 +13,15 @@ from django.utils import timezone
 
 from marketplace.catalogue import margins
 from marketplace.catalogue.form import Offer, write_price
+from marketplace.lib import env
 from marketplace.lib.errors import Conflict, NotFound, Unprocessable
 from marketplace.models import Account, Endpoint, Model, Notice, Price, Provider, Publisher
 from marketplace.names import RESERVED
 from marketplace.services import prices
-from marketplace.services.operators import require_operator
+from marketplace.services.operators import require_operator, store
 
+# So many fetches in a row a list may miss an entry.
+MISSES_UNTIL_VANISHED: Final = env.integer("LISTING_MISSES", 3, minimum=1)
 # What a provider may claim and a probe shows.
 CLAIMED: Final = ("context_length", "max_output", "input_modalities", "output_modalities", "parameters", "quantization")
 
@@ -64,6 +67,14 @@ def offer(provider: Provider, said: Offer) -> Endpoint:
     prices.set_prices(endpoint=endpoint, prices=said.price)
     prices.set_prices(endpoint=endpoint, prices=said.cost, kind=Price.Kind.COST)
     return endpoint
+
+
+@transaction.atomic
+def offer_all(provider: Provider, said: Sequence[Offer]) -> list[Endpoint]:
+    """New endpoints, all or none; a provider that is only prepared is stored with them. Raises as `offer` does."""
+    if provider._state.adding:
+        store(provider)
+    return [offer(provider, one) for one in said]
 
 
 def create(provider: Provider, model: Model, *, upstream: str, claim: Mapping[str, Any], **more: Any) -> Endpoint:
@@ -133,9 +144,12 @@ def _is_more(endpoint: Endpoint, wanted: Mapping[str, Any]) -> bool:
 
 
 def ask_for_probe(endpoint: Endpoint) -> None:
-    """Have it probed now; a hidden one is shown when it passes."""
+    """Have it probed now; one that waits for a probe or failed it is shown when it passes.
+
+    What the provider's list has withdrawn is probed too, and stays hidden until it is listed again.
+    """
     fields: dict[str, Any] = {"probe_due_at": timezone.now()}
-    if not endpoint.is_active and endpoint.hidden != Endpoint.Hidden.DISABLED:
+    if not endpoint.is_active and endpoint.hidden in {"", Endpoint.Hidden.FAILED}:
         fields["hidden"] = Endpoint.Hidden.PROBE
     Endpoint.objects.filter(pk=endpoint.pk).update(**fields)
 
@@ -146,10 +160,23 @@ def disable(endpoint: Endpoint) -> None:
 
 
 def enable(endpoint: Endpoint) -> None:
-    """Take requests again, after a probe. Raises Forbidden."""
+    """Take requests again, after a probe. Raises Forbidden, and Conflict for what the provider's list withdrew."""
     require_operator(endpoint.provider.account)
-    if not endpoint.is_active:
-        Endpoint.objects.filter(pk=endpoint.pk).update(hidden=Endpoint.Hidden.PROBE, probe_due_at=timezone.now())
+    if endpoint.is_active:
+        return
+    if _is_withdrawn(endpoint):
+        raise Conflict(
+            f"{endpoint.model} is not in the provider's listing as ready: list it again, or offer it by hand, "
+            "and it is probed and shown."
+        )
+    Endpoint.objects.filter(pk=endpoint.pk).update(hidden=Endpoint.Hidden.PROBE, probe_due_at=timezone.now())
+
+
+def _is_withdrawn(endpoint: Endpoint) -> bool:
+    if not (endpoint.from_listing and endpoint.provider.listing_url):
+        return False
+    gone = {Endpoint.Hidden.VANISHED, Endpoint.Hidden.NOT_READY}
+    return endpoint.hidden in gone or endpoint.misses >= MISSES_UNTIL_VANISHED
 
 
 @transaction.atomic

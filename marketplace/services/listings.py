@@ -24,7 +24,6 @@ from marketplace.services import credentials, endpoints, operators, prices
 logger = structlog.get_logger(__name__)
 
 EVERY: Final = dt.timedelta(seconds=env.integer("LISTING_SECONDS", 900, minimum=10))
-MISSES_UNTIL_VANISHED: Final = env.integer("LISTING_MISSES", 3, minimum=1)
 MOST_BYTES: Final = 16 * 1024 * 1024
 SECONDS: Final = 20.0
 AT_ONCE: Final = 10
@@ -179,7 +178,7 @@ def _follow(endpoint: Endpoint, entry: Listed, done: Reconciled) -> None:
 def _miss(endpoint: Endpoint) -> int:
     """Count a miss; 1 when it was one too many."""
     misses = endpoint.misses + 1
-    is_gone = misses >= MISSES_UNTIL_VANISHED and endpoint.hidden not in {
+    is_gone = misses >= endpoints.MISSES_UNTIL_VANISHED and endpoint.hidden not in {
         Endpoint.Hidden.VANISHED,
         Endpoint.Hidden.DISABLED,
     }

@@ -56,7 +56,7 @@ def dialects() -> list[str]:
     return sorted(import_string(settings.DIALECT_REGISTRY))
 
 
-def register(
+def prepare(
     *,
     account: Account,
     slug: str,
@@ -67,9 +67,9 @@ def register(
     policy: Policy | None = None,
     listing_url: str = "",
 ) -> Provider:
-    """A new provider of the account's; its listing, if it has one, is fetched at once.
+    """A provider of the account's, looked at and not stored yet; its addresses are resolved, so no transaction here.
 
-    Raises Forbidden, Conflict for a slug that is taken and Unprocessable for what does not fit.
+    Raises Forbidden, Conflict for one too many and Unprocessable for what does not fit.
     """
     require_operator(account)
     if mine(account_id=account.pk).count() >= MOST_PROVIDERS:
@@ -81,12 +81,43 @@ def register(
     provider = Provider(slug=slug, account=account)
     _fill(provider, name=name, dialect=dialect, base_url=base_url, policy=policy or Policy(), listing_url=listing_url)
     _seal(provider, credentials)
+    return provider
+
+
+def store(provider: Provider) -> Provider:
+    """Store a prepared provider; its listing, if it has one, is fetched at once. Raises Conflict for a taken slug."""
     try:
         with transaction.atomic():
             provider.save()
     except IntegrityError:
-        raise Conflict(f"There is a provider called {slug} already: choose another slug.") from None
+        raise Conflict(f"slug: there is a provider called {provider.slug} already: choose another slug.") from None
     return provider
+
+
+def register(
+    *,
+    account: Account,
+    slug: str,
+    name: str,
+    dialect: str,
+    base_url: str,
+    credentials: Mapping[str, str],
+    policy: Policy | None = None,
+    listing_url: str = "",
+) -> Provider:
+    """`prepare` and `store` in one; raises what they do."""
+    return store(
+        prepare(
+            account=account,
+            slug=slug,
+            name=name,
+            dialect=dialect,
+            base_url=base_url,
+            credentials=credentials,
+            policy=policy,
+            listing_url=listing_url,
+        )
+    )
 
 
 def change(provider: Provider, *, credentials: Mapping[str, str] | None = None, **said: Any) -> Provider:
@@ -131,6 +162,14 @@ def refresh(provider: Provider) -> None:
     if not provider.listing_url:
         raise Conflict("This provider has no listing: say its listing_url first.")
     Provider.objects.filter(pk=provider.pk).update(listing_due_at=timezone.now())
+
+
+def is_waiting(provider: Provider) -> bool:
+    """Whether its listing is about to be fetched, or an endpoint to be probed."""
+    if not provider.is_active:
+        return False
+    soon = provider.listing_due_at is not None and provider.listing_due_at <= timezone.now()
+    return soon or provider.endpoints.exclude(probe_due_at=None).exists()
 
 
 def fingerprints(provider: Provider) -> dict[str, str]:

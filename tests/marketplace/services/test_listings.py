@@ -13,6 +13,7 @@ import pytest
 from django.utils import timezone
 
 from marketplace.catalogue.listing import Listed
+from marketplace.lib.errors import Conflict
 from marketplace.models import Endpoint, Model, Notice, Price, Provider, Publisher
 from marketplace.services import endpoints, listings, prices
 from tests.factories.marketplace import ModelFactory, ProviderFactory, account
@@ -92,6 +93,27 @@ def test_the_same_list_again_changes_nothing(provider: Provider) -> None:
     before = Price.objects.count(), Notice.objects.count()
     assert follow(provider, ENTRY) == listings.Reconciled()
     assert (Price.objects.count(), Notice.objects.count()) == before
+
+
+def test_what_left_the_list_is_not_shown_again_by_a_probe_nor_by_its_operator(provider: Provider) -> None:
+    provider.account.roles = ["operator"]
+    provider.account.save()
+    endpoint = live(provider)
+    for _ in range(endpoints.MISSES_UNTIL_VANISHED):
+        follow(provider)
+    endpoints.ask_for_probe(only())
+    assert only().probe_due_at is not None
+    assert passed(endpoint)
+    assert (only().is_active, only().hidden) == (False, "vanished")
+    with pytest.raises(Conflict, match="list it again"):
+        endpoints.enable(only())
+    endpoints.disable(only())
+    with pytest.raises(Conflict, match="list it again"):
+        endpoints.enable(only())
+    follow(provider, ENTRY)
+    endpoints.enable(only())
+    passed(endpoint)
+    assert only().is_active
 
 
 def test_a_new_price_is_a_dated_row_and_told(provider: Provider) -> None:
