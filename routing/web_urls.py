@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from django.urls import path
 
-from routing import views
+from routing.views import gateway, operator
 
 urlpatterns = [
-    path("chat", views.playground, name="playground"),
-    path("presets", views.presets, name="presets"),
-    path("presets/<str:slug>", views.preset, name="preset"),
-    path("presets/<str:slug>/toggle", views.preset_toggle, name="preset_toggle"),
-    path("generations/<str:generation_id>", views.generation, name="generation"),
+    path("chat", gateway.playground, name="playground"),
+    path("presets", gateway.presets, name="presets"),
+    path("presets/<str:slug>", gateway.preset, name="preset"),
+    path("presets/<str:slug>/toggle", gateway.preset_toggle, name="preset_toggle"),
+    path("generations/<str:generation_id>", gateway.generation, name="generation"),
+    path("operate", operator.providers, name="operator_providers"),
+    path("operate/register", operator.register, name="operator_register"),
+    path("operate/providers/<str:slug>", operator.provider, name="operator_provider"),
+    path("operate/providers/<str:slug>/change", operator.provider_change, name="operator_provider_change"),
+    path("operate/providers/<str:slug>/credentials", operator.provider_credentials, name="operator_credentials"),
+    path("operate/providers/<str:slug>/refresh", operator.provider_refresh, name="operator_refresh"),
+    path("operate/providers/<str:slug>/switch", operator.provider_switch, name="operator_provider_switch"),
+    path("operate/providers/<str:slug>/models", operator.offer, name="operator_offer"),
+    path("operate/endpoints/<int:endpoint_id>", operator.endpoint, name="operator_endpoint"),
+    path("operate/endpoints/<int:endpoint_id>/price", operator.endpoint_price, name="operator_price"),
+    path("operate/endpoints/<int:endpoint_id>/probe", operator.endpoint_probe, name="operator_probe"),
+    path("operate/endpoints/<int:endpoint_id>/switch", operator.endpoint_switch, name="operator_endpoint_switch"),
 ]

@@ -104,6 +104,25 @@ PAGES: dict[str, Route] = {
     "presets": page(),
     "presets/<str:slug>": teams_page("presets/canary"),
     "presets/<str:slug>/toggle": form("presets/canary/toggle", (302, 403, 404, LOGIN)),
+    "operate": page(),
+    # The stranger has no operator's role.
+    "operate/register": Route((200, 403, 403, LOGIN), "operate/register"),
+    "operate/providers/<str:slug>": teams_page("operate/providers/teams"),
+    "operate/providers/<str:slug>/change": form("operate/providers/teams/change", (302, 403, 404, LOGIN), name="Teams"),
+    "operate/providers/<str:slug>/credentials": form(
+        "operate/providers/teams/credentials", (302, 403, 404, LOGIN), credentials="new"
+    ),
+    "operate/providers/<str:slug>/refresh": form("operate/providers/teams/refresh", (302, 403, 404, LOGIN)),
+    "operate/providers/<str:slug>/switch": form("operate/providers/teams/switch", (302, 403, 404, LOGIN)),
+    "operate/providers/<str:slug>/models": Route((200, 403, 404, LOGIN), "operate/providers/teams/models"),
+    "operate/endpoints/<int:endpoint_id>": teams_page("operate/endpoints/{endpoint_id}"),
+    "operate/endpoints/<int:endpoint_id>/price": form(
+        "operate/endpoints/{endpoint_id}/price", (302, 403, 404, LOGIN), prompt="1"
+    ),
+    "operate/endpoints/<int:endpoint_id>/probe": form("operate/endpoints/{endpoint_id}/probe", (302, 403, 404, LOGIN)),
+    "operate/endpoints/<int:endpoint_id>/switch": form(
+        "operate/endpoints/{endpoint_id}/switch", (302, 403, 404, LOGIN), to="off"
+    ),
     "guardrails": page(),
     "guardrails/create": form("guardrails/create", (302, 403, 302, LOGIN), name="new"),
     "guardrails/<uuid:guardrail_id>": teams_page("guardrails/{guardrail_id}"),

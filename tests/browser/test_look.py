@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.live]
 
 OPEN = ["/", "/models", "/providers", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
 OWN = ["/chat", "/keys", "/keys/create", "/usage", "/credits", "/settings", "/organisations", "/organisations/create"]
-OWN += ["/publish", "/publish/models", "/predictions"]
+OWN += ["/operate", "/publish", "/publish/models", "/predictions"]
 
 # Every visible text with less contrast than WCAG AA asks of its size.
 CONTRAST = """
