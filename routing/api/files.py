@@ -21,6 +21,7 @@ from routing.services import stored
 
 MOST: Final = 1_000
 DEFAULT: Final = 100
+SHAPE: Final = {"_shape": "openrouter"}  # which of the reference's three forms an answer has
 
 
 class Files(View):
@@ -46,7 +47,8 @@ class Files(View):
         first, last = (ids[0], ids[-1]) if ids else (None, None)
         data = [_shape(row) for row in rows]
         cursor = last if has_more else None
-        return answer({"data": data, "cursor": cursor, "first_id": first, "last_id": last, "has_more": has_more})
+        ends = {"first_id": first, "last_id": last, "has_more": has_more, "cursor": cursor}
+        return answer(SHAPE | {"data": data} | ends)
 
     async def post(self, request: Any) -> HttpResponse:
         """Store the form's `file`."""
@@ -67,7 +69,7 @@ class OneFile(View):
         caller = await self.caller(request)
         row = await pool.run(files.find, account_id=caller.account_id, file_id=file_id)
         await pool.run(files.delete, row)
-        return answer({"id": file_id, "type": "file_deleted"})
+        return answer(SHAPE | {"id": file_id, "type": "file_deleted"})
 
 
 class FileContent(View):
@@ -103,7 +105,7 @@ def _limit(text: str) -> int:
 
 
 def _shape(row: File) -> dict[str, Any]:
-    return {
+    return SHAPE | {
         "id": row.pk,
         "type": "file",
         "filename": row.name,

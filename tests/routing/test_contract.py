@@ -7,6 +7,7 @@ saying so, where it is absent.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,14 @@ from jsonschema.exceptions import best_match
 
 from marketplace.models import Provider
 from tests.factories.routing import Buyer, buyer, endpoint
+from tests.routing.api.test_audio import ear
+from tests.routing.api.test_embeddings import vectors
+from tests.routing.api.test_images import painter
+from tests.routing.api.test_rerank import ranker
+from tests.routing.api.test_videos import studio
 from tests.routing.conftest import Simulated
 from tests.routing.dialects import CHAT, MESSAGES, RESPONSES, Dialect
+from tests.routing.operations.test_audio import sound
 
 Simulate = Callable[..., Simulated]
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,12 +138,58 @@ def test_what_is_read(gateway: str, simulate: Simulate, alice: Buyer, reference:
     check(reference, operation(reference, "get", "/key"), 401, ask(gateway, None, "GET", "/key").json())
 
 
-def test_embeddings_and_rerank(gateway: str, simulate: Simulate, alice: Buyer, reference: dict[str, Any]) -> None:
-    """Their errors: what they answer is checked by tests of their own."""
-    for path, body in (
-        ("/embeddings", {"model": "acme/none", "input": "x"}),
-        ("/rerank", {"model": "acme/none", "query": "x", "documents": ["y"]}),
-    ):
-        said = operation(reference, "post", path)
-        check(reference, said, 401, ask(gateway, None, "POST", path, body).json())
-        check(reference, said, 400, ask(gateway, alice, "POST", path, body).json())
+WORKS: dict[str, tuple[Callable[[Simulated], None], str, dict[str, Any]]] = {
+    "vectors": (lambda sim: vectors(sim.base_url), "/embeddings", {"model": "acme/vectors", "input": ["one", "two"]}),
+    "ranks": (ranker, "/rerank", {"model": "acme/ranker", "query": "x", "documents": ["x", "y"]}),
+    "pictures": (lambda sim: painter(sim.base_url), "/images", {"model": "acme/painter", "prompt": "a boat"}),
+    "words heard": (
+        lambda sim: ear(sim.base_url),
+        "/audio/transcriptions",
+        {"model": "acme/ear", "input_audio": {"data": b64encode(sound(1.0)).decode(), "format": "wav"}},
+    ),
+    "films": (lambda sim: studio(sim.base_url), "/videos", {"model": "acme/studio", "prompt": "a boat", "duration": 3}),
+}
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_other_operations(gateway: str, simulate: Simulate, alice: Buyer, reference: dict[str, Any], name: str) -> None:
+    """What they answer and refuse; vectors are asked for in both encodings, a film is looked after."""
+    serve, path, body = WORKS[name]
+    sim = simulate()
+    serve(sim)
+    said = operation(reference, "post", path)
+    answer = ask(gateway, alice, "POST", path, body)
+    assert answer.is_success, answer.text
+    check(reference, said, answer.status_code, answer.json())
+    if name == "vectors":
+        check(reference, said, 200, ask(gateway, alice, "POST", path, body | {"encoding_format": "base64"}).json())
+    if name == "films":
+        job = f"/videos/{answer.json()['id']}"
+        check(reference, operation(reference, "get", job), 200, ask(gateway, alice, "GET", job).json())
+    sim.order("500", always=True)
+    poor = buyer(email="b@x.example", dollars="0")
+    for status, who, fields in ((401, None, {}), (400, alice, {"model": "acme/none"}), (402, poor, {})):
+        refused = ask(gateway, who, "POST", path, body | fields)
+        assert refused.status_code == status, refused.text
+        if str(status) in said["responses"]:
+            check(reference, said, status, refused.json())
+
+
+def test_speech_is_refused_in_form(gateway: str, alice: Buyer, reference: dict[str, Any]) -> None:
+    said = operation(reference, "post", "/audio/speech")
+    body = {"model": "acme/none", "input": "Hello", "voice": "alloy"}
+    check(reference, said, 401, ask(gateway, None, "POST", "/audio/speech", body).json())
+    check(reference, said, 400, ask(gateway, alice, "POST", "/audio/speech", body).json())
+
+
+def test_files(gateway: str, alice: Buyer, reference: dict[str, Any]) -> None:
+    headers = {"authorization": f"Bearer {alice.key}"}
+    sent = {"file": ("a.txt", b"words", "text/plain")}
+    made = httpx.post(f"{gateway}/api/v1/files", files=sent, headers=headers, timeout=10)
+    check(reference, operation(reference, "post", "/files"), made.status_code, made.json())
+    one = f"/files/{made.json()['id']}"
+    for method, path in (("GET", "/files"), ("GET", one), ("DELETE", one)):
+        answer = ask(gateway, alice, method, path)
+        check(reference, operation(reference, method.lower(), path), answer.status_code, answer.json())
+    gone = ask(gateway, alice, "GET", one)
+    check(reference, operation(reference, "get", one), 404, gone.json())

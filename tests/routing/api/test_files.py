@@ -41,7 +41,11 @@ def test_a_file_is_kept_listed_read_and_deleted(api: Api) -> None:
     assert made == made | {"type": "file", "filename": "a.pdf", "mime_type": "application/pdf", "size_bytes": len(PDF)}
     assert api("GET", f"files/{made['id']}").json() == made
     assert api("GET", f"files/{made['id']}/content").content == PDF
-    assert api("DELETE", f"files/{made['id']}").json() == {"id": made["id"], "type": "file_deleted"}
+    assert api("DELETE", f"files/{made['id']}").json() == {
+        "_shape": "openrouter",
+        "id": made["id"],
+        "type": "file_deleted",
+    }
     assert api("GET", f"files/{made['id']}").status_code == 404
 
 
