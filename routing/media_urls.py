@@ -3,6 +3,7 @@
 from django.urls import path
 
 from routing.api.audio import Speech, Transcriptions
+from routing.api.catalogue import EmbeddingModels
 from routing.api.embeddings import Embeddings
 from routing.api.files import FileContent, Files, OneFile
 from routing.api.images import Images
@@ -12,6 +13,7 @@ from routing.api.videos import OneVideo, VideoContent, Videos
 urlpatterns = [
     path("api/v1/embeddings", Embeddings.as_view(), name="embeddings"),
     path("v1/embeddings", Embeddings.as_view()),
+    path("api/v1/embeddings/models", EmbeddingModels.as_view()),
     path("api/v1/rerank", Rerank.as_view(), name="rerank"),
     path("api/v2/rerank", CohereRerank.as_view()),
     path("api/v1/audio/speech", Speech.as_view(), name="speech"),

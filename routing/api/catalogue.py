@@ -70,6 +70,19 @@ class ModelsCount(View):
         return tagged(request, {"data": {"count": len(found)}}, is_private=account_id is not None)
 
 
+class EmbeddingModels(View):
+    """GET /embeddings/models."""
+
+    described: Final = {"get": Described(query=catalogue_query.PAGES, is_open=True)}
+
+    async def get(self, request: Any) -> HttpResponseBase:
+        """The models that make embeddings."""
+        account_id = await self.account_or_none(request)
+        wanted = catalogue_query.wanted({"output_modalities": "embeddings"})
+        found = await pool.run(catalogue.models, account_id=account_id, wanted=wanted, sort="newest")
+        return tagged(request, _listed(request, found), is_private=account_id is not None)
+
+
 class OneModel(View):
     """GET /model/{author}/{slug}."""
 

@@ -215,6 +215,7 @@ API: dict[str, Route] = {
     "api/v1/files/<slug:file_id>/content": teams("api/v1/files/{file_id}/content"),
     "api/v1/models": everybody(),
     "api/v1/models/count": everybody(),
+    "api/v1/embeddings/models": everybody(),
     "api/v1/models/user": keyed(),
     "api/v1/models/<str:author>/<str:slug>/endpoints": everybody("api/v1/models/acme/small/endpoints"),
     "api/v1/model/<str:author>/<str:slug>": everybody("api/v1/model/acme/small"),

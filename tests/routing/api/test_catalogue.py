@@ -192,6 +192,16 @@ def test_answers_have_the_references_form(gateway: str, simulate: Simulate, alic
     reference.check("/model/{author}/{slug}", get(gateway, "model/acme/none").json(), status="404")
 
 
+def test_models_of_embeddings_are_listed_by_themselves(gateway: str, simulate: Simulate) -> None:
+    url = simulate().base_url
+    endpoint(url)
+    endpoint(url, model_slug="acme/vectors", output_modalities=["embeddings"])
+    Model.objects.filter(slug="vectors").update(output_modalities=["embeddings"])
+    body = get(gateway, "embeddings/models").json()
+    assert [row["id"] for row in body["data"]] == ["acme/vectors"]
+    reference.check("/embeddings/models", body)
+
+
 def test_zdr_lists_the_endpoints_that_keep_nothing(gateway: str, simulate: Simulate) -> None:
     url = simulate().base_url
     endpoint(url, provider="keeps", policy={"retains": True})
