@@ -227,7 +227,9 @@ Path(FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
 DIALECT_REGISTRY = "routing.adapters.registry.DIALECTS"
 
 # What runs beside the requests of each web process: coroutine functions, named by string for the same reason.
-WEB_BACKGROUND = ["routing.services.sharing.run"]
+WEB_BACKGROUND = ["routing.services.sharing.run", "routing.services.metrics.run"]
+# Who may read /metrics: whoever sends this token; without one, this machine alone.
+METRICS_TOKEN = env.secret("METRICS_TOKEN")
 
 # --- Money ---
 PROVIDER_SHARE_BPS = env.integer("PROVIDER_SHARE_BPS", 9_500, minimum=0)

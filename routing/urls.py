@@ -9,6 +9,7 @@ from routing.api.gemini import CountTokens as GeminiCountTokens
 from routing.api.gemini import GenerateContent, StreamGenerateContent
 from routing.api.management import API
 from routing.api.messages import CountTokens, Messages
+from routing.api.metrics import metrics
 from routing.api.responses import Responses
 
 urlpatterns = [
@@ -46,4 +47,5 @@ urlpatterns = [
     path("api/v1/", include((API.addresses(), "management"))),
     path("api/openapi.json", document.openapi, name="openapi"),
     path("api/docs", document.docs, name="api_docs"),
+    path("metrics", metrics, name="metrics"),
 ]

@@ -21,7 +21,7 @@ from routing.models import Generation
 from routing.selection.candidates import Need
 from routing.selection.faults import fault_of
 from routing.selection.standing import Ticket
-from routing.services import settlement
+from routing.services import metrics, settlement
 from routing.services.admission import CHAT, Admission, Try, admit
 from routing.services.checkpoints import CHECKPOINTS, Live
 from routing.services.failures import failure
@@ -155,6 +155,7 @@ class Call:
         except UpstreamError as error:
             seconds = time.monotonic() - started
             HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and patience < whole)
+            metrics.attempted(route, outcome=error.kind)
             self.tried.append(Tried(route, _ms(seconds), error.kind, error.status))
             logger.info("attempt_failed", endpoint=endpoint_id, kind=error.kind, status=error.status)
             raise
@@ -163,7 +164,9 @@ class Call:
             raise
         self.ticket = ticket
         HEALTH.first(ticket, is_whole=not self.admission.is_streamed)
-        self.tried.append(Tried(route, _ms(time.monotonic() - started)))
+        seconds = time.monotonic() - started
+        metrics.attempted(route, outcome="ok", first_token_s=seconds if self.admission.is_streamed else None)
+        self.tried.append(Tried(route, _ms(seconds)))
         return answer
 
     def _patience(self, ticket: Ticket, attempt: Try, left: list[Try]) -> tuple[float, float]:
@@ -239,6 +242,8 @@ class Call:
         if self.ticket is not None:
             HEALTH.dropped(self.ticket)  # where nobody has told its end
         admission = self.admission
+        if isinstance(ended := arguments.get("ending"), Ending):
+            metrics.ended(operation=admission.operation, status=ended.status)
         work = pool.run(how, generation_id=admission.generation_id, hold_id=admission.hold_id, **arguments)
         ending = keep(work)
         self._outcome = ending
@@ -277,6 +282,7 @@ class Call:
             return
         candidate = route.candidate
         HEALTH.ended(ticket, model=candidate.model, output_tokens=usage.completion_tokens)
+        metrics.answered(route, tokens=usage.completion_tokens, seconds=time.monotonic() - ticket.began)
         if self.admission.conversation is None:
             return
         HEALTH.answered(

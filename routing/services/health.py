@@ -147,6 +147,15 @@ class Health:
         with self._lock:
             return (self.histories.get(endpoint_id) or History()).uptimes(now=time.time())
 
+    def standing_of_all(self) -> dict[int, tuple[bool, int, float | None]]:
+        """Endpoint id -> (whether others come first, calls under way, requests a second that it is known to take)."""
+        with self._lock:
+            now = self._clock()
+            return {
+                pk: (one.breaker.is_shut_out(now), one.in_flight, one.rate.rate)
+                for pk, one in self.router.standings.items()
+            }
+
     def report(self, *, at: float) -> Report | None:
         """What the others are to be told, once, `at` the common clock's time; None where nothing happened."""
         with self._lock:

@@ -226,6 +226,7 @@ API: dict[str, Route] = {
     "api/v1/credits": keyed(),
     "api/openapi.json": everybody(),
     "api/docs": everybody(),
+    "metrics": everybody(),  # from this machine, where there is no token
     "api/v1/operator/providers": keyed(),
     **{
         f"api/v1/operator/{address}": teams(f"api/v1/operator/{url}", method=method)
