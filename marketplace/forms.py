@@ -147,7 +147,7 @@ class GuardrailForm(forms.Form):
     deny_data_collection = forms.BooleanField(required=False, label="No provider that may train on what it is sent")
     patterns = forms.CharField(
         required=False, widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}), label="Patterns",
-        help_text="One a line: block or redact, a space, a regular expression (RE2). redact PRJ-[0-9]{4}",
+        help_text="One a line: block or redact, a space, a regular expression (RE2), such as: redact PRJ-[0-9]{4}",
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

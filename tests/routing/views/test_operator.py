@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from marketplace.models import Account, Endpoint, Provider
+from marketplace.models import Account, Endpoint, Price, Provider
 from marketplace.services import endpoints, operators, prices
 from routing.models import Generation
 from tests.cast import act_for
@@ -151,6 +151,8 @@ def test_further_models_are_offered_all_or_none(ann: Client, north: Endpoint) ->
     made = Endpoint.objects.get(upstream="ranker")
     assert (made.input_modalities, made.output_modalities, made.parameters) == (["text"], ["rerank"], [])
     assert prices.snapshot(endpoint_id=made.pk)["search_unit"] == 2_000_000_000_000
+    Price.objects.filter(endpoint=made).exclude(unit="search_unit").delete()
+    assert "$0.002" in text(ann, "/operate/providers/north")
 
 
 def test_what_a_probe_showed_is_told_per_capability(ann: Client, north: Endpoint) -> None:
