@@ -222,3 +222,32 @@ class VideoJob(models.Model):
     def public_id(self) -> str:
         """`job-…`, as callers know it."""
         return f"job-{self.pk.hex}"
+
+
+class EndpointDay(models.Model):
+    """What became of an endpoint's calls on a day (UTC): derived from attempts and generations, at any time anew.
+
+    Calls with accounts' own keys are left out: they say nothing of the shared capacity, nor of its price.
+    """
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    good = models.BigIntegerField(default=0)
+    bad = models.BigIntegerField(default=0)
+    limited = models.BigIntegerField(default=0)
+    tokens = models.BigIntegerField(default=0)
+    cost_nano = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["endpoint", "day"], name="endpoint_day_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_id} on {self.day}"
+
+    @property
+    def uptime(self) -> float | None:
+        """Percent of the calls that were answered; refusals for want of capacity are left out. None without a call."""
+        judged = self.good + self.bad
+        return 100 * self.good / judged if judged else None

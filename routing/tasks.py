@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 
 from marketplace.services import listings
-from routing.services import probes, sweeping, video_upkeep, video_webhooks
+from routing.services import days, probes, sweeping, video_upkeep, video_webhooks
 
 
 @shared_task(name="routing.sweep")
@@ -25,6 +25,12 @@ def fetch_listings(**_: Any) -> None:
 def probe_endpoints(**_: Any) -> None:
     """Probe the endpoints that wait for it."""
     probes.run_due()
+
+
+@shared_task(name="routing.count_days")
+def count_days(**_: Any) -> None:
+    """Count what became of endpoints' calls, day by day."""
+    days.count()
 
 
 @shared_task(name="routing.ring_videos")

@@ -24,6 +24,7 @@ PAGE_SIZE = 30
 PRICES_SHOWN = dt.timedelta(days=90)
 MOST_CHANGES = 20
 RUN_FORM = "execution/components/run_form.html"
+PERFORMANCE = "routing/components/performance.html"
 
 
 @require_safe
@@ -62,6 +63,7 @@ def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slu
         "listing": listing,
         "price_changes": _price_changes(listing),
         "model": listing.model,
+        "performance": PERFORMANCE if listing.offers and _exists(PERFORMANCE) else "",
         "is_own": bool(visitor and listing.model.publisher.account_id == visitor.account.pk),
     }
     if listing.chats:
