@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.views import credits, keys, usage, webhooks
+from billing.views import credits, keys, months, usage, webhooks
 
 urlpatterns = [
     path("keys", keys.keys, name="keys"),
@@ -13,6 +13,10 @@ urlpatterns = [
     path("keys/<int:key_id>/revoke", keys.key_revoke, name="key_revoke"),
     path("usage", usage.usage, name="usage"),
     path("usage.csv", usage.usage_csv, name="usage_csv"),
+    path("statements", months.statements, name="statements"),
+    path("statements/<int:year>-<int:month>", months.statement, name="statement"),
+    path("statements/<int:year>-<int:month>.csv", months.statement_csv, name="statement_csv"),
+    path("statements/<int:year>-<int:month>.pdf", months.statement_pdf, name="statement_pdf"),
     path("credits", credits.credits, name="credits"),
     path("credits/topup", credits.topup, name="topup"),
     path("credits/automatic", credits.automatic, name="auto_topup"),

@@ -84,6 +84,12 @@ PAGES: dict[str, Route] = {
     "keys": page(),
     "usage": page(),
     "usage.csv": page(),
+    # A wallet's months are for those who manage it, as its ledger is.
+    "statements": Route((200, 403, 200, LOGIN), "statements"),
+    **{
+        f"statements/<int:year>-<int:month>{ending}": Route((200, 403, 200, LOGIN), f"statements/{{month}}{ending}")
+        for ending in ("", ".csv", ".pdf")
+    },
     "credits": page(),
     # No Stripe keys here: the form says so.
     "credits/topup": form("credits/topup", (422, 403, 422, LOGIN), amount="20"),

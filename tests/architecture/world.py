@@ -121,6 +121,7 @@ def build() -> World:
             "generation_id": generation.public_id,
             "job_id": film.public_id,
             "topup_id": str(TopUp.objects.create(account=team, amount_cents=2000).pk),
+            "month": f"{timezone.now():%Y-%m}",
             "key_id": str(key.pk),
             "endpoint_id": str(own_endpoint.pk),
             "key_hash": key.digest,
