@@ -220,7 +220,7 @@ def _live(request: HttpRequest, visitor: Visitor, row: Provider) -> dict[str, An
     rows = [
         {
             "endpoint": one,
-            "prices": priced.get(one.pk, {}).get(Price.Kind.PRICE, {}),
+            "prices": _sorted(priced.get(one.pk, {}).get(Price.Kind.PRICE, {})),
             "sales": sold.get(one.pk, earnings.Sales()),
         }
         for one in page
@@ -233,6 +233,11 @@ def _live(request: HttpRequest, visitor: Visitor, row: Provider) -> dict[str, An
         "is_waiting": operators.is_waiting(row),
         "can_manage": visitor.can_manage,
     }
+
+
+def _sorted(table: dict[str, int]) -> dict[str, int]:
+    """Prices with that of the input first, as people name them."""
+    return dict(sorted(table.items(), key=lambda row: (row[0] != "prompt", row[0])))
 
 
 def _provider_page(

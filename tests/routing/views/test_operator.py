@@ -213,7 +213,9 @@ def test_credentials_are_replaced_and_told_by_fingerprint(ann: Client, north: En
     assert "other-secret" not in page
     assert before not in page
     wrong = ann.post("/operate/providers/north/credentials", {"credentials": "kept:0123"})
-    assert (wrong.status_code, "give the secret itself" in wrong.content.decode()) == (422, True)
+    page = wrong.content.decode()
+    assert (wrong.status_code, "give the secret itself" in page) == (422, True)
+    assert 'hx-get="/operate/providers/north?page=1"' in page  # the form's own address takes no GET
 
 
 def test_a_provider_is_changed_its_listing_fetched_and_retired(ann: Client, north: Endpoint) -> None:
