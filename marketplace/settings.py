@@ -166,7 +166,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 def _beat_schedule() -> dict[str, Any]:
     entries: dict[str, Any] = {}
-    for name in ("billing", "execution", "routing"):
+    for name in ("marketplace", "billing", "execution", "routing"):
         if importlib.util.find_spec(f"{name}.beat") is None:
             continue
         for label, (task, seconds) in importlib.import_module(f"{name}.beat").BEAT.items():

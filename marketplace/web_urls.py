@@ -5,11 +5,22 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from marketplace.names import RESERVED
-from marketplace.views import app_consent, guardrails, home, models, organisations, playground, provider_keys, settings
+from marketplace.views import (
+    app_consent,
+    guardrails,
+    home,
+    models,
+    organisations,
+    playground,
+    provider_keys,
+    settings,
+    watches,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("models", models.models, name="models"),
+    path("models/<str:author>/<str:slug>/watch", watches.price_watch, name="price_watch"),
     path("providers", models.providers, name="providers"),
     path("playground/key", playground.playground_key, name="playground_key"),
     path("settings", settings.account_settings, name="account_settings"),

@@ -7,6 +7,7 @@ from marketplace.models.guardrails import Guardrail, GuardrailKey, GuardrailMemb
 from marketplace.models.keys import ApiKey
 from marketplace.models.prices import Price
 from marketplace.models.provider_keys import ProviderKey
+from marketplace.models.watches import PriceWatch
 
 __all__ = (
     "Account",
@@ -22,6 +23,7 @@ __all__ = (
     "Model",
     "Notice",
     "Price",
+    "PriceWatch",
     "Provider",
     "ProviderKey",
     "Publisher",

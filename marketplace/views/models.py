@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from marketplace.forms import ModelsFilter
 from marketplace.models import Version
-from marketplace.services import browse, prices
+from marketplace.services import browse, prices, watches
 from marketplace.services.browse import Listing
 from marketplace.services.prices import PriceChange
 from marketplace.views import snippets
@@ -64,6 +64,7 @@ def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slu
         "price_changes": _price_changes(listing),
         "model": listing.model,
         "performance": PERFORMANCE if listing.offers and _exists(PERFORMANCE) else "",
+        "is_watched": _is_watched(listing, visitor),
         "is_own": bool(visitor and listing.model.publisher.account_id == visitor.account.pk),
     }
     if listing.chats:
@@ -85,6 +86,10 @@ def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slu
 def providers(request: HttpRequest, visitor: Visitor | None) -> HttpResponse:
     """Who runs endpoints, and what they say about data."""
     return render(request, "marketplace/providers.html", {"section": "providers", "providers": browse.providers()})
+
+
+def _is_watched(listing: Listing, visitor: Visitor | None) -> bool:
+    return visitor is not None and watches.is_watched(account=visitor.account, user=visitor.user, model=listing.model)
 
 
 def _price_changes(listing: Listing) -> list[tuple[str, PriceChange]]:

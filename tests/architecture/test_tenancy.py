@@ -104,6 +104,7 @@ PAGES: dict[str, Route] = {
     "settings": page(),
     "organisations": page(),
     "auth": Route((200, 403, 200, LOGIN), "auth?callback_url=https://app.example.com/"),
+    "models/<str:author>/<str:slug>/watch": form("models/team/secret/watch", (302, 302, 404, LOGIN)),
     "provider-keys": page(),
     "provider-keys/<uuid:public_id>/toggle": form("provider-keys/{own_key_id}/toggle", (302, 403, 404, LOGIN)),
     "provider-keys/<uuid:public_id>/forget": form("provider-keys/{own_key_id}/forget", (302, 403, 404, LOGIN)),
