@@ -38,7 +38,7 @@ assets: ## Build the front end into static/
 
 soak: ## Send 20,000 requests made from our OpenAPI document; none may end in a 5xx
 	@$(BOOTSTRAP) --dev
-	@FUZZ_CASES=20000 exec $(BIN)/python tools/test.py "tests/routing/api/test_fuzz.py -q -s"
+	@FUZZ_CASES=20000 exec $(BIN)/python tools/test.py tests/routing/api/test_fuzz.py -q -s
 
 soak-books: ## A million random steps of money against a model, checked after each (hours)
 	@$(BOOTSTRAP) --dev
