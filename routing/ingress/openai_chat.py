@@ -160,6 +160,8 @@ def _tool(tool: Json, where: str) -> ToolSpec:
 
 def _tool_choice(data: Mapping[str, Json]) -> Json:
     choice = data.get("tool_choice")
+    if choice == "any":  # Mistral's clients speak this dialect, with their own word for it
+        return "required"
     if choice is None or choice in ("auto", "none", "required"):
         return choice
     if isinstance(choice, dict) and isinstance(choice.get("function"), dict) and choice["function"].get("name"):

@@ -101,6 +101,10 @@ def test_a_malformed_field_is_named(fields: dict[str, Any], where: str) -> None:
     assert f"'{where}'" in caught.value.message
 
 
+def test_mistrals_word_for_a_call_that_must_come_is_understood() -> None:
+    assert parse(tool_choice="any").tool_choice == "required"
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"a":NaN}', b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
