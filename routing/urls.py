@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from routing.api import account, catalogue, document
 from routing.api.chat import ChatCompletions
+from routing.api.cohere import CohereChat
 from routing.api.completions import Completions
 from routing.api.gemini import CountTokens as GeminiCountTokens
 from routing.api.gemini import GenerateContent, StreamGenerateContent
@@ -24,6 +25,7 @@ urlpatterns = [
     path("v1/messages", Messages.as_view()),
     path("api/v1/messages/count_tokens", CountTokens.as_view()),
     path("v1/messages/count_tokens", CountTokens.as_view()),
+    path("api/v2/chat", CohereChat.as_view(), name="cohere_chat"),
     # Google's newer clients ask under v1, the older ones under v1beta; a model's name holds a slash.
     *(
         path(f"api/{version}/models/<path:model>:{verb}", view.as_view())

@@ -23,7 +23,7 @@ _KINDS: Final[dict[str | None, dict[str, Any]]] = {
 }
 _ERROR: Final[dict[str, Any]] = {
     "description": "What went wrong and what to change. Paths of predictions answer problem+json, "
-    "messages answers in Anthropic's form.",
+    "messages answers in Anthropic's form, those below /api/v2 in Cohere's.",
     "content": {"application/json": {"schema": {"type": "object"}}},
 }
 

@@ -141,6 +141,27 @@ MESSAGES: Final = Described(
     },
     streams=True,
 )
+COHERE_CHAT: Final = Described(
+    body={
+        "type": "object",
+        "required": ["model", "messages"],
+        "properties": _SHARED
+        | {
+            "max_tokens": {"type": "integer", "minimum": 1},
+            "p": {"type": "number", "minimum": 0, "maximum": 1},
+            "k": {"type": "integer", "minimum": 0},
+            "stop_sequences": {"type": "array", "items": {"type": "string"}},
+            "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+            "tools": {"type": "array", "items": {"type": "object"}},
+            "strict_tools": {"type": "boolean"},
+            "tool_choice": {"enum": ["REQUIRED", "NONE"]},
+            "documents": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}},
+            "response_format": {"type": "object"},
+            "thinking": {"type": "object"},
+        },
+    },
+    streams=True,
+)
 GENERATION: Final = Described(
     body={
         "type": "object",

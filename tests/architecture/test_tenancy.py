@@ -210,6 +210,7 @@ API: dict[str, Route] = {
     "api/v1/embeddings": Route((404, 404, 404, 401), "", method="POST", body={"model": "acme/small", "input": "hi"}),
     "v1/embeddings": Route((404, 404, 404, 401), "", method="POST", body={"model": "acme/small", "input": "hi"}),
     "api/v1/rerank": Route((404, 404, 404, 401), "", method="POST", body=RANK),
+    "api/v2/chat": Route((502, 502, 502, 401), "", method="POST", body=CHAT),
     "api/v2/rerank": Route((404, 404, 404, 401), "", method="POST", body=RANK),
     **{f"{root}{address}": Route((404, 404, 404, 401), "", method="POST", body=body)
        for root in ("api/v1/", "v1/") for address, body in WRONG_KIND.items()},

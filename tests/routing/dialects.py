@@ -14,6 +14,8 @@ from routing.canonical import ChatRequest, Chunk, ToolDelta, Usage
 from routing.ingress import (
     anthropic_messages,
     anthropic_messages_answers,
+    cohere,
+    cohere_answers,
     gemini,
     gemini_answers,
     openai_chat,
@@ -284,4 +286,20 @@ GEMINI = Dialect(
     _gemini_stream,
 )
 
-DIALECTS = [CHAT, COMPLETIONS, RESPONSES, MESSAGES, GEMINI]
+# -- Cohere's chat
+
+_cohere_plain, _cohere_stream = _by_adapter("cohere")
+COHERE = Dialect(
+    "cohere",
+    "/api/v2/chat",
+    cohere.parse,
+    {
+        name: {key: value for key, value in body.items() if key != "tool_choice"} | {"model": MODEL}  # it chooses
+        for name, body in _CHAT.items()
+    },
+    lambda: cohere_answers.Writer(ID, MODEL, "Acme"),
+    _cohere_plain,
+    _cohere_stream,
+)
+
+DIALECTS = [CHAT, COMPLETIONS, RESPONSES, MESSAGES, GEMINI, COHERE]

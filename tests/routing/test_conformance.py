@@ -21,7 +21,7 @@ from routing.canonical import Chunk, UpstreamError, Usage
 from routing.ingress.openai_chat_answers import Bill
 from routing.services.failures import failure
 from routing.services.routes import Route
-from tests.routing.dialects import CHAT, DIALECTS, GEMINI, MESSAGES, PIXEL, QUESTION, RESULT, Dialect
+from tests.routing.dialects import CHAT, COHERE, DIALECTS, GEMINI, MESSAGES, PIXEL, QUESTION, RESULT, Dialect
 from tests.routing.golden import EVERY, Case
 
 TARGET = Target("https://provider.example.test/v1", "their-model", {"api_key": "secret"})
@@ -148,7 +148,9 @@ def test_every_cell_has_something_at_stake() -> None:
     assert {len(dialect.bodies) for dialect in DIALECTS if dialect.has_tools} == {4}
 
 
-@pytest.mark.parametrize(("dialect", "kind"), [(CHAT, "openai_chat"), (MESSAGES, "anthropic"), (GEMINI, "gemini")])
+@pytest.mark.parametrize(
+    ("dialect", "kind"), [(CHAT, "openai_chat"), (MESSAGES, "anthropic"), (GEMINI, "gemini"), (COHERE, "cohere")]
+)
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_a_refusal_is_understood_in_the_callers_dialect(dialect: Dialect, kind: str, case: Case) -> None:
     error = adapter_for(case.kind).error(status=case.status, headers={"retry-after": "3"}, body=case.answer)
@@ -168,7 +170,7 @@ def test_a_break_is_never_read_as_an_end(dialect: Dialect) -> None:
     bill = Bill(Usage(3, 4), 1, 1, 0)
     metadata = {"error_type": "provider_unavailable"}
     data = out.chunk(Chunk(text="Hi")) + out.broken(code=502, message="It broke.", metadata=metadata, bill=bill)
-    if dialect in (CHAT, MESSAGES, GEMINI):
+    if dialect in (CHAT, MESSAGES, GEMINI, COHERE):
         with pytest.raises(UpstreamError) as caught:
             dialect.stream(data)
         assert caught.value.kind == "unavailable"
@@ -180,7 +182,7 @@ def test_a_break_is_never_read_as_an_end(dialect: Dialect) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS, ids=str)
 def test_a_dialect_reads_what_it_wrote(dialect: Dialect) -> None:
     """The same request through the adapter of the caller's own dialect, where there is one, is the same request."""
-    own = {"chat": "openai_chat", "messages": "anthropic", "gemini": "gemini"}.get(dialect.name)
+    own = {"chat": "openai_chat", "messages": "anthropic", "gemini": "gemini", "cohere": "cohere"}.get(dialect.name)
     for scenario in dialect.bodies if own else ():
         first = dialect.request(scenario)
         sent = adapter_for(str(own)).build(first, target=TARGET, stream=False, max_tokens=None)

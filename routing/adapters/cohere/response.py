@@ -12,6 +12,7 @@ FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
     "STOP_SEQUENCE": "stop",
     "MAX_TOKENS": "length",
     "TOOL_CALL": "tool_calls",
+    "ERROR_TOXIC": "content_filter",
 }
 FAILED: Final = frozenset({"ERROR", "TIMEOUT"})  # ends that are a failure: another endpoint may do better
 # All of these come with status 400; only the words tell them apart.
