@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
 COUNTING = ("google-genai", "anthropic", "anthropic-0.84", "anthropic-js")  # they can ask what a prompt counts
 CLIENTS = (
     *COUNTING, "openai chat", "openai responses", "openai-js chat", "openai-js responses", "langchain-openai",
-    "litellm", "mistralai", "openrouter-ai-sdk",
+    "litellm", "mistralai", "cohere", "openrouter-ai-sdk",
 )  # fmt: skip
 MODEL = "google/gemini-2.5-flash"  # served by three simulated providers, and reads pictures
 
