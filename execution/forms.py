@@ -32,6 +32,33 @@ class PublishForm(forms.Form):
         self.fields["archive"].widget.attrs["accept"] = ".zip,application/zip"
 
 
+class ReleaseForm(forms.Form):
+    """What a deployment runs, on which machines and how many of them."""
+
+    version = forms.CharField(
+        max_length=64, required=False, label="Version", help_text="The version's id; the newest unless said."
+    )
+    hardware = forms.ChoiceField(label="Hardware")
+    min_instances = forms.IntegerField(
+        min_value=0, max_value=limits.MOST_LEAST_INSTANCES, label="Kept warm", help_text="Paid all the time; 0 to 5."
+    )
+    max_instances = forms.IntegerField(
+        min_value=0, max_value=limits.MOST_INSTANCES, label="At most", help_text="When many wait; 0 switches it off."
+    )
+
+    def __init__(self, *args: Any, machines: Sequence[Hardware], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = cast(forms.ChoiceField, self.fields["hardware"])
+        choices.choices = [(one.sku, one.name) for one in machines]
+
+
+class DeploymentForm(ReleaseForm):
+    """A deployment's name and model, and its first release."""
+
+    name = forms.CharField(max_length=64, label="Name", validators=[SLUG])
+    model = forms.CharField(max_length=130, label="Model", help_text="owner/name, yours or a public one.")
+
+
 class _ManyFiles(forms.FileField):
     """Several files under one name."""
 

@@ -25,6 +25,18 @@ HOLD_LIFE: Final = dt.timedelta(hours=24)
 MIN_CANCEL_AFTER: Final = 5
 MAX_WAIT_SECONDS: Final = 60
 
+# Deployments: how long demand must be lower before instances go, and how long one must be unused to be deleted.
+QUIET: Final = dt.timedelta(seconds=env.integer("DEPLOYMENT_QUIET_SECONDS", 180, minimum=1))
+UNUSED: Final = dt.timedelta(minutes=15)
+MOST_LEAST_INSTANCES: Final = 5
+MOST_INSTANCES: Final = 20
+INSTANCE_MINUTE_MS: Final = 60_000
+INSTANCE_HOLD_LIFE: Final = dt.timedelta(minutes=10)
+# A drained deployment comes back when the wallet pays for this much of one instance.
+RESUME_MINUTES: Final = 5
+# After a setup that failed, before the next try.
+SETUP_PAUSE: Final = dt.timedelta(seconds=60)
+
 MAX_FILE_BYTES: Final = env.integer("MAX_UPLOAD_BYTES", 100 * MEBIBYTE, minimum=1)
 MAX_INLINE_BYTES: Final = 64 * 1024
 MAX_INPUT_FILES: Final = 50

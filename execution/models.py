@@ -1,16 +1,17 @@
-"""Builds, predictions, and the files that go in and come out."""
+"""Builds, predictions, the files that go in and come out, and deployments."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from execution.states import BuildStatus, Status
 from marketplace.lib import ids
 from marketplace.models import Account, ApiKey, Hardware, Model, Version
+from marketplace.models.accounts import SLUG
 from marketplace.models.tenancy import TenantQuerySet
 
 
@@ -70,6 +71,103 @@ class Build(Claim):
         return self.status in {"succeeded", "failed", "canceled"}
 
 
+class Deployment(models.Model):
+    """A version that its owner keeps at hand on instances of their own; what exactly is in its newest release."""
+
+    id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="deployments")
+    name = models.CharField(max_length=64, validators=[SLUG])
+    # What the scaler asks for, since when fewer would do, and when a prediction was last made.
+    wanted = models.PositiveIntegerField(default=0)
+    quiet_since = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    # Why nothing is kept warm; empty while all is well.
+    drained_because = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[TenantQuerySet[Deployment]] = TenantQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "name"], name="deployment_name_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account.slug}/{self.name}"
+
+    @property
+    def release(self) -> Release:
+        """The newest, which is in force. Every deployment has one."""
+        return self.releases.select_related("version__model__publisher", "hardware").order_by("-number")[0]
+
+
+class Release(models.Model):
+    """What a deployment runs from one change to the next; never edited."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="releases")
+    number = models.PositiveIntegerField()
+    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="releases")
+    hardware = models.ForeignKey(Hardware, on_delete=models.PROTECT, related_name="+")
+    min_instances = models.PositiveIntegerField()
+    max_instances = models.PositiveIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["deployment", "number"], name="release_once"),
+            models.CheckConstraint(condition=Q(max_instances__gte=F("min_instances")), name="release_bounds"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.deployment} release {self.number}"
+
+
+class WarmInstance(models.Model):
+    """A model that one worker keeps running for a deployment, paid minute by minute."""
+
+    id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    # What was paid stays in the books when its deployment is deleted.
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="instances")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="instances")
+    # 0, 1, … below the number of instances wanted: two workers that start one at once take different places.
+    place = models.PositiveIntegerField()
+    worker = models.CharField(max_length=100)
+    beat_at = models.DateTimeField(default=timezone.now)
+    # The minute that runs: its number since the start, when it began, and the money set aside for it.
+    minute = models.PositiveIntegerField(default=0)
+    minute_began_at = models.DateTimeField(default=timezone.now)
+    hold_id = models.UUIDField(null=True, blank=True)
+    prices = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_because = models.TextField(blank=True)
+
+    objects: ClassVar[TenantQuerySet[WarmInstance]] = TenantQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["deployment", "place"], condition=Q(ended_at=None), name="one_instance_in_a_place"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["beat_at"], condition=Q(ended_at=None), name="instance_alive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.deployment} instance {self.place}"
+
+    @property
+    def state(self) -> str:
+        """starting, ready or ended."""
+        return "ended" if self.ended_at else "ready" if self.ready_at else "starting"
+
+
 class Prediction(Claim):
     """One hosted run: its input, what came of it, the money held and charged for it."""
 
@@ -87,6 +185,10 @@ class Prediction(Claim):
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="predictions")
     version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="predictions")
     hardware = models.ForeignKey(Hardware, on_delete=models.PROTECT, related_name="+")
+    # Runs on this deployment's instances only, which its owner pays by the minute.
+    deployment = models.ForeignKey(
+        Deployment, null=True, blank=True, on_delete=models.SET_NULL, related_name="predictions"
+    )
     source = models.CharField(max_length=4, choices=Source.choices, default=Source.API)
     status = models.CharField(max_length=16, choices=[(s.value, s.value) for s in Status], default="starting")
 

@@ -9,7 +9,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
-from execution.services import build_runs, builds, host, retention, runs, upkeep, versions, webhooks
+from execution.services import build_runs, builds, host, keeper, retention, runs, upkeep, versions, webhooks
 
 
 def _owner() -> str:
@@ -55,9 +55,10 @@ def remove_old_data(**_: Any) -> None:
 
 @worker_ready.connect
 def _open_agent(**_: Any) -> None:
-    host.agent()
+    keeper.start(agent=host.agent(), hardware=host.hardware(), worker=_owner())
 
 
 @worker_shutting_down.connect
 def _close_agent(**_: Any) -> None:
     host.drain()
+    keeper.stop()

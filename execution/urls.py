@@ -2,8 +2,9 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from execution import views
-from execution.api import account, files, models, predictions
+from execution.api import account, deployments, files, models, predictions
+from execution.views import deployments as kept
+from execution.views import runs as views
 
 API: list[URLPattern | URLResolver] = [
     path("predictions", predictions.Predictions.as_view()),
@@ -23,6 +24,9 @@ API: list[URLPattern | URLResolver] = [
     path("models/<str:owner>/<str:name>/readme", models.Readme.as_view()),
     path("models/<str:owner>/<str:name>/versions", models.Versions.as_view()),
     path("models/<str:owner>/<str:name>/versions/<slug:version_id>", models.OneVersion.as_view()),
+    path("deployments", deployments.Deployments.as_view()),
+    path("deployments/<str:owner>/<str:name>", deployments.OneDeployment.as_view()),
+    path("deployments/<str:owner>/<str:name>/predictions", predictions.DeploymentPredictions.as_view()),
     path("files", files.Files.as_view()),
     path("files/<slug:file_id>", files.OneFile.as_view()),
     path("files/<slug:file_id>/download", files.Download.as_view(), name="file_download"),
@@ -40,6 +44,10 @@ urlpatterns += [
     path("publish/builds/<slug:build_id>", views.build_detail, name="build_detail"),
     path("publish/builds/<slug:build_id>/cancel", views.build_cancel, name="build_cancel"),
     path("publish/builds/<slug:build_id>/retry", views.build_retry, name="build_retry"),
+    path("deployments", kept.deployment_list, name="deployments"),
+    path("deployments/create", kept.deployment_create, name="deployment_create"),
+    path("deployments/<slug:name>", kept.deployment_detail, name="deployment"),
+    path("deployments/<slug:name>/delete", kept.deployment_delete, name="deployment_delete"),
     path("predict/<slug:version_id>", views.predict, name="predict"),
     path("predictions", views.prediction_list, name="predictions"),
     path("predictions/<slug:prediction_id>", views.prediction_detail, name="prediction_detail"),

@@ -29,9 +29,13 @@ HALF_MADE_SECONDS: Final = 60.0
 
 @dataclass(slots=True)
 class Slot:
-    """One place for an instance. `started` is set once the start has ended, well or not."""
+    """One place for an instance. `started` is set once the start has ended, well or not.
+
+    A slot with a `pool` was kept for somebody: it is neither idle nor evicted, and only work for that pool gets it.
+    """
 
     spec: InstanceSpec
+    pool: str = ""
     instance: Instance | None = None
     holders: int = 0
     idle_since: float = 0.0
@@ -96,6 +100,34 @@ class Lease:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+class Kept:
+    """A slot that is kept for a pool, from its start to `let_go`."""
+
+    def __init__(self, agent: Agent, slot: Slot) -> None:
+        self._agent = agent
+        self._slot = slot
+
+    def start(self, *, is_canceled: Callable[[], bool] = lambda: False) -> None:
+        """Start the model and wait for it. Raises SetupFailed, StartFailed."""
+        for _ in self._agent.start_kept(self._slot, is_canceled=is_canceled):
+            continue
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the started model still lives."""
+        instance = self._slot.instance
+        return instance is not None and self._agent.is_listed(self._slot) and instance.health() != "lost"
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another prediction could run there now."""
+        return self._slot.instance is not None and self._slot.room > 0
+
+    def let_go(self) -> None:
+        """Stop it; what runs there ends first. May be called twice."""
+        self._agent.let_go(self._slot)
 
 
 class Agent:
@@ -176,27 +208,63 @@ class Agent:
 
     # --- leases ---
 
-    def acquire(self, spec: InstanceSpec) -> Lease | None:
-        """A lease, or None when every slot is taken. Never waits: a cold model starts inside the lease."""
+    def acquire(self, spec: InstanceSpec, *, pool: str = "") -> Lease | None:
+        """A lease, or None when every slot is taken. Never waits: a cold model starts inside the lease.
+
+        With a pool only what `keep` has started for it counts; nothing is started here.
+        """
         victim: Instance | None = None
         with self._lock:
             if self._draining.is_set():
                 return None
-            slot = self._warm(spec)
+            slot = self._warm(spec, pool)
             was_warm = slot is not None
             if slot is None:
-                if len(self._table) >= self.slots:
-                    idle = self._least_recently_used()
-                    if idle is None:
-                        return None
-                    self._table.remove(idle)
-                    victim = idle.instance
+                if pool:
+                    return None
+                room, victim = self._make_room()
+                if not room:
+                    return None
                 slot = Slot(spec=spec)
                 self._table.append(slot)
             slot.holders += 1
-        if victim is not None:
-            self._stop_later(victim)
+        self._stop_later(victim)
         return Lease(self, slot, was_warm=was_warm)
+
+    def keep(self, spec: InstanceSpec, *, pool: str) -> Kept | None:
+        """A slot of its own for a pool, until it is let go; None when every slot is taken. Starts nothing yet."""
+        with self._lock:
+            room, victim = (False, None) if self._draining.is_set() else self._make_room()
+            if not room:
+                return None
+            slot = Slot(spec=spec, pool=pool)
+            self._table.append(slot)
+        self._stop_later(victim)
+        return Kept(self, slot)
+
+    def let_go(self, slot: Slot) -> None:
+        """Stop a kept slot; what runs there ends first."""
+        with self._lock:
+            if slot in self._table:
+                self._table.remove(slot)
+            is_free = slot.holders == 0
+        if is_free:
+            self._stop_later(slot.instance)
+
+    def is_listed(self, slot: Slot) -> bool:
+        """Whether the slot is still in the table: a broken instance leaves it."""
+        with self._lock:
+            return slot in self._table
+
+    def _make_room(self) -> tuple[bool, Instance | None]:
+        """Whether there is room for one more slot, and whose instance went for it. Called with the lock."""
+        if len(self._table) < self.slots:
+            return True, None
+        idle = self._least_recently_used()
+        if idle is None:
+            return False, None
+        self._table.remove(idle)
+        return True, idle.instance
 
     def release(self, slot: Slot) -> None:
         """The other end of a lease. A broken instance leaves its slot."""
@@ -237,6 +305,17 @@ class Agent:
         if slot.instance is None:
             raise RuntimeError("the slot ended before its model had started")
 
+    def start_kept(self, slot: Slot, *, is_canceled: Callable[[], bool]) -> Iterator[Alive]:
+        """Start a kept slot's model; it counts as held meanwhile, so that nobody takes it half-started."""
+        with self._lock:
+            slot.holders += 1
+        try:
+            yield from self.bring_up(slot, is_canceled=is_canceled)
+        finally:
+            with self._lock:
+                slot.holders -= 1
+                slot.idle_since = self._clock()
+
     def _start(self, slot: Slot, is_canceled: Callable[[], bool]) -> None:
         try:
             instance = self.runtime.start(slot.spec, is_canceled=lambda: is_canceled() or self._ended.is_set())
@@ -250,15 +329,20 @@ class Agent:
                 self._stop(instance)
         slot.started.set()
 
-    def _warm(self, spec: InstanceSpec) -> Slot | None:
-        """A started, sound slot of this version with room. Called with the lock."""
+    def _warm(self, spec: InstanceSpec, pool: str) -> Slot | None:
+        """A started, sound slot of this version and pool with room. Called with the lock."""
         for slot in self._table:
-            if slot.spec.version_id == spec.version_id and slot.instance is not None and slot.room > 0:
+            if (
+                slot.pool == pool
+                and slot.spec.version_id == spec.version_id
+                and slot.instance is not None
+                and slot.room > 0
+            ):
                 return slot
         return None
 
     def _least_recently_used(self) -> Slot | None:
-        idle = [slot for slot in self._table if slot.holders == 0]
+        idle = [slot for slot in self._table if slot.holders == 0 and not slot.pool]
         return min(idle, key=lambda slot: slot.idle_since) if idle else None
 
     # --- housekeeping ---
@@ -278,7 +362,7 @@ class Agent:
         """Stop what has been idle for too long and what has died meanwhile. How many."""
         now, gone = self._clock(), []
         for slot in self._all():
-            if slot.holders or slot.instance is None:
+            if slot.holders or slot.instance is None or slot.pool:
                 continue
             if now - slot.idle_since >= self.idle_seconds or slot.instance.health() == "lost":
                 with self._lock:
@@ -289,7 +373,9 @@ class Agent:
             self._stop(instance)
         return len(gone)
 
-    def _stop_later(self, instance: Instance) -> None:
+    def _stop_later(self, instance: Instance | None) -> None:
+        if instance is None:
+            return
         threading.Thread(target=self._stop, args=(instance,), name="model-stop", daemon=True).start()
 
     def _stop(self, instance: Instance | None) -> None:
@@ -307,6 +393,7 @@ class Agent:
                 "id": slot.instance.id if slot.instance else None,
                 "pid": slot.instance.pid if slot.instance else None,
                 "state": "starting" if slot.instance is None else "busy" if slot.holders else "idle",
+                "pool": slot.pool,
                 "running": slot.holders,
                 "idle_seconds": round(now - slot.idle_since, 1) if not slot.holders else 0.0,
             }
@@ -317,7 +404,7 @@ class Agent:
             "isolation": self.runtime.isolation,
             "isolation_note": self.runtime.isolation_note,
             "slots": self.slots,
-            "free": self.slots - sum(1 for one in instances if one["state"] != "idle"),
+            "free": self.slots - sum(1 for one in instances if one["state"] != "idle" or one["pool"]),
             "draining": self._draining.is_set(),
             "instances": instances,
         }

@@ -15,8 +15,8 @@ from django.utils.dateparse import parse_datetime
 from execution import limits
 from execution.api import pages, shapes
 from execution.api.edge import View, answer, hop, plain, read_json, wait_seconds
-from execution.models import IdempotencyKey, Prediction
-from execution.services import idempotency, predictions, renderings, streams, waits, webhooks
+from execution.models import Deployment, IdempotencyKey, Prediction
+from execution.services import deployments, idempotency, predictions, renderings, streams, waits, webhooks
 from marketplace.lib import sse
 from marketplace.lib.errors import AppError, InvalidRequest
 from marketplace.services.keys import Caller
@@ -45,6 +45,14 @@ class ModelPredictions(View):
     async def post(self, request: Any, owner: str, name: str) -> JsonResponse:
         """Make one."""
         return await _create(self, plain(request), model=(owner, name))
+
+
+class DeploymentPredictions(View):
+    """Predictions on a deployment's own instances."""
+
+    async def post(self, request: Any, owner: str, name: str) -> JsonResponse:
+        """Make one."""
+        return await _create(self, plain(request), deployment=(owner, name))
 
 
 class OnePrediction(View):
@@ -102,10 +110,13 @@ async def _events(
         news = await hop(tell, position=position)
 
 
-async def _create(view: View, request: HttpRequest, model: tuple[str, str] | None = None) -> JsonResponse:
+Named = tuple[str, str] | None  # owner and name
+
+
+async def _create(view: View, request: HttpRequest, *, model: Named = None, deployment: Named = None) -> JsonResponse:
     caller = await view.caller(view.request, creates=True)
     base = shapes.base_of(request)
-    prediction_id, replayed = await hop(_make, request, caller, model, base)
+    prediction_id, replayed = await hop(_make, request, caller, model, deployment, base)
     seconds = wait_seconds(request)
     over = seconds > 0 and await waits.until_over(prediction_id, seconds=max(0.5, seconds - _EARLY_SECONDS))
     row = await hop(_shown, caller.account_id, prediction_id, base, as_starting=seconds > 0 and not over)
@@ -117,7 +128,7 @@ async def _create(view: View, request: HttpRequest, model: tuple[str, str] | Non
     return answer(row, status=202 if seconds and not over else 201, headers=headers)
 
 
-def _make(request: HttpRequest, caller: Caller, model: tuple[str, str] | None, base: str) -> tuple[str, bool]:
+def _make(request: HttpRequest, caller: Caller, model: Named, deployment: Named, base: str) -> tuple[str, bool]:
     """The new prediction's id, or that of the one made earlier under the same Idempotency-Key."""
     body = read_json(request)
     cancel_after = predictions.parse_cancel_after(request.headers.get("Cancel-After", ""))
@@ -128,15 +139,18 @@ def _make(request: HttpRequest, caller: Caller, model: tuple[str, str] | None, b
         begun = idempotency.begin(
             account_id=caller.account_id,
             key_id=caller.key_id,
-            route=f"POST predictions {'/'.join(model or ())}"[:100],
+            route=f"POST {'deployments' if deployment else 'predictions'} {'/'.join(deployment or model or ())}"[:100],
             name=name,
             body=[body, cancel_after],
         )
         if isinstance(begun, str):
             return begun, True
         once = begun
+    kept: Deployment | None = None
     try:
-        if model is not None:
+        if deployment is not None:
+            kept, version = deployments.to_use(account_id=caller.account_id, owner=deployment[0], name=deployment[1])
+        elif model is not None:
             version = predictions.latest_of(owner=model[0], name=model[1], account_id=caller.account_id)
         elif isinstance(body.get("version"), str):
             version = predictions.resolve(reference=body["version"], account_id=caller.account_id)
@@ -152,6 +166,7 @@ def _make(request: HttpRequest, caller: Caller, model: tuple[str, str] | None, b
             once=once,
             webhook=webhook,
             webhook_events=events,
+            deployment=kept,
         )
     except AppError:
         if once is not None:

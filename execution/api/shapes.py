@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from execution.models import File
+from execution.models import Deployment, File
 from execution.services.renderings import moment
 from marketplace.models import Account, Collection, Hardware, Model, Version
 
@@ -61,6 +61,27 @@ def account(row: Account, *, base: str) -> dict[str, str]:
     """The caller's account."""
     kind = "user" if row.kind == Account.Kind.PERSONAL else "organization"
     return {"type": kind, "username": row.slug, "name": row.name, "avatar_url": f"{base}/static/icons/mark.svg"}
+
+
+def deployment(row: Deployment, *, base: str) -> dict[str, Any]:
+    """A deployment with the release that is in force."""
+    release = row.release
+    return {
+        "owner": row.account.slug,
+        "name": row.name,
+        "current_release": {
+            "number": release.number,
+            "model": release.version.model.full_slug,
+            "version": release.version_id,
+            "created_at": moment(release.created_at),
+            "created_by": account(row.account, base=base),
+            "configuration": {
+                "hardware": release.hardware.sku,
+                "min_instances": release.min_instances,
+                "max_instances": release.max_instances,
+            },
+        },
+    }
 
 
 def file(row: File, *, base: str) -> dict[str, Any]:

@@ -57,9 +57,11 @@ def begin(*, prediction_id: str, owner: str, hardware: str, now: dt.datetime | N
     return Attempt(prediction_id=prediction_id, fence=fence)
 
 
-def next_unclaimed(*, hardware: str) -> str | None:
-    """The oldest prediction that waits for this hardware."""
-    waiting = Prediction.objects.filter(status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware)
+def next_unclaimed(*, hardware: str, deployment_id: str | None = None) -> str | None:
+    """The oldest prediction that waits for this hardware, of one deployment or of none."""
+    waiting = Prediction.objects.filter(
+        status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware, deployment_id=deployment_id
+    )
     return waiting.order_by("created_at").values_list("pk", flat=True).first()
 
 

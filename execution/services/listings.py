@@ -11,7 +11,7 @@ from django.core.validators import URLValidator
 from django.db import IntegrityError, transaction
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
-from execution.models import Build, Prediction
+from execution.models import Build, Prediction, Release
 from marketplace.lib.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unprocessable
 from marketplace.models import Account, Hardware, Model, Version
 from marketplace.models.accounts import SLUG
@@ -164,6 +164,8 @@ def delete(*, account_id: int, owner: str, name: str) -> None:
         raise Conflict("This model is being built: cancel the build first.")
     if Prediction.objects.filter(model=row).exists():
         raise Conflict("This model has been run: the account's books name it, so it stays.")
+    if Release.objects.filter(version__model=row).exists():
+        raise Conflict("A deployment has run this model, so it stays: delete the deployment first.")
     with transaction.atomic():
         row.versions(manager="with_deleted").all().delete()
         row.delete()

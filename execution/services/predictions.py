@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.services import holds
 from execution import limits
-from execution.models import File, IdempotencyKey, Prediction, Webhook, new_id
+from execution.models import Deployment, File, IdempotencyKey, Prediction, Webhook, new_id
 from execution.services import endings, idempotency, inputs, trust
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
@@ -86,17 +86,19 @@ def create(
     webhook: str = "",
     webhook_events: Collection[str] = (),
     user_id: int | None = None,
+    deployment: Deployment | None = None,
 ) -> Prediction:
     """Validate, hold money for the first minute, write the row and ring a worker: all or nothing.
 
     `uploads` are the account's files that were stored for this prediction alone: they go when its data goes.
     `webhook` and its events are as `webhooks.read` gives them.
     `user_id` is who acts without a key, in the portal.
+    With a deployment the run itself is free: its instances are paid by the minute.
 
     Raises Unprocessable for the input, Forbidden for what a guardrail refuses, PaymentRequired, Unavailable when
     the version has no priced hardware.
     """
-    hardware = version.model.hardware
+    hardware = deployment.release.hardware if deployment else version.model.hardware
     if hardware is None or not hardware.is_active:
         raise Unavailable(f"{version.model.full_slug} has no hardware to run on at the moment.")
     given = _guarded(policy_of(key_id=key_id, account_id=account_id, user_id=user_id), version, given)
@@ -105,6 +107,8 @@ def create(
     snapshot = prices.snapshot(hardware_id=hardware.pk)
     if UNIT not in snapshot:
         raise Unavailable(f"The hardware {hardware.sku} has no price at the moment.")
+    if deployment is not None:
+        snapshot = {UNIT: 0}
     now = timezone.now()
     covered = min(limits.HOLD_AHEAD_MS, cancel_after * 1000) if cancel_after else limits.HOLD_AHEAD_MS
     prediction_id = new_id()
@@ -125,6 +129,7 @@ def create(
             model=version.model,
             version=version,
             hardware=hardware,
+            deployment=deployment,
             source=source,
             input=ready,
             prices={UNIT: snapshot[UNIT]},
@@ -155,7 +160,7 @@ def _guarded(policy: Policy, version: Version, given: Any) -> Any:
 
 
 def _rows() -> QuerySet[Prediction]:
-    return Prediction.objects.select_related("model__publisher", "version", "hardware")
+    return Prediction.objects.select_related("model__publisher", "version", "hardware", "deployment")
 
 
 def find(*, account_id: int, prediction_id: str) -> Prediction:

@@ -52,4 +52,6 @@ def summary(row: Prediction, *, base: str) -> dict[str, Any]:
     for name in ("started_at", "completed_at", "deadline"):
         if (value := getattr(row, name)) is not None:
             body[name] = moment(value)
+    if row.deployment is not None:
+        body["deployment"] = row.deployment.name
     return body

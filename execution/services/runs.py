@@ -36,14 +36,16 @@ _MARGIN_SECONDS: Final = 5.0
 def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
     """Run this prediction and then others that wait for the hardware, as long as there is a free slot.
 
+    A deployment's predictions run on its own instances, and are followed by others of the same deployment.
     Returns how many were run here. Never waits for a slot: who frees one takes the next from the database.
     """
     done = 0
     wanted: str | None = prediction_id
+    deployment_id = Prediction.objects.filter(pk=prediction_id).values_list("deployment_id", flat=True).first()
     while wanted is not None:
         prediction = _waiting(wanted, hardware)
         if prediction is not None:
-            lease = agent.acquire(host.spec_of(prediction.version))
+            lease = agent.acquire(host.spec_of(prediction.version), pool=deployment_id or "")
             if lease is None:
                 return done
             try:
@@ -53,7 +55,7 @@ def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
                     done += 1
             finally:
                 lease.release()
-        wanted = attempts.next_unclaimed(hardware=hardware)
+        wanted = attempts.next_unclaimed(hardware=hardware, deployment_id=deployment_id)
     return done
 
 

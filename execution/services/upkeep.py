@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from execution import limits
 from execution.models import Prediction
-from execution.services import attempts, endings, webhooks
+from execution.services import attempts, endings, instances, scale, webhooks
 from execution.services.predictions import TASK
 from execution.states import LIVE, Status
 from marketplace.lib import jobs
@@ -23,6 +23,8 @@ def poll(*, now: dt.datetime | None = None) -> None:
     """One tick. Each part is a few conditional UPDATEs; two at once do no harm."""
     now = now or timezone.now()
     attempts.reap(now=now)
+    instances.reap(now=now)
+    scale.all_deployments(now=now)
     end_overdue(now=now)
     ring(now=now)
     webhooks.ring(now=now)
@@ -59,9 +61,12 @@ def ring(*, now: dt.datetime) -> int:
     """Ring again for predictions that wait: the doorbell may have been lost. Returns how many were rung for.
 
     A few per hardware are enough, since a worker that ends one takes the next from the database itself.
+    For a deployment nobody rings: the keeper of its instances looks for what waits.
     """
     rung = 0
-    waiting = Prediction.objects.filter(status=Status.STARTING, lease_expires_at=None, rung_at__lt=now - RING_AFTER)
+    waiting = Prediction.objects.filter(
+        status=Status.STARTING, lease_expires_at=None, rung_at__lt=now - RING_AFTER, deployment=None
+    )
     for hardware_id in set(waiting.values_list("hardware_id", flat=True).distinct()):
         queue = Hardware.objects.get(pk=hardware_id).queue
         oldest = waiting.filter(hardware_id=hardware_id).order_by("created_at").values_list("pk", flat=True)

@@ -14,11 +14,12 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import File as StorageFile
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import F, Max
 from django.utils import timezone
 
 from execution import limits
 from execution.builders import docker as images
-from execution.models import Build, Prediction, new_id
+from execution.models import Build, Deployment, Prediction, new_id
 from execution.services import builds, listings, trust
 from execution.states import LIVE
 from marketplace.lib import jobs
@@ -124,6 +125,11 @@ def delete(*, account_id: int, owner: str, name: str, version_id: str) -> None:
         raise Conflict("Another account has run this version, so it stays.")
     if Prediction.objects.filter(version=version, status__in=LIVE).exists():
         raise Conflict("This version is running: cancel its predictions first.")
+    deployments = Deployment.objects.annotate(newest=Max("releases__number")).filter(
+        releases__number=F("newest"), releases__version=version
+    )
+    if deployments.exists():
+        raise Conflict("A deployment runs this version: give it another one, or delete it, first.")
     with transaction.atomic():
         Version.objects.filter(pk=version.pk).update(deleted_at=timezone.now())
         jobs.enqueue(REMOVE, queue=builds.QUEUE, version_id=version.pk)

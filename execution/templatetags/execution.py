@@ -21,6 +21,8 @@ _BADGES = {
     "succeeded": "ok",
     "failed": "danger",
     "canceled": "warn",
+    "ready": "live",
+    "ended": "",
 }
 
 

@@ -138,6 +138,11 @@ PAGES: dict[str, Route] = {
     "publish": page(),
     "publish/models": page(),
     "predictions": page(),
+    "deployments": page(),
+    "deployments/create": page(),
+    "deployments/<slug:name>": teams_page("deployments/kept"),
+    # It was made just now and never used: the owner comes after the mate, who has removed it.
+    "deployments/<slug:name>/delete": form("deployments/kept/delete", (404, 302, 404, LOGIN)),
     # Given to the site's own pages only: without their Origin it is refused, as tests/marketplace/views says.
     "playground/key": page(method="POST", json=False, headers={"origin": "http://testserver"}),
     "keys/create": form("keys/create", (200, 403, 200, LOGIN), name="new", scopes="inference"),
@@ -185,6 +190,11 @@ HOSTING: dict[str, Route] = {
     "models/<str:owner>/<str:name>/readme": teams("models/team/secret/readme"),
     "models/<str:owner>/<str:name>/versions": teams("models/team/secret/versions"),
     "models/<str:owner>/<str:name>/versions/<slug:version_id>": teams("models/team/secret/versions/{version_id}"),
+    "deployments": keyed(),
+    "deployments/<str:owner>/<str:name>": teams("deployments/team/kept"),
+    "deployments/<str:owner>/<str:name>/predictions": Route(
+        (201, 201, 404, 401), "deployments/team/kept/predictions", method="POST", body={"input": {"text": "hi"}}
+    ),
     "files": keyed(),
     "files/<slug:file_id>": teams("files/{file_id}"),
     # A download is opened by its signature and by nothing else: a key does not help.

@@ -66,6 +66,7 @@ def build() -> World:
     published = hosted.hosted(owner=team, slug="open")
     Model.objects.filter(pk=version.model_id).update(readme="canary")
     Collection.objects.create(slug="best", name="Best", description="The best").members.add(version.model)
+    hosted.deployed(team, version, name="kept")
     routed.endpoint("http://127.0.0.1:9/v1", model_slug="acme/small")
     team.roles = [*team.roles, team.Role.OPERATOR]
     team.save(update_fields=["roles"])

@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Any] = {
     "account": "OWNER",
     "refusal": [422, True],
     "failure": True,
+    "deployments": [1, "succeeded", "hello you", True, 2],
 }
 _COLLECT = """
 from marketplace.models import Collection, Model

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from execution.models import Prediction
-from execution.services import predictions
+from execution.models import Deployment, Prediction
+from execution.services import deployments, predictions
 from marketplace.lib import money
 from marketplace.models import Account, Hardware, Model, Version
 from marketplace.services import accounts, prices
@@ -94,3 +94,10 @@ def predict(by: Account, version: Version, *, given: Any = None, **more: Any) ->
         base=BASE,
         **more,
     )
+
+
+def deployed(by: Account, version: Version, *, name: str = "kept", least: int = 0, most: int = 2) -> Deployment:
+    """A deployment made as the API would."""
+    given = {"name": name, "model": version.model.full_slug, "version": version.pk, "hardware": "cpu"}
+    sizes = {"min_instances": least, "max_instances": most}
+    return deployments.create(account_id=by.pk, given=given | sizes)

@@ -76,6 +76,19 @@ const scenarios = {
       return error.message.includes("picture");
     }
   },
+  async deployments() {
+    const version = (await client.models.get(...HELLO.split("/"))).latest_version.id;
+    const [machine] = await client.hardware.list();
+    const made = await client.deployments.create({
+      name: "js", model: HELLO, version, hardware: machine.sku, min_instances: 0, max_instances: 1,
+    });
+    const begun = await client.deployments.predictions.create(OWNER, "js", { input: { text: "you" } });
+    const run = await client.wait(begun, {});
+    const listed = (await client.deployments.list()).results.map((one) => one.name);
+    await client.deployments.update(OWNER, "js", { max_instances: 0 });
+    const number = (await client.deployments.get(OWNER, "js")).current_release.number;
+    return [made.current_release.number, run.status, run.output.join(""), listed.includes("js"), number];
+  },
   async webhook() {
     const made = await client.predictions.create({
       model: HELLO,

@@ -93,6 +93,20 @@ def failure():
         return "picture" in error.prediction.error
 
 
+def deployments():
+    version = client.models.get(HELLO).latest_version.id
+    machine = client.hardware.list()[0].sku
+    made = client.deployments.create(
+        name="py1", model=HELLO, version=version, hardware=machine, min_instances=0, max_instances=1
+    )
+    run = client.deployments.predictions.create((OWNER, "py1"), input={"text": "you"})
+    run.wait()
+    listed = [one.name for one in client.deployments.list()]
+    client.deployments.update(OWNER, "py1", max_instances=0)
+    number = client.deployments.get(f"{OWNER}/py1").current_release.number
+    return [made.current_release.number, run.status, "".join(run.output), "py1" in listed, number]
+
+
 def webhook():
     made = client.predictions.create(
         model=HELLO,
@@ -118,6 +132,7 @@ SCENARIOS = (
     account,
     refusal,
     failure,
+    deployments,
     webhook,
 )
 

@@ -95,6 +95,20 @@ def failure():
         return "picture" in error.prediction.error
 
 
+def deployments():
+    [version, *_] = client.models.versions.list(model_owner=MODEL_OWNER, model_name=MODEL_NAME)
+    machine = client.hardware.list()[0].sku
+    made = client.deployments.create(
+        name="py2", model=HELLO, version=version.id, hardware=machine, min_instances=0, max_instances=1
+    )
+    place = {"deployment_owner": OWNER, "deployment_name": "py2"}
+    run = client.deployments.predictions.create(**place, input={"text": "you"}, prefer="wait=60")
+    listed = [one.name for one in client.deployments.list()]
+    client.deployments.update(**place, max_instances=0)
+    number = client.deployments.get(**place).current_release.number
+    return [made.current_release.number, run.status, "".join(run.output), "py2" in listed, number]
+
+
 def webhook():
     made = client.models.predictions.create(
         model_owner=MODEL_OWNER,
@@ -121,6 +135,7 @@ SCENARIOS = (
     account,
     refusal,
     failure,
+    deployments,
     webhook,
 )
 

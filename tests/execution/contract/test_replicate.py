@@ -104,6 +104,25 @@ def test_models_and_versions(book: Book) -> None:
     book.holds("DELETE", "/models/{model_owner}/{model_name}", **names)
 
 
+def test_deployments(book: Book) -> None:
+    version = hosted()
+    owner = book.caller.account.slug
+    names = {"deployment_owner": owner, "deployment_name": "kept"}
+    sizes = {"min_instances": 0, "max_instances": 1}
+    made = {"name": "kept", "model": version.model.full_slug, "version": version.pk, "hardware": "cpu", **sizes}
+    shown = book.holds("POST", "/deployments", body=made)
+    assert shown["current_release"]["configuration"] == {"hardware": "cpu", **sizes}
+    one = "/deployments/{deployment_owner}/{deployment_name}"
+    book.holds("GET", one, **names)
+    book.holds("GET", "/deployments")
+    changed = book.holds("PATCH", one, body={"max_instances": 2}, **names)
+    assert changed["current_release"]["number"] == 2
+    book.holds("DELETE", one, **names)
+    book.holds("POST", "/deployments", body=made)
+    run = book.holds("POST", one + "/predictions", body={"input": {"text": "a"}}, **names)
+    assert run["deployment"] == "kept"
+
+
 def test_what_belongs_to_the_account(book: Book) -> None:
     predict(book.caller.account, hosted())
     book.holds("GET", "/account")
