@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psutil
 import pytest
@@ -110,6 +111,35 @@ def test_idle_models_stop_after_their_time(workshop, specs):
     assert agent.sweep() == 1
     assert agent.describe()["instances"] == []
     agent.stop()
+
+
+def test_what_is_kept_for_a_pool_is_its_alone_and_stays(workshop, specs):
+    now = [1000.0]
+    agent: Any = Agent(hardware="cpu", slots=2, var=workshop.var, idle_seconds=300, clock=lambda: now[0])
+    kept = agent.keep(specs[0], pool="d")
+    assert kept is not None
+    assert agent.acquire(specs[0], pool="d") is None  # not before it has started
+    kept.start()
+    with agent.acquire(specs[0], pool="d") as lease:
+        assert lease.was_warm
+        pid = lease.instance.pid
+    with agent.acquire(specs[0]) as other:  # the same version, for everybody
+        assert run(other)[-1].status == "succeeded"
+        assert other.instance.pid != pid
+    now[0] += 1000
+    assert agent.sweep() == 1
+    with agent.acquire(specs[1]) as shared:
+        run(shared)
+    with agent.acquire(specs[2]) as shared:  # makes room, and not of what is kept
+        run(shared)
+        assert agent.keep(specs[1], pool="e") is None
+    assert kept.is_sound
+    kept.let_go()
+    assert agent.acquire(specs[0], pool="d") is None
+    agent.stop()
+    deadline = time.monotonic() + 5
+    while any((workshop.var / "instances").glob("*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def test_a_model_that_died_idle_is_not_handed_out_twice(agent, specs):
