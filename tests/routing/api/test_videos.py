@@ -9,13 +9,15 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 from django.utils import timezone
 
 from billing.models import Charge, Hold
+from routing import upstream
 from routing.models import Generation, VideoJob
 from routing.services import sweeping, video_upkeep, video_webhooks
 from tests.factories.routing import Buyer, buyer, endpoint
-from tests.routing.conftest import Simulated
+from tests.routing.conftest import QUICK, Simulated
 
 Simulate = Callable[..., Simulated]
 LATER = dt.timedelta(minutes=1)
@@ -87,7 +89,10 @@ def test_a_job_that_is_never_done_expires(gateway: str, simulate: Simulate, alic
     assert Hold.objects.get().state == Hold.State.RELEASED
 
 
-def test_a_provider_in_trouble_is_asked_again(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+def test_a_provider_in_trouble_is_asked_again(
+    gateway: str, simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "deadlines", lambda: QUICK)  # whoever looks after films brings a sender of his own
     sim = simulate()
     studio(sim.base_url)
     job = begin(gateway, alice).json()
