@@ -94,3 +94,25 @@ def test_a_chat_reads_files_by_their_ids(api: Api, simulate: Simulate, monkeypat
     assert (unknown.status_code, unknown.json()["error"]["metadata"]["field"]) == (404, "file_id")
     monkeypatch.setattr(attachments, "MOST", 4)
     assert chat(api.upload().json()["id"]).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://operators-bucket/secret.png",
+        "gs://operators-bucket/secret.png",
+        "file:///etc/passwd",
+        "https://generativelanguage.googleapis.com/v1beta/files/abc",
+        "https://generativelanguage.googleapis.com./v1beta/files/abc",
+        "HTTPS://[::1/x.png",
+    ],
+)
+def test_an_address_that_opens_with_the_operators_rights_goes_nowhere(api: Api, simulate: Simulate, url: str) -> None:
+    sim = simulate()
+    endpoint(sim.base_url, input_modalities=["text", "image", "video"])
+    for part in ({"type": "image_url", "image_url": {"url": url}}, {"type": "video_url", "video_url": {"url": url}}):
+        body = {"model": "acme/small", "max_tokens": 20, "messages": [{"role": "user", "content": [part]}]}
+        refused = api("POST", "chat/completions", json=body)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, 400)
+        assert "data URL" in refused.json()["error"]["message"]
+    assert sim.calls == 0
