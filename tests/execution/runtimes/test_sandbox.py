@@ -46,7 +46,7 @@ SPY = """
                 status = dict(line.strip().split(":", 1) for line in file if ":" in line)
             return json.dumps({
                 "reads": {path: attempt(read, path) for path in json.loads(paths)},
-                "lists": {path: attempt(os.listdir, path) for path in ("/root", "/home", "/work", "/src", "/var")},
+                "lists": {path: attempt(os.listdir, path) for path in ("/root", "/home", "/srv", "/src", "/var")},
                 "writes": {
                     path: attempt(write, path) for path in ("/x", "/src/x", "/usr/x", "/etc/x", "/dev/x", "/tmp/x")
                 },
@@ -98,7 +98,7 @@ def test_a_spy_sees_nothing_of_the_host(loot, workshop):
     assert all("FileNotFoundError" in one for one in reads[2:4])
     assert reads[4].startswith("model:x:")
     assert loot["lists"]["/src"]
-    for folder in ("/home", "/work", "/var"):
+    for folder in ("/home", "/srv", "/var"):
         assert isinstance(loot["lists"][folder], str), f"{folder} is visible"
     assert loot["pids"] < 10
 
