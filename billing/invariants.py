@@ -17,6 +17,7 @@ from billing.models import (
     Budget,
     Charge,
     Cursor,
+    DaybookLine,
     Entry,
     Hold,
     LedgerAccount,
@@ -25,7 +26,7 @@ from billing.models import (
     UsageHour,
     Wallet,
 )
-from billing.services import balances, rollups
+from billing.services import balances, daybook, rollups
 
 _STALE = dt.timedelta(minutes=10)
 
@@ -129,6 +130,20 @@ def balances_equal_their_entries() -> Iterator[str]:
         yield f"ledger account {ledger_account_id} has entries of {total} and no balance"
 
 
+def daybook_equals_its_entries() -> Iterator[str]:
+    """A ledger account's days add up to its entries up to the mark."""
+    mark = Cursor.objects.filter(name=daybook.CURSOR).values_list("position", flat=True).first() or 0
+    rows = Entry.objects.filter(pk__lte=mark).exclude(ledger_account__kind=LedgerAccount.Kind.WALLET)
+    sums = dict(rows.values_list("ledger_account").annotate(total=Sum("amount_nano")))
+    days = DaybookLine.objects.order_by().values_list("ledger_account").annotate(total=Sum("amount_nano"))
+    for ledger_account_id, amount in days:
+        if amount != sums.pop(ledger_account_id, 0):
+            yield f"the days of ledger account {ledger_account_id} add up to {amount}, its entries say otherwise"
+    for ledger_account_id, total in sums.items():
+        if total:
+            yield f"ledger account {ledger_account_id} has entries of {total} and no days"
+
+
 def hours_equal_their_charges() -> Iterator[str]:
     """Usage by closed hour is the sum of the charges before the end of the last one."""
     rolled = dict(UsageHour.objects.values_list("account_id").annotate(total=Sum("amount_nano")))
@@ -169,6 +184,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
         settled_holds_have_a_charge,
         carved_equals_children,
         balances_equal_their_entries,
+        daybook_equals_its_entries,
         hours_equal_their_charges,
         tax_equals_its_payments,
         no_hold_is_forgotten,

@@ -9,7 +9,7 @@ from celery import shared_task
 
 from billing import invariants
 from billing.gateways.stripe import client as stripe
-from billing.services import balances, credits, inbox, refunds, rollups, topups, walk
+from billing.services import balances, credits, daybook, inbox, refunds, rollups, topups, walk
 
 logger = structlog.get_logger(__name__)
 
@@ -23,8 +23,9 @@ def check_invariants(**_: Any) -> None:
 
 @shared_task(name="billing.advance_balances")
 def advance_balances(**_: Any) -> None:
-    """Carry the balances of providers, publishers and the house forward."""
+    """Carry the balances of providers, publishers and the house forward, and the days that made them."""
     balances.advance()
+    daybook.advance()
 
 
 @shared_task(name="billing.close_hours")

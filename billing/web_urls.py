@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.views import credits, keys, months, usage, webhooks
+from billing.views import credits, earnings, keys, margin, months, usage, webhooks
 
 urlpatterns = [
     path("keys", keys.keys, name="keys"),
@@ -17,6 +17,11 @@ urlpatterns = [
     path("statements/<int:year>-<int:month>", months.statement, name="statement"),
     path("statements/<int:year>-<int:month>.csv", months.statement_csv, name="statement_csv"),
     path("statements/<int:year>-<int:month>.pdf", months.statement_pdf, name="statement_pdf"),
+    path("earnings", earnings.earnings, name="earnings"),
+    path("earnings/<int:year>-<int:month>", earnings.settlement, name="settlement"),
+    path("earnings/<int:year>-<int:month>.csv", earnings.settlement_csv, name="settlement_csv"),
+    path("margin", margin.months, name="margin"),
+    path("margin/<int:year>-<int:month>", margin.month, name="margin_month"),
     path("credits", credits.credits, name="credits"),
     path("credits/topup", credits.topup, name="topup"),
     path("credits/automatic", credits.automatic, name="auto_topup"),

@@ -245,6 +245,10 @@ STRIPE_TAX = env.flag("STRIPE_TAX")
 TOPUP_MIN_CENTS = env.integer("TOPUP_MIN_CENTS", 500, minimum=50)
 TOPUP_FEE_BPS = env.integer("TOPUP_FEE_BPS", 550, minimum=0)
 TOPUP_FEE_MIN_CENTS = env.integer("TOPUP_FEE_MIN_CENTS", 80, minimum=0)
+# Earnings can be paid out after so many whole days; of younger ones than the second, a part is kept for disputes.
+PAYOUT_DELAY_DAYS = env.integer("PAYOUT_DELAY_DAYS", 7, minimum=0)
+PAYOUT_RESERVE_DAYS = env.integer("PAYOUT_RESERVE_DAYS", 90, minimum=0)
+PAYOUT_RESERVE_PERCENT = env.integer("PAYOUT_RESERVE_PERCENT", 5, minimum=0)
 
 # --- Time and language ---
 USE_TZ = True

@@ -34,7 +34,7 @@ function draw(element) {
     series: [
       { label: "Day", value: (_, at) => (at == null ? "–" : new Date(at * 1000).toISOString().slice(0, 10)) },
       {
-        label: "Spent",
+        label: element.dataset.label ?? "Spent",
         fill: colour("--accent"),
         width: 0,
         points: { show: false },

@@ -1,6 +1,6 @@
 """Money's tables: the books, what is derived from them, and the payments that come in."""
 
-from billing.models.derived import Balance, Cursor, UsageHour
+from billing.models.derived import Balance, Cursor, DaybookLine, UsageHour
 from billing.models.ledger import Allowance, Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
 from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEvent, Refund, Thaw, TopUp
 
@@ -12,6 +12,7 @@ __all__ = [
     "Charge",
     "Cursor",
     "Customer",
+    "DaybookLine",
     "Dispute",
     "Entry",
     "Grant",

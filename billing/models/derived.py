@@ -31,6 +31,36 @@ class Balance(models.Model):
         return f"{self.ledger_account}: {self.amount_nano}"
 
 
+class DaybookLine(models.Model):
+    """What one UTC day added to a ledger account, by kind of transaction, model, provider and endpoint.
+
+    Up to the cursor `daybook`; wallets are left out, their days are the usage's.
+    """
+
+    ledger_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="+")
+    day = models.DateField()
+    kind = models.CharField(max_length=24)
+    model = models.CharField(max_length=200, blank=True)
+    provider = models.CharField(max_length=100, blank=True)
+    # As the charge names it; 0 for none.
+    endpoint = models.BigIntegerField(default=0)
+    count = models.BigIntegerField(default=0)
+    # What the requests cost in all, of which `amount_nano` is this ledger account's part.
+    gross_nano = models.BigIntegerField(default=0)
+    amount_nano = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["ledger_account", "day", "kind", "model", "provider", "endpoint"], name="daybook_line_once"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["day"], name="daybook_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.ledger_account} on {self.day}: {self.amount_nano}"
+
+
 class UsageHour(models.Model):
     """What an account was charged in one closed UTC hour, by key, kind, model and provider."""
 

@@ -11,7 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from marketplace.lib.errors import AppError
+from marketplace.lib.errors import AppError, NotFound
 from marketplace.models import Account, Member, User
 from marketplace.services import accounts
 
@@ -34,6 +34,11 @@ class Visitor:
     def require_manager(self) -> Member:
         """The membership; raises Forbidden (a 403 page) for a plain member."""
         return accounts.require_manager(user=self.user, account=self.account)
+
+    def require_staff(self) -> None:
+        """Raises NotFound for everybody else: the site's own pages are not there for them."""
+        if not self.user.is_staff:
+            raise NotFound("There is no such page.")
 
 
 def visitor_of(request: HttpRequest) -> Visitor | None:

@@ -118,6 +118,7 @@ def sweep(generation: Generation, *, provider_account_id: int | None) -> Bill | 
         provider_account_id=None if generation.is_byok else provider_account_id,
         labels={
             "model": generation.model,
+            "provider": generation.provider.slug if generation.provider else "",
             "endpoint": generation.endpoint_id,
             "usage_source": usage.source,
             **_byok(upstream),

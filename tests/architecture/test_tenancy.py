@@ -90,6 +90,15 @@ PAGES: dict[str, Route] = {
         f"statements/<int:year>-<int:month>{ending}": Route((200, 403, 200, LOGIN), f"statements/{{month}}{ending}")
         for ending in ("", ".csv", ".pdf")
     },
+    "earnings": Route((200, 403, 200, LOGIN), "earnings"),
+    # The stranger has earned nothing.
+    **{
+        f"earnings/<int:year>-<int:month>{ending}": Route((200, 403, 404, LOGIN), f"earnings/{{month}}{ending}")
+        for ending in ("", ".csv")
+    },
+    # Staff's pages: nobody of this cast is.
+    "margin": Route((404, 404, 404, LOGIN), "margin"),
+    "margin/<int:year>-<int:month>": Route((404, 404, 404, LOGIN), "margin/{month}"),
     "credits": page(),
     # No Stripe keys here: the form says so.
     "credits/topup": form("credits/topup", (422, 403, 422, LOGIN), amount="20"),

@@ -20,7 +20,7 @@ from routing.services import presets
 from tests.factories import execution as hosted
 from tests.factories import marketplace as make
 from tests.factories import routing as routed
-from tests.factories.billing import fund
+from tests.factories.billing import fund, sell
 
 OWNER, MATE, STRANGER, ANONYMOUS = "owner", "mate", "stranger", "anonymous"
 PEOPLE = (OWNER, MATE, STRANGER, ANONYMOUS)
@@ -61,6 +61,7 @@ def build() -> World:
     outsider = make.account(email=_ADDRESSES[STRANGER])
     fund(team, "10.00")
     fund(outsider, "10.00")
+    sell(outsider, "1.00", to=team, model="team/secret", provider="teams", endpoint=1)
     machine = hosted.hardware()
     version = hosted.hosted(owner=team, slug="secret", visibility=Model.Visibility.PRIVATE)
     published = hosted.hosted(owner=team, slug="open")

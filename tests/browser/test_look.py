@@ -11,7 +11,17 @@ from tests.servers.system import System
 pytestmark = [pytest.mark.browser, pytest.mark.live]
 
 OPEN = ["/", "/models", "/providers", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
-OWN = ["/chat", "/keys", "/keys/create", "/usage", "/credits", "/settings", "/organisations", "/organisations/create"]
+OWN = [
+    "/chat",
+    "/keys",
+    "/keys/create",
+    "/usage",
+    "/credits",
+    "/earnings",
+    "/settings",
+    "/organisations",
+    "/organisations/create",
+]
 OWN += ["/operate", "/publish", "/publish/models", "/predictions"]
 
 # Every visible text with less contrast than WCAG AA asks of its size.
