@@ -52,10 +52,13 @@ def _book(charge: Charge, rated: Rated, parts: Sequence[Part], reason: str, rest
     taken = _take(charge.account_id, difference) if difference > 0 else _take(charge.account_id, -overpaid)
     shares = _differences(charge.shares, [asdict(share) for share in rating.split(rated.amount_nano, parts, rest=rest)])
     reference = f"{charge.kind}:{charge.reference}"
-    legs = [(ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=charge.account_id), -taken)]
-    legs.append((ledger.account_id(kind=LedgerAccount.Kind.BAD_DEBT), taken - difference))
-    legs += [(ledger.account_id(kind=kind, owner_id=owner), amount) for (kind, owner), amount in shares.items()]
-    written = ledger.post(kind=KIND, reference=reference, legs=legs, memo=reason) if any(n for _, n in legs) else None
+    legs: list[ledger.Leg] = [
+        (LedgerAccount.Kind.WALLET, charge.account_id, -taken),
+        (LedgerAccount.Kind.BAD_DEBT, None, taken - difference),
+        *((kind, owner, amount) for (kind, owner), amount in shares.items()),
+    ]
+    moves = any(amount for _, _, amount in legs)
+    written = ledger.post(kind=KIND, reference=reference, legs=legs, memo=reason) if moves else None
     return Charge.objects.create(
         account_id=charge.account_id,
         key_id=charge.key_id,

@@ -33,9 +33,9 @@ def grant(
     if expires_at is not None and expires_at <= now:
         raise InvalidRequest("A grant ends in the future.")
     ledger.wallet_of(account_id)
-    legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.PROMOTIONAL_EXPENSE), -amount_nano),
-        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=account_id), amount_nano),
+    legs: list[ledger.Leg] = [
+        (LedgerAccount.Kind.PROMOTIONAL_EXPENSE, None, -amount_nano),
+        (LedgerAccount.Kind.WALLET, account_id, amount_nano),
     ]
     try:
         with transaction.atomic():
@@ -93,9 +93,9 @@ def _end(row: Grant, now: dt.datetime) -> bool:
     if not taken:
         Grant.objects.filter(pk=row.pk).update(ended_at=None)  # held by what runs: looked at again soon
         return False
-    legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=row.account_id), -amount),
-        (ledger.account_id(kind=LedgerAccount.Kind.PROMOTIONAL_EXPENSE), amount),
+    legs: list[ledger.Leg] = [
+        (LedgerAccount.Kind.WALLET, row.account_id, -amount),
+        (LedgerAccount.Kind.PROMOTIONAL_EXPENSE, None, amount),
     ]
     ledger.post(kind="grant_expired", reference=row.reference, legs=legs, memo="Promotional credit expired")
     return True

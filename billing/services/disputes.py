@@ -74,11 +74,11 @@ def _book(told: Disputed, dispute: Dispute, *, kind: str, sign: int) -> None:
     credited = (dispute.credit_cents or 0) * NANO_PER_CENT * sign
     taxed = dispute.tax_cents * NANO_PER_CENT * sign
     cost = told.fee_cents * NANO_PER_CENT if sign < 0 else 0
-    legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=owner_id), credited),
-        (ledger.account_id(kind=LedgerAccount.Kind.TAX_PAYABLE), taxed),
-        (ledger.account_id(kind=LedgerAccount.Kind.FEES), whole - credited - taxed - cost),
-        (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), cost - whole),
+    legs: list[ledger.Leg] = [
+        (LedgerAccount.Kind.WALLET, owner_id, credited),
+        (LedgerAccount.Kind.TAX_PAYABLE, None, taxed),
+        (LedgerAccount.Kind.FEES, None, whole - credited - taxed - cost),
+        (LedgerAccount.Kind.STRIPE_CLEARING, None, cost - whole),
     ]
     memo = "Disputed payment" if sign < 0 else "Dispute won"
     if ledger.post_once(kind=kind, reference=told.id, legs=legs, memo=memo):

@@ -322,14 +322,10 @@ def _book(
     bad_debt = rated.amount_nano - charged
     shares = rating.split(rated.amount_nano, parts, rest=rest)
     account_id = hold.wallet.account_id
-    legs = [(ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=account_id), -charged)]
+    legs: list[ledger.Leg] = [(LedgerAccount.Kind.WALLET, account_id, -charged)]
     if bad_debt:
-        legs.append((ledger.account_id(kind=LedgerAccount.Kind.BAD_DEBT), -bad_debt))
-    legs += [
-        (ledger.account_id(kind=share.kind, owner_id=share.account_id), share.amount_nano)
-        for share in shares
-        if share.amount_nano
-    ]
+        legs.append((LedgerAccount.Kind.BAD_DEBT, None, -bad_debt))
+    legs += [(share.kind, share.account_id, share.amount_nano) for share in shares if share.amount_nano]
     written = None
     if rated.amount_nano:
         written = ledger.post(kind="charge", reference=f"{hold.kind}:{hold.reference}", legs=legs)

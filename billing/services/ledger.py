@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from billing.models import Entry, LedgerAccount, Transaction, Wallet
+
+# What a transaction moves on one ledger account: its kind, its owner (None for the house's own) and nano-USD.
+Leg = tuple[str, int | None, int]
 
 
 class Unbalanced(AssertionError):
@@ -21,24 +24,35 @@ def account_id(*, kind: str, owner_id: int | None = None) -> int:
     return row.pk
 
 
-def post(*, kind: str, reference: str, legs: Iterable[tuple[int, int]], memo: str = "") -> Transaction:
-    """Write a transaction; `legs` are (ledger account id, nano-USD), zero legs are left out.
+def account_ids(wanted: Collection[tuple[str, int | None]]) -> dict[tuple[str, int | None], int]:
+    """The same for several (kind, owner), in one statement where all of them are there."""
+    found: dict[tuple[str, int | None], int] = {}
+    kinds, owners = {kind for kind, _ in wanted}, {owner for _, owner in wanted}
+    rows = LedgerAccount.objects.filter(Q(account_id__in=owners - {None}) | Q(account_id=None), kind__in=kinds)
+    for kind, owner, pk in rows.values_list("kind", "account_id", "pk"):
+        found[kind, owner] = pk
+    return {(kind, owner): found.get((kind, owner)) or account_id(kind=kind, owner_id=owner) for kind, owner in wanted}
+
+
+def post(*, kind: str, reference: str, legs: Iterable[Leg], memo: str = "") -> Transaction:
+    """Write a transaction; zero legs are left out.
 
     Runs inside the caller's database transaction. Raises Unbalanced, and IntegrityError when
     this (kind, reference) is in the books already.
     """
-    entries = [(ledger_account, amount) for ledger_account, amount in legs if amount]
-    if sum(amount for _, amount in entries):
+    moving = [leg for leg in legs if leg[2]]
+    if sum(amount for _, _, amount in moving):
         raise Unbalanced(f"{kind} {reference} does not add up to zero")
+    ids = account_ids({(account_kind, owner) for account_kind, owner, _ in moving})
     row = Transaction.objects.create(kind=kind, reference=reference, memo=memo)
     Entry.objects.bulk_create(
-        Entry(transaction=row, ledger_account_id=ledger_account, amount_nano=amount)
-        for ledger_account, amount in entries
+        Entry(transaction=row, ledger_account_id=ids[account_kind, owner], amount_nano=amount)
+        for account_kind, owner, amount in moving
     )
     return row
 
 
-def post_once(*, kind: str, reference: str, legs: Iterable[tuple[int, int]], memo: str = "") -> bool:
+def post_once(*, kind: str, reference: str, legs: Iterable[Leg], memo: str = "") -> bool:
     """Write a transaction; False, and nothing done, when this (kind, reference) is in the books already."""
     try:
         with transaction.atomic():

@@ -117,9 +117,9 @@ def _ours(told: Refunded) -> Refund | None:
 
 def _clear(refund: Refund) -> bool:
     amount = refund.total_cents * NANO_PER_CENT
-    legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.REFUNDS_CLEARING), -amount),
-        (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), amount),
+    legs: list[ledger.Leg] = [
+        (LedgerAccount.Kind.REFUNDS_CLEARING, None, -amount),
+        (LedgerAccount.Kind.STRIPE_CLEARING, None, amount),
     ]
     return ledger.post_once(kind="refund_cleared", reference=str(refund.pk), legs=legs, memo="Refund sent")
 
@@ -175,13 +175,10 @@ def _made_at_stripe(told: Refunded) -> bool:
 def _post(kind: str, refund: Refund, *, sign: int, other: str, memo: str) -> bool:
     """Book a refund out of the wallet (sign -1) or back into it, with its tax and fee, against another account."""
     unit = NANO_PER_CENT * sign
-    legs = [
-        (
-            ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=refund.topup.account_id),
-            refund.amount_cents * unit,
-        ),
-        (ledger.account_id(kind=LedgerAccount.Kind.TAX_PAYABLE), refund.tax_cents * unit),
-        (ledger.account_id(kind=LedgerAccount.Kind.FEES), refund.fee_cents * unit),
-        (ledger.account_id(kind=other), -refund.total_cents * unit),
+    legs: list[ledger.Leg] = [
+        (LedgerAccount.Kind.WALLET, refund.topup.account_id, refund.amount_cents * unit),
+        (LedgerAccount.Kind.TAX_PAYABLE, None, refund.tax_cents * unit),
+        (LedgerAccount.Kind.FEES, None, refund.fee_cents * unit),
+        (other, None, -refund.total_cents * unit),
     ]
     return ledger.post_once(kind=kind, reference=str(refund.pk), legs=legs, memo=memo)

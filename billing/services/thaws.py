@@ -64,9 +64,9 @@ def _lock(account: Account) -> None:
 
 
 def _write_off(made: Thaw) -> None:
-    legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=made.account_id), made.written_off_nano),
-        (ledger.account_id(kind=LedgerAccount.Kind.BAD_DEBT), -made.written_off_nano),
+    legs: list[ledger.Leg] = [
+        (LedgerAccount.Kind.WALLET, made.account_id, made.written_off_nano),
+        (LedgerAccount.Kind.BAD_DEBT, None, -made.written_off_nano),
     ]
     ledger.post(kind="write_off", reference=str(made.pk), legs=legs, memo="Debt written off")
     ledger.credit(account_id=made.account_id, amount_nano=made.written_off_nano)

@@ -160,11 +160,11 @@ def _paid(topup: TopUp, payment: Payment) -> bool:
         AutoTopUp.objects.filter(account_id=topup.account_id).update(failures=0, try_after=None)
     book_fee(movement_id=payment.balance_transaction_id, fee_cents=payment.stripe_fee_cents)
     credit, tax = topup.amount_cents * NANO_PER_CENT, tax_cents * NANO_PER_CENT
-    legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), -payment.amount_cents * NANO_PER_CENT),
-        (ledger.account_id(kind=LedgerAccount.Kind.WALLET, owner_id=topup.account_id), credit),
-        (ledger.account_id(kind=LedgerAccount.Kind.TAX_PAYABLE), tax),
-        (ledger.account_id(kind=LedgerAccount.Kind.FEES), payment.amount_cents * NANO_PER_CENT - credit - tax),
+    legs: list[ledger.Leg] = [
+        (LedgerAccount.Kind.STRIPE_CLEARING, None, -payment.amount_cents * NANO_PER_CENT),
+        (LedgerAccount.Kind.WALLET, topup.account_id, credit),
+        (LedgerAccount.Kind.TAX_PAYABLE, None, tax),
+        (LedgerAccount.Kind.FEES, None, payment.amount_cents * NANO_PER_CENT - credit - tax),
     ]
     memo = "Automatic top-up" if topup.is_automatic else "Top-up"
     if not ledger.post_once(kind="topup", reference=payment.id, legs=legs, memo=memo):
@@ -178,9 +178,9 @@ def book_fee(*, movement_id: str, fee_cents: int) -> bool:
     if not movement_id or not fee_cents:
         return False
     fee = fee_cents * NANO_PER_CENT
-    legs = [
-        (ledger.account_id(kind=LedgerAccount.Kind.FEES), -fee),
-        (ledger.account_id(kind=LedgerAccount.Kind.STRIPE_CLEARING), fee),
+    legs: list[ledger.Leg] = [
+        (LedgerAccount.Kind.FEES, None, -fee),
+        (LedgerAccount.Kind.STRIPE_CLEARING, None, fee),
     ]
     return ledger.post_once(kind="stripe_fee", reference=movement_id, legs=legs, memo="Stripe's fee")
 
