@@ -113,6 +113,8 @@ MISTRAL: Final = OpenAICompatible(
         takes_strict_tools=False,
         tool_choices={"required": "any"},
         tool_id_length=9,
+        has_document_parts=True,
+        has_plain_sound=True,
         effort_field=None,
     )
 )

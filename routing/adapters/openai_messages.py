@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from marketplace.lib.ids import base62
+from routing.adapters import media
 from routing.adapters.dialect import Dialect
 from routing.canonical import (
     Audio,
@@ -91,8 +92,12 @@ def _part(part: Part, dialect: Dialect) -> dict[str, Json]:
             return {"type": "video", "video": list(frames), **extra}
         case Video(url, _, extra):
             return {"type": "video_url", "video_url": {"url": url, **extra}}
+        case Audio(data, _, url) if dialect.has_plain_sound:
+            return {"type": "input_audio", "input_audio": data if url is None else url}
         case Audio(data, form, url, extra):
             return _audio(data, form, url, extra)
+        case File() if dialect.has_document_parts:
+            return _document(part)
         case File():
             return {"type": "file", "file": _file(part)}
     raise TypeError(f"{type(part).__name__} is no content of a message")
@@ -112,3 +117,14 @@ def _audio(data: str | None, form: str | None, url: str | None, extra: Mapping[s
 def _file(part: File) -> dict[str, Json]:
     named = {"filename": part.filename, "file_data": part.data or part.url, "file_id": part.file_id}
     return {name: value for name, value in named.items() if value is not None}
+
+
+def _document(part: File) -> dict[str, Json]:
+    """A PDF by address, of the web or a data URL."""
+    if part.url is None and part.data is None:  # an id would be looked up among the operator's own files
+        raise media.unfit("Files by id cannot be sent to this provider; send the file's data or its address.")
+    url = part.url or part.data or ""
+    if part.url is None and not media.is_data_url(url):
+        url = f"data:{media.type_of(part.filename or '', fallback='application/pdf')};base64,{url}"
+    named = {"document_name": part.filename} if part.filename else {}
+    return {"type": "document_url", "document_url": url, **named}

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from billing.rating import Rated, rate
+from routing.adapters.intake import Medium
 from routing.canonical import Usage
 
 # Units that are a part of another one, priced there unless they have a price of their own.
@@ -31,6 +32,7 @@ class Candidate:
     costs: Mapping[str, int] = field(default_factory=dict)
     collects_data: bool = True
     keeps_nothing: bool = False
+    dialect: str = ""  # decides in which forms it can be sent media
 
     def rated(self, usage: Usage, *, units: Mapping[str, int] = NO_UNITS) -> Rated:
         """What a usage costs the caller here; `units` counts what is no token."""
@@ -77,6 +79,7 @@ class Need:
     inputs: frozenset[str] = frozenset({"text"})
     outputs: frozenset[str] = frozenset({"text"})
     parameters: frozenset[str] = frozenset()
+    media: frozenset[Medium] = frozenset()
 
     @property
     def images(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from routing.adapters.intake import refusal
 from routing.canonical import ProviderPreferences
 from routing.selection.candidates import Candidate, Need
 
@@ -105,8 +106,10 @@ def _prices(candidate: Candidate, need: Need, wishes: ProviderPreferences) -> Fo
 
 
 def _content(candidate: Candidate, need: Need, wishes: ProviderPreferences) -> Found:
-    if not need.inputs <= candidate.inputs:
-        return "input_modalities", f"takes no {', '.join(sorted(need.inputs - candidate.inputs))}"
+    if missing := need.inputs - candidate.inputs - {"file"}:  # the words of a document may do
+        return "input_modalities", f"takes no {', '.join(sorted(missing))}"
+    if need.media and (reason := refusal(need.media, dialect=candidate.dialect, inputs=candidate.inputs)):
+        return "input_modalities", reason
     if not need.outputs <= candidate.outputs:
         return "output_modalities", f"gives no {', '.join(sorted(need.outputs - candidate.outputs))}"
     return None

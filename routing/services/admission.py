@@ -12,7 +12,7 @@ from billing.services import allowances, holds
 from marketplace.lib import env, ids
 from marketplace.lib.errors import InvalidRequest, NotFound, PaymentRequired
 from marketplace.lib.money import format_usd
-from marketplace.services.guardrails import policy_of
+from marketplace.services.guardrails import Policy, policy_of
 from marketplace.services.keys import Caller
 from routing.canonical import ChatRequest, Routed
 from routing.models import Generation
@@ -54,6 +54,7 @@ class Admission:
     need: Need
     tries: tuple[Try, ...]
     request: Routed  # as its guardrails let it through
+    policy: Policy  # those guardrails
     operation: str = CHAT
     is_streamed: bool = False
     conversation: bytes | None = None
@@ -103,7 +104,7 @@ def admit(
     hold_id, caps = _reserve(caller, request, need, candidates, generation_id, operation=operation, streamed=streamed)
     tries = tuple(Try(by_endpoint[one.endpoint_id], cap, attempts[one.endpoint_id]) for one, cap, _ in caps)
     return Admission(
-        generation_id, caller.account_id, hold_id, need, tries, request,
+        generation_id, caller.account_id, hold_id, need, tries, request, policy,
         operation=operation, is_streamed=streamed, conversation=conversation,
         is_fixed=is_fixed, choice=chosen.record() | {"strategy": named.strategy, "reason": named.reason},
     )  # fmt: skip

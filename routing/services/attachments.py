@@ -15,7 +15,8 @@ from execution.services import files
 from marketplace.lib import pool
 from marketplace.lib.errors import InvalidRequest, NotFound, PayloadTooLarge
 from marketplace.services.keys import Caller
-from routing.canonical import Audio, ChatRequest, File, Image, Message, Part, ToolResult, Video
+from routing.adapters import media
+from routing.canonical import ChatRequest, File, Image, Message, Part
 
 MEBIBYTE: Final = 1024 * 1024
 # As much as a request's body may carry itself.
@@ -31,9 +32,8 @@ async def attach(*, caller: Caller, request: ChatRequest) -> ChatRequest:
     Raises NotFound for a file that is not the account's, PayloadTooLarge for more than 20 MiB of them, InvalidRequest
     for an address that a provider would open with its operator's rights.
     """
-    for message in request.messages:
-        for part in message.parts:
-            _check_addresses(part)
+    for part in media.opened(part for message in request.messages for part in message.parts):
+        _check_addresses(part)
     if not any(_is_named(part) for message in request.messages for part in message.parts):
         return request
     return await pool.run(_attached, caller.account_id, request)
@@ -41,10 +41,7 @@ async def attach(*, caller: Caller, request: ChatRequest) -> ChatRequest:
 
 def _check_addresses(part: Part) -> None:
     """A bucket's or a file store's address opens what the operator of an endpoint may read, not what the caller may."""
-    if isinstance(part, ToolResult):
-        for inner in part.parts:
-            _check_addresses(inner)
-    for url in _addresses(part):
+    for url in media.addresses(part):
         if not _is_anybodys(url):
             raise InvalidRequest(
                 "Media are given by an http(s) address that anybody can open, or as a data URL; "
@@ -62,18 +59,6 @@ def _is_anybodys(url: str) -> bool:
     except ValueError:
         return False
     return scheme in SCHEMES and host.rstrip(".") not in STORES
-
-
-def _addresses(part: Part) -> Iterator[str]:
-    match part:
-        case Image(url=url):
-            yield url
-        case Audio(url=str(url)) | File(url=str(url)):
-            yield url
-        case Video(url=url, frames=frames):
-            yield from frames
-            if url is not None:
-                yield url
 
 
 def _is_named(part: Part) -> bool:

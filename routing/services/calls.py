@@ -13,6 +13,7 @@ import structlog
 
 from marketplace.lib import ids, pool
 from marketplace.lib.errors import AppError
+from marketplace.services.guardrails import Policy
 from marketplace.services.keys import Caller
 from routing.adapters.base import HttpRequest
 from routing.canonical import Chunk, Routed, UpstreamError, Usage
@@ -37,6 +38,8 @@ R = TypeVar("R")
 Q = TypeVar("Q", bound=Routed)
 # Sends a request in a dialect, waiting so many seconds.
 Send = Callable[[HttpRequest, str, float], Awaitable[R]]
+# Makes of a request what an endpoint takes, under the caller's guardrails.
+Fit = Callable[[Q, Route, Policy], Awaitable[Q]]
 Status = Generation.Status
 
 ATTEMPTS_PER_MODEL: Final = 4
@@ -50,12 +53,14 @@ async def begin(
     request: Q,
     need_of: Callable[[Q], Need],
     build: Callable[[Try, Q], HttpRequest],
+    fit: Fit[Q] | None = None,
     operation: str = CHAT,
     streamed: bool = False,
 ) -> "Call":
-    """Admit a request of any operation; `need_of` says what it needs, `build` writes it for an endpoint to be tried.
+    """Admit a request of any operation; `need_of` says what it needs, `build` writes it for an endpoint to be tried,
+    after `fit` has made of it what that endpoint takes.
 
-    Both are given the request as the caller's guardrails let it through. Raises AppError.
+    All are given the request as the caller's guardrails let it through. Raises AppError.
     """
     work = asyncio.ensure_future(
         pool.run(admit, caller=caller, request=request, need_of=need_of, operation=operation, streamed=streamed)
@@ -66,7 +71,7 @@ async def begin(
         # The hold may be placed all the same: see to it that it is given back.
         keep(_release_admitted(work))
         raise
-    return Call(admission, lambda attempt: build(attempt, cast(Q, admission.request)))
+    return Call(admission, cast(Callable[[Try, Routed], HttpRequest], build), cast("Fit[Routed] | None", fit))
 
 
 async def _authorised(attempt: Try) -> Try:
@@ -89,9 +94,12 @@ async def _release_admitted(work: "asyncio.Future[Admission]") -> None:
 class Call:
     """One admitted request: what has been tried, what has been delivered, and that it ends once."""
 
-    def __init__(self, admission: Admission, build: Callable[[Try], HttpRequest]) -> None:
+    def __init__(
+        self, admission: Admission, build: Callable[[Try, Routed], HttpRequest], fit: Fit[Routed] | None = None
+    ) -> None:
         self.admission = admission
         self._build = build
+        self._fit = fit
         self.live = Live(admission.generation_id)
         self.tried: list[Tried] = []
         self.usage: Usage | None = None
@@ -145,13 +153,14 @@ class Call:
     async def _try(self, attempt: Try, send: Send[R], left: list[Try]) -> R:
         route = attempt.route
         endpoint_id = route.candidate.endpoint_id
+        request = await self._fitted(route)
         if (seconds := HEALTH.reserve(endpoint_id)) > 0:
             await asyncio.sleep(seconds)
         started = time.monotonic()
         ticket = HEALTH.begin(endpoint_id, tokens=self.admission.need.input_estimate)
         patience, whole = self._patience(ticket, attempt, left)
         try:
-            answer = await send(self._build(await _authorised(attempt)), route.dialect, patience)
+            answer = await send(self._build(await _authorised(attempt), request), route.dialect, patience)
         except UpstreamError as error:
             seconds = time.monotonic() - started
             HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and patience < whole)
@@ -168,6 +177,17 @@ class Call:
         metrics.attempted(route, outcome="ok", first_token_s=seconds if self.admission.is_streamed else None)
         self.tried.append(Tried(route, _ms(seconds)))
         return answer
+
+    async def _fitted(self, route: Route) -> Routed:
+        """What this endpoint is asked. Its own time does not run yet: media that a caller's server gives slowly or
+        not at all are not the endpoint's doing."""
+        if self._fit is None:
+            return self.admission.request
+        try:
+            return await self._fit(self.admission.request, route, self.admission.policy)
+        except UpstreamError as error:
+            self.tried.append(Tried(route, 0, error.kind, error.status))
+            raise
 
     def _patience(self, ticket: Ticket, attempt: Try, left: list[Try]) -> tuple[float, float]:
         """(seconds to wait for this attempt, seconds that the sender would wait): the last keeps all of them."""

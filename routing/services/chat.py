@@ -22,6 +22,7 @@ from routing.services import settlement
 from routing.services.admission import Try
 from routing.services.attachments import attach
 from routing.services.calls import Call, begin, keep
+from routing.services.reencoding import Media
 from routing.services.routes import Route
 from routing.upstream import SENDER, Stream
 
@@ -66,7 +67,7 @@ class Broken:
 async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
     """Answer a chat in one piece. Raises AppError."""
     request = await attach(caller=caller, request=request)
-    call = await begin(caller=caller, request=request, need_of=need_of, build=_build)
+    call = await begin(caller=caller, request=request, need_of=need_of, build=_build, fit=Media().fitted)
     try:
         route, chunk = await call.try_each(
             lambda sent, kind, patience: SENDER.send(sent, adapter=adapter_for(kind), patience=patience)
@@ -82,7 +83,7 @@ async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
 async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
     """Begin a streamed answer: returns when its first piece is in hand. Raises AppError."""
     request = await attach(caller=caller, request=request)
-    call = await begin(caller=caller, request=request, need_of=need_of, build=_build, streamed=True)
+    call = await begin(caller=caller, request=request, need_of=need_of, build=_build, fit=Media().fitted, streamed=True)
     try:
         _, stream = await call.try_each(
             lambda sent, kind, patience: SENDER.open_stream(sent, adapter=adapter_for(kind), patience=patience)

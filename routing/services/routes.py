@@ -111,6 +111,7 @@ def _route(model: str, endpoint: Endpoint, priced: dict[str, dict[str, int]]) ->
         # A provider that says nothing of its habits is taken to keep what it is sent.
         collects_data=not policy or bool(policy.get("retains")) or bool(policy.get("trains")),
         keeps_nothing=bool(policy.get("zdr")),
+        dialect=provider.dialect,
     )
     target = Target(provider.base_url, endpoint.upstream, provider.credentials())
     return Route(candidate, provider.dialect, target, provider.pk, provider.account_id, endpoint.pk)

@@ -24,6 +24,7 @@ from routing.simulation.app import Pace, Simulator
 from routing.simulation.server import listen, running
 from routing.upstream import Deadlines
 from tests.factories.routing import Buyer, buyer
+from tests.servers.files import FileServer, serving
 
 QUICK = Deadlines(connect=1, first_chunk=0.6, answer=0.6, idle=0.6)
 
@@ -59,6 +60,14 @@ def simulate(settings: Any) -> Iterator[Callable[..., Simulated]]:
             return Simulated(simulator, port)
 
         yield start
+
+
+@pytest.fixture
+def files(settings: Any) -> Iterator[FileServer]:
+    """A server of callers' files, whose origin is a private one that may be called."""
+    with serving() as server:
+        settings.PRIVATE_ORIGINS = settings.PRIVATE_ORIGINS | {server.origin}
+        yield server
 
 
 @pytest.fixture(autouse=True)

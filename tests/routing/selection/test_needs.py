@@ -9,7 +9,7 @@ import pytest
 
 from routing.ingress import openai_chat
 from routing.selection.candidates import Need
-from routing.selection.needs import IMAGE_TOKENS, UNSEEN_FILE_TOKENS, VIDEO_TOKENS, need_of
+from routing.selection.needs import IMAGE_TOKENS, PDF_TOKENS, UNSEEN_FILE_TOKENS, VIDEO_TOKENS, need_of
 
 
 def need(content: Any = "Hello", **fields: Any) -> Need:
@@ -42,6 +42,23 @@ def test_a_medium_is_bound_by_the_table_and_not_by_its_bytes(part: dict[str, Any
     assert found.inputs == {kind}
     assert tokens <= found.input_bound <= tokens + 300
     assert found.images == (kind == "image")
+
+
+@pytest.mark.parametrize(
+    ("given", "most", "likely"),
+    [
+        ({"file_data": "data:application/pdf;base64," + "A" * 8_000}, PDF_TOKENS, 1_000),
+        ({"file_data": "data:application/pdf;base64," + "A" * 200_000}, 200_000, 25_000),
+        ({"file_data": "data:text/plain;base64," + "A" * 8_000}, 8_000, 1_000),
+        ({"file_data": "https://a.example.test/x.pdf"}, UNSEEN_FILE_TOKENS, 10_000),
+    ],
+)
+def test_a_small_pdf_may_unfold_to_much_and_one_nobody_has_seen_to_more(
+    given: dict[str, Any], most: int, likely: int
+) -> None:
+    found = need([{"type": "file", "file": {"filename": "x"} | given}])
+    assert most <= found.input_bound <= most + 300
+    assert likely <= found.input_estimate <= likely + 100
 
 
 def test_media_in_a_tools_result_count_too() -> None:
