@@ -118,6 +118,18 @@ class AutoTopUpForm(forms.Form):
         }
 
 
+class ConnectForm(forms.Form):
+    """Who is to be paid: Stripe asks for the rest."""
+
+    country = forms.CharField(
+        min_length=2, max_length=2, label="Country", help_text="Two letters, such as US: where you or your company are."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["country"].widget.attrs |= {"autocomplete": "country", "autocapitalize": "characters", "size": "2"}
+
+
 class ThawForm(forms.Form):
     """Staff's decision on a frozen wallet."""
 

@@ -21,6 +21,7 @@ from billing.models import (
     Entry,
     Hold,
     LedgerAccount,
+    Payout,
     TopUp,
     Transaction,
     UsageHour,
@@ -165,6 +166,22 @@ def tax_equals_its_payments() -> Iterator[str]:
         yield f"{booked or 0} are booked as tax, the top-ups say {expected}"
 
 
+def payouts_equal_their_entries() -> Iterator[str]:
+    """What is on its way are the pending payouts; what left us are the paid ones, less what came back."""
+    rows = Entry.objects.filter(transaction__kind__in=["payout", "payout_sent", "payout_failed", "payout_returned"])
+    booked = dict(rows.order_by().values_list("ledger_account__kind").annotate(total=Sum("amount_nano")))
+    on_the_way = Payout.objects.filter(state=Payout.State.PENDING).aggregate(total=Sum("amount_cents"))["total"] or 0
+    paid = Payout.objects.filter(state=Payout.State.PAID)
+    sent = paid.aggregate(total=Sum(F("amount_cents") - F("returned_cents")))["total"] or 0
+    expected = {
+        LedgerAccount.Kind.PAYOUTS_CLEARING: on_the_way * 10_000_000,
+        LedgerAccount.Kind.STRIPE_CLEARING: sent * 10_000_000,
+    }
+    for kind, amount in expected.items():
+        if booked.get(kind, 0) != amount:
+            yield f"{booked.get(kind, 0)} are booked as {kind} of payouts, the payouts say {amount}"
+
+
 def nobody_is_overdrawn() -> Iterator[str]:
     """What is free is never below zero, but for frozen wallets, whose payment was taken back."""
     floor = F("held_nano") - F("credit_limit_nano")
@@ -187,6 +204,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
         daybook_equals_its_entries,
         hours_equal_their_charges,
         tax_equals_its_payments,
+        payouts_equal_their_entries,
         no_hold_is_forgotten,
         nobody_is_overdrawn,
     )

@@ -9,7 +9,7 @@ from celery import shared_task
 
 from billing import invariants
 from billing.gateways.stripe import client as stripe
-from billing.services import balances, credits, daybook, inbox, refunds, rollups, topups, walk
+from billing.services import balances, credits, daybook, inbox, payouts, refunds, rollups, topups, walk
 
 logger = structlog.get_logger(__name__)
 
@@ -65,5 +65,15 @@ def nightly_walk(**_: Any) -> None:
         return
     found = walk.walk()
     logger.info("stripe_walk", events=found.events, missed=found.missed, fees=found.fees)
+    for sentence in payouts.compare():
+        logger.error("payout_difference", detail=sentence)
     if difference := walk.difference_cents():
         logger.error("stripe_difference", cents=difference)
+
+
+@shared_task(name="billing.pay_out")
+def pay_out(**_: Any) -> None:
+    """Pay out what is ready, once a day for each account; find out about what was lost."""
+    if stripe.is_on():
+        payouts.resume()
+        payouts.pay_due()

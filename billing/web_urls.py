@@ -18,6 +18,7 @@ urlpatterns = [
     path("statements/<int:year>-<int:month>.csv", months.statement_csv, name="statement_csv"),
     path("statements/<int:year>-<int:month>.pdf", months.statement_pdf, name="statement_pdf"),
     path("earnings", earnings.earnings, name="earnings"),
+    path("earnings/connect", earnings.connect, name="earnings_connect"),
     path("earnings/<int:year>-<int:month>", earnings.settlement, name="settlement"),
     path("earnings/<int:year>-<int:month>.csv", earnings.settlement_csv, name="settlement_csv"),
     path("margin", margin.months, name="margin"),

@@ -249,6 +249,7 @@ TOPUP_FEE_MIN_CENTS = env.integer("TOPUP_FEE_MIN_CENTS", 80, minimum=0)
 PAYOUT_DELAY_DAYS = env.integer("PAYOUT_DELAY_DAYS", 7, minimum=0)
 PAYOUT_RESERVE_DAYS = env.integer("PAYOUT_RESERVE_DAYS", 90, minimum=0)
 PAYOUT_RESERVE_PERCENT = env.integer("PAYOUT_RESERVE_PERCENT", 5, minimum=0)
+PAYOUT_MIN_CENTS = env.integer("PAYOUT_MIN_CENTS", 2_500, minimum=100)
 
 # --- Time and language ---
 USE_TZ = True

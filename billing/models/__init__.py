@@ -1,8 +1,9 @@
-"""Money's tables: the books, what is derived from them, and the payments that come in."""
+"""Money's tables: the books, what is derived from them, and the payments that come in and go out."""
 
 from billing.models.derived import Balance, Cursor, DaybookLine, UsageHour
 from billing.models.ledger import Allowance, Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
 from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEvent, Refund, Thaw, TopUp
+from billing.models.payouts import Payout, Recipient
 
 __all__ = [
     "Allowance",
@@ -19,6 +20,8 @@ __all__ = [
     "Hold",
     "InboxEvent",
     "LedgerAccount",
+    "Payout",
+    "Recipient",
     "Refund",
     "Thaw",
     "TopUp",

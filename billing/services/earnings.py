@@ -87,19 +87,51 @@ class Settlement:
 def standing(*, account_id: int, now: dt.datetime | None = None) -> Standing:
     """How an account stands now."""
     today = (now or timezone.now()).astimezone(dt.UTC).date()
-    owed = sum(balances.of(kind=side, owner_id=account_id) for side in SIDES)
+    moved = daybook.sums(by=("kind",), sides=SIDES, owner_id=account_id)
+    paid = -sum(total.amount_nano for (kind,), total in moved.items() if kind not in EARNED)
+    return _stand(_owed(account_id), _recent(account_id, today), today, paid_nano=paid)
+
+
+def forecast(
+    *, account_id: int, least_nano: int, first: dt.date, now: dt.datetime | None = None
+) -> tuple[dt.date, int] | None:
+    """The first day from `first` on at which at least so much is ready of what is earned by now, and how much then."""
+    today = (now or timezone.now()).astimezone(dt.UTC).date()
+    owed, recent = _owed(account_id), _recent(account_id, today)
+    oldest = max(int(settings.PAYOUT_DELAY_DAYS), int(settings.PAYOUT_RESERVE_DAYS)) + 1
+    for day in (first + dt.timedelta(days=n) for n in range(oldest + 1)):
+        ready = _stand(owed, recent, day).ready_nano
+        if ready >= least_nano:
+            return day, ready
+    return None
+
+
+def _stand(owed: int, recent: dict[dt.date, int], today: dt.date, *, paid_nano: int = 0) -> Standing:
     young = first_younger(today, int(settings.PAYOUT_DELAY_DAYS))
     kept = first_younger(today, int(settings.PAYOUT_RESERVE_DAYS))
-    in_delay = max(0, _earned(account_id, since=young))
-    recent = max(0, _earned(account_id, since=kept, until=young)) if kept < young else 0
-    other = daybook.sums(by=("kind",), sides=SIDES, owner_id=account_id)
+    in_delay = max(0, sum(amount for day, amount in recent.items() if day >= young))
+    disputable = max(0, sum(amount for day, amount in recent.items() if kept <= day < young))
     return Standing(
         owed_nano=owed,
         in_delay_nano=in_delay,
         # Rounded up: the last part of a nano-dollar is kept too.
-        reserved_nano=-(-recent * int(settings.PAYOUT_RESERVE_PERCENT) // 100),
-        paid_nano=-sum(total.amount_nano for (kind,), total in other.items() if kind not in EARNED),
+        reserved_nano=-(-disputable * int(settings.PAYOUT_RESERVE_PERCENT) // 100),
+        paid_nano=paid_nano,
     )
+
+
+def _owed(account_id: int) -> int:
+    return sum(balances.of(kind=side, owner_id=account_id) for side in SIDES)
+
+
+def _recent(account_id: int, today: dt.date) -> dict[dt.date, int]:
+    """What was earned on each of the days that are not wholly free yet.
+
+    Corrections of older charges count in the days in which they were made: what is owed has them in it at once.
+    """
+    since = min(first_younger(today, int(days)) for days in (settings.PAYOUT_DELAY_DAYS, settings.PAYOUT_RESERVE_DAYS))
+    found = daybook.sums(by=("day",), sides=SIDES, owner_id=account_id, since=since, kinds=EARNED)
+    return {day: total.amount_nano for (day,), total in found.items()}
 
 
 def first_younger(today: dt.date, days: int) -> dt.date:
@@ -172,12 +204,6 @@ def csv_rows(*, account_id: int, month: Settlement) -> Iterator[list[str]]:
 def next_month(first: dt.date) -> dt.date:
     """The first day of the month after."""
     return (first + dt.timedelta(days=32)).replace(day=1)
-
-
-def _earned(account_id: int, *, since: dt.date, until: dt.date | None = None) -> int:
-    # Corrections of older charges count in the days in which they were made: what is owed has them in it at once.
-    found = daybook.sums(by=(), sides=SIDES, owner_id=account_id, since=since, until=until, kinds=EARNED)
-    return sum(total.amount_nano for total in found.values())
 
 
 def _lines(found: dict[tuple[str, str, str, str, int], Total], kind: str) -> list[Line]:

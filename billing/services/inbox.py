@@ -15,8 +15,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from billing.gateways.stripe import client as stripe
-from billing.models import InboxEvent, TopUp
-from billing.services import disputes, refunds, topups
+from billing.gateways.stripe import connect
+from billing.models import InboxEvent, Recipient, TopUp
+from billing.services import disputes, payouts, refunds, topups
 from marketplace.lib.errors import AppError
 
 logger = structlog.get_logger(__name__)
@@ -71,6 +72,14 @@ def _effect_of(row: InboxEvent) -> Effect:
         return _dispute_effect(stripe.disputed(object_id))
     if kind.startswith("refund.") or kind == "charge.refund.updated":
         return _refund_effect(stripe.refunded(object_id))
+    if kind.startswith("transfer."):
+        transfer = connect.transferred(object_id)
+        return lambda: payouts.settle(transfer)
+    if kind.startswith(connect.ACCOUNT_EVENTS) and object_id:
+        recipient = connect.connected(object_id)
+        return lambda: payouts.take_over(recipient)
+    if kind.startswith("payout."):
+        return _bank_effect(object_id, str(row.payload.get("account") or ""))
     return _nothing
 
 
@@ -106,6 +115,14 @@ def _refund_effect(told: stripe.Refunded) -> Effect:
         refunds.settle(told)
 
     return both
+
+
+def _bank_effect(bank_payout_id: str, recipient_id: str) -> Effect:
+    """A recipient's bank; what goes to our own is no recipient's."""
+    if not Recipient.objects.filter(recipient_id=recipient_id).exists():
+        return _nothing
+    told = connect.bank_payout(bank_payout_id=bank_payout_id, recipient_id=recipient_id)
+    return lambda: payouts.note_bank(recipient_id=recipient_id, told=told)
 
 
 def _known(payment: stripe.Payment) -> UUID | None:

@@ -91,6 +91,8 @@ PAGES: dict[str, Route] = {
         for ending in ("", ".csv", ".pdf")
     },
     "earnings": Route((200, 403, 200, LOGIN), "earnings"),
+    # No Stripe keys here: the form says so.
+    "earnings/connect": form("earnings/connect", (422, 403, 422, LOGIN), country="us"),
     # The stranger has earned nothing.
     **{
         f"earnings/<int:year>-<int:month>{ending}": Route((200, 403, 404, LOGIN), f"earnings/{{month}}{ending}")

@@ -14,7 +14,7 @@ from billing.services import topups
 from marketplace.models import Account
 from tests.factories import marketplace as make
 from tests.fakes.stripe import FakeStripe
-from tests.fakes.stripe.server import SECRET
+from tests.fakes.stripe.server import SECRET, THIN_SECRET
 from tests.fakes.stripe.world import GOOD
 
 Post = Callable[[bytes, str], Any]
@@ -32,7 +32,7 @@ def stripe(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStrip
         settings.STRIPE_SECRET_KEY = "sk_test_fake"
         settings.STRIPE_API_BASE = fake.url
         settings.STRIPE_WEBHOOK_SECRET = SECRET
-        settings.STRIPE_THIN_WEBHOOK_SECRET = "whsec_thin"
+        settings.STRIPE_THIN_WEBHOOK_SECRET = THIN_SECRET
         yield fake
 
 
@@ -43,6 +43,19 @@ def post() -> Post:
     def send(body: bytes, signature: str) -> Any:
         headers = {"stripe-signature": signature}
         answer = Client().post("/webhooks/stripe", body, content_type="application/json", headers=headers)
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+    return send
+
+
+@pytest.fixture
+def post_thin() -> Post:
+    """Sends a thin event to the portal."""
+
+    def send(body: bytes, signature: str) -> Any:
+        headers = {"stripe-signature": signature}
+        answer = Client().post("/webhooks/stripe/thin", body, content_type="application/json", headers=headers)
         assert answer.status_code == 200, answer.content
         return answer.json()
 

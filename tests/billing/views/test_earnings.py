@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from billing.gateways.stripe.connect import BankPayout
+from billing.models import Recipient
+from billing.services import payouts
 from marketplace.models import Account
 from tests.cast import act_for, logged_in
 from tests.factories import marketplace as make
 from tests.factories.billing import fund, sell
+from tests.fakes.stripe import FakeStripe
 
 MONTH = f"{timezone.now():%Y-%m}"
 
@@ -64,3 +70,47 @@ def test_staff_see_the_margin_and_nobody_else(alice: Client, sold: Account) -> N
     for seen in ("$3.00", "shop/faces", "acme/one", "$1.85", "Promotional credit given", "−$8.15"):
         assert seen in text
     assert staff.get("/margin/2026-13").status_code == 404
+
+
+def test_without_keys_payouts_are_off_and_the_page_says_how_else(alice: Client, sold: Account) -> None:
+    act_for(alice, "shop")
+    assert "Payouts through Stripe are off here" in alice.get("/earnings").content.decode()
+    answer = alice.post("/earnings/connect", {"country": "US"})
+    assert answer.status_code == 422
+
+
+def test_connecting_leads_to_stripe_and_back(alice: Client, sold: Account, stripe: FakeStripe) -> None:
+    act_for(alice, "shop")
+    answer = alice.get("/earnings")
+    assert "Connect with Stripe" in answer.content.decode()
+    assert "form-action 'self' https://connect.stripe.com" in answer.headers["Content-Security-Policy"]
+    assert alice.get("/earnings/connect").headers["Location"] == "/earnings"
+    assert "Accounts in XX cannot be paid" in alice.post("/earnings/connect", {"country": "XX"}).content.decode()
+    answer = alice.post("/earnings/connect", {"country": "kr"})
+    assert answer.headers["Location"].startswith("https://connect.stripe.com/setup/")
+    text = alice.get("/earnings?connect=done").content.decode()
+    assert "external_account" in text
+    assert "identity.later" not in text
+    # Stripe's page ran out and sent the browser back.
+    assert alice.get("/earnings/connect").headers["Location"].startswith("https://connect.stripe.com/setup/")
+    stripe.world.onboard(Recipient.objects.get().recipient_id)
+    text = alice.get("/earnings?connect=done").content.decode()
+    assert "Connected. The next payout comes when $25.00 are ready." in text
+
+
+def test_the_page_tells_of_payouts(alice: Client, sold: Account, stripe: FakeStripe, settings: Any) -> None:
+    settings.PAYOUT_DELAY_DAYS, settings.PAYOUT_RESERVE_PERCENT, settings.PAYOUT_MIN_CENTS = 0, 0, 100
+    act_for(alice, "shop")
+    alice.post("/earnings/connect", {"country": "us"})
+    recipient = Recipient.objects.get()
+    stripe.world.onboard(recipient.recipient_id)
+    stripe.world.deposit(1_000)
+    text = alice.get("/earnings?connect=done").content.decode()
+    assert f"{timezone.now():%Y-%m-%d}</time></strong>, <strong>$1.15</strong>" in text
+    (payout,) = payouts.pay_due()
+    payouts.note_bank(recipient_id=recipient.recipient_id, told=BankPayout(is_failed=True, message="It is closed."))
+    text = alice.get("/earnings").content.decode()
+    for seen in (payout.transfer_id, "Paid so far", "It is closed.", "$1.15"):
+        assert seen
+        assert seen in text
+    assert "<dd>$0.00</dd>" in text  # owed

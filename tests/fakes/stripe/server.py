@@ -15,9 +15,11 @@ from typing import Any, Self
 import stripe
 
 from tests.fakes.stripe import shapes
-from tests.fakes.stripe.world import Refused, World
+from tests.fakes.stripe.refused import Refused
+from tests.fakes.stripe.world import World
 
 SECRET = "whsec_fake"
+THIN_SECRET = "whsec_thin"
 
 # What can go wrong with the next call that changes something.
 FAIL_BEFORE, FAIL_AFTER, HANG_UP_AFTER, CONFLICT, BUSY = "500", "500-after", "hang-up-after", "409", "429"
@@ -33,7 +35,7 @@ class FakeStripe:
         self.calls: list[tuple[str, str]] = []
         self.faults: deque[str] = deque()
         self._answers: dict[str, tuple[str, int, dict[str, Any]]] = {}
-        self._told = 0
+        self._told = self._told_thinly = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -71,6 +73,14 @@ class FakeStripe:
         for event in waiting:
             body, signature = self.signed(event, secret)
             post(body, signature)
+        return len(waiting)
+
+    def deliver_thin(self, post: Callable[[bytes, str], object], *, copies: int = 1) -> int:
+        """The same for thin events, which have an address and a secret of their own."""
+        waiting = self.world.thin_events[self._told_thinly :] * copies
+        self._told_thinly = len(self.world.thin_events)
+        for event in waiting:
+            post(*self.signed(event, THIN_SECRET))
         return len(waiting)
 
     @staticmethod
@@ -135,6 +145,14 @@ _ROUTES: dict[tuple[str, str], Operation] = {
     ("post", "/v1/refunds"): lambda world, given: world.create_refund(given),
     ("get", "/v1/refunds/{}"): lambda world, one, given: world.get(one, "refund"),
     ("get", "/v1/disputes/{}"): lambda world, one, given: world.get(one, "dispute"),
+    ("post", "/v2/core/accounts"): lambda world, given: world.create_account(given),
+    ("get", "/v2/core/accounts/{}"): lambda world, one, given: world.account(one, given),
+    ("post", "/v2/core/account_links"): lambda world, given: world.create_account_link(given),
+    ("post", "/v1/transfers"): lambda world, given: world.create_transfer(given),
+    ("get", "/v1/transfers"): lambda world, given: world.listed("transfer", given),
+    ("get", "/v1/transfers/{}"): lambda world, one, given: world.get(one, "transfer"),
+    ("get", "/v1/payouts/{}"): lambda world, one, given: world.get(one, "payout"),
+    ("get", "/v1/balance"): lambda world, given: world.balance(),
     ("get", "/v1/events"): lambda world, given: world.listed("event", given),
     ("get", "/v1/balance_transactions"): lambda world, given: world.listed("balance_transaction", given),
 }

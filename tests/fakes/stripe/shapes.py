@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import decimal
 import importlib
+import json
 import re
 import types
 import typing
@@ -34,7 +35,10 @@ class Wrong(Exception):
 
 
 def decode(body: str) -> dict[str, Any]:
-    """Stripe's form encoding, `a[b][0][c]=d`, as nested dicts; lists become lists."""
+    """Stripe's form encoding, `a[b][0][c]=d`, as nested dicts; lists become lists. The JSON of v2 comes to the same."""
+    if body.startswith("{"):
+        spelled: dict[str, Any] = _spelled(json.loads(body))
+        return spelled
     root: dict[str, Any] = {}
     for name, value in parse_qsl(body, keep_blank_values=True):
         path = re.findall(r"[^\[\]]+", name)
@@ -55,11 +59,11 @@ def check(method: str, path: str, given: dict[str, Any]) -> None:
 
 @lru_cache(maxsize=1)
 def operations() -> dict[tuple[str, str], Any]:
-    """(method, path with {} for ids) -> the type of the parameters, for every v1 operation of the library."""
+    """(method, path with {} for ids) -> the type of the parameters, for every operation of the library."""
     found: dict[tuple[str, str], Any] = {}
     for file in _ROOT.rglob("*_service.py"):
         text = file.read_text()
-        if '"/v1/' not in text:
+        if '"/v1/' not in text and '"/v2/' not in text:
             continue
         tree = ast.parse(text)
         origins = {
@@ -178,6 +182,15 @@ _SCALARS: dict[Any, Any] = {
     bool: lambda text: text in {"true", "false"},
     str: lambda text: True,
 }
+
+
+def _spelled(node: Any) -> Any:
+    """JSON as the form encoding spells it."""
+    if isinstance(node, dict):
+        return {name: _spelled(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_spelled(value) for value in node]
+    return node if isinstance(node, str) else json.dumps(node)
 
 
 def _listed(node: Any) -> Any:

@@ -7,26 +7,21 @@ import threading
 import time
 from typing import Any
 
+from tests.fakes.stripe.connect import Connect
+from tests.fakes.stripe.refused import Refused
+
 FEE_BPS, FEE_FIXED, DISPUTE_FEE = 290, 30, 1500
 GOOD, DECLINED, SCA = "good", "declined", "sca"
 
 
-class Refused(Exception):
-    """An answer other than 200: its status, type, code and message."""
-
-    def __init__(self, status: int, kind: str, message: str, *, code: str = "", **more: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"error": {"type": kind, "message": message, "code": code or None, **more}}
-
-
-class World:
+class World(Connect):
     """Everything behind one lock, as one database would have it."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.objects: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
+        self.thin_events: list[dict[str, Any]] = []
         self.tax_bps = 0  # what Stripe Tax adds, where it is asked
         self._numbers = itertools.count(1)
 
@@ -133,11 +128,15 @@ class World:
 
     def listed(self, kind: str, given: dict[str, Any]) -> dict[str, Any]:
         """Newest first, by `customer`, `created[gte]`, `starting_after` and `limit`."""
-        rows = [one for one in self.objects.values() if one["object"] == kind] if kind != "event" else self.events
+        rows = [one for one in self.objects.values() if one["object"] == kind]
+        if kind == "event":  # those of connected accounts are listed for them
+            rows = [one for one in self.events if "account" not in one]
         since = int((given.get("created") or {}).get("gte", 0))
         rows = [one for one in reversed(rows) if one["created"] >= since]
         if "customer" in given:
             rows = [one for one in rows if one.get("customer") == given["customer"]]
+        if "transfer_group" in given:
+            rows = [one for one in rows if one.get("transfer_group") == given["transfer_group"]]
         if after := given.get("starting_after"):
             rows = rows[[one["id"] for one in rows].index(after) + 1 :]
         limit = int(given.get("limit", 10))
@@ -290,7 +289,7 @@ class World:
             raise Refused(404, "invalid_request_error", f"No such {kind}: '{object_id}'", code="resource_missing")
         return found
 
-    def _tell(self, kind: str, one: dict[str, Any]) -> None:
+    def _tell(self, kind: str, one: dict[str, Any], **more: Any) -> None:
         self.events.append(
             {
                 "id": f"evt_{next(self._numbers):08d}",
@@ -298,5 +297,19 @@ class World:
                 "type": kind,
                 "created": int(time.time()),
                 "data": {"object": self.shown(one)},
+                **more,
+            }
+        )
+
+    def _tell_thinly(self, kind: str, one: dict[str, Any]) -> None:
+        related = {"id": one["id"], "type": one["object"], "url": f"/v2/core/accounts/{one['id']}"}
+        self.thin_events.append(
+            {
+                "id": f"evt_thin_{next(self._numbers):08d}",
+                "object": "v2.core.event",
+                "type": kind,
+                "created": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
+                "livemode": False,
+                "related_object": related,
             }
         )

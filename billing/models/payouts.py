@@ -1,0 +1,89 @@
+"""Money that goes out to those who earned it: through Stripe Connect, or against their invoice."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from marketplace.lib import ids
+from marketplace.models import Account
+from marketplace.models.tenancy import TenantQuerySet
+
+_NANO_PER_CENT = 10_000_000
+
+
+class Recipient(models.Model):
+    """An account as Stripe Connect knows it: whether it can be paid, and when we look at it next."""
+
+    account = models.OneToOneField(Account, primary_key=True, on_delete=models.PROTECT, related_name="recipient")
+    recipient_id = models.CharField(max_length=64, unique=True)
+    country = models.CharField(max_length=2)
+    is_active = models.BooleanField(default=False)
+    # What Stripe waits for, in its words; empty when it waits for nothing.
+    needs = models.CharField(max_length=300, blank=True)
+    # Why its bank did not take what Stripe sent on; the money is with Stripe.
+    bank_error = models.CharField(max_length=300, blank=True)
+    paused_because = models.CharField(max_length=300, blank=True)
+    try_after = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.account}: {self.recipient_id}"
+
+
+class Payout(models.Model):
+    """One transfer of earnings to their account at Stripe. Taken out of what is owed before it is asked for."""
+
+    class State(models.TextChoices):
+        """Pending is unknown to us, not unpaid: Stripe is asked until it is one of the others."""
+
+        PENDING = "pending"
+        PAID = "paid"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="payouts")
+    amount_cents = models.BigIntegerField()
+    # Which earnings it is made of; together they are the amount.
+    publisher_nano = models.BigIntegerField()
+    provider_nano = models.BigIntegerField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
+    transfer_id = models.CharField(max_length=64, null=True, unique=True)  # unique where known
+    # What Stripe took back of it later; owed again.
+    returned_cents = models.BigIntegerField(default=0)
+    error = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[TenantQuerySet[Payout]] = TenantQuerySet["Payout"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account"], condition=Q(state="pending"), name="one_payout_at_a_time"),
+            models.CheckConstraint(
+                condition=Q(
+                    amount_cents__gt=0,
+                    publisher_nano__gte=0,
+                    provider_nano=F("amount_cents") * _NANO_PER_CENT - F("publisher_nano"),
+                ),
+                name="payout_is_its_parts",
+            ),
+            models.CheckConstraint(
+                condition=Q(returned_cents__gte=0, returned_cents__lte=F("amount_cents")), name="payout_returned_once"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["account", "-created_at"], name="payouts_of_account")]
+
+    def __str__(self) -> str:
+        return f"{self.account}: {self.amount_cents} cents, {self.state}"
+
+    @property
+    def amount_nano(self) -> int:
+        """What was taken out of what is owed."""
+        return self.amount_cents * _NANO_PER_CENT
+
+    @property
+    def returned_nano(self) -> int:
+        """What came back."""
+        return self.returned_cents * _NANO_PER_CENT
