@@ -16,6 +16,7 @@ from routing.selection.filters import Exclusion, matches, sift
 from routing.selection.history import History
 from routing.selection.naming import wishes_of
 from routing.selection.router import Router
+from routing.selection.standing import SHUT
 
 ENDPOINTS_RECORDED: Final = 20
 NO_HISTORIES: Final[Mapping[int, History]] = {}
@@ -38,6 +39,11 @@ class Plan:
     choices: tuple[Choice, ...] = ()
     # The caller's own order: it is not chosen again after a failure.
     is_fixed: bool = False
+
+    @property
+    def shut(self) -> frozenset[int]:
+        """The endpoints that failed and whose time to be tried again is to come."""
+        return frozenset(score.endpoint_id for choice in self.choices for score in choice.scores if score.tier == SHUT)
 
     def record(self) -> dict[str, Any]:
         """What is kept with the generation; the choice for the first model decides."""

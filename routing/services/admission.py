@@ -97,7 +97,7 @@ def admit(
     )
     if not chosen.attempts:
         raise _nothing_fits(caller, list(models), need, chosen.excluded)
-    in_order = own_keys.ordered(chosen.attempts, by_endpoint)[:MAX_ATTEMPTS]
+    in_order = own_keys.ordered(chosen, by_endpoint)[:MAX_ATTEMPTS]
     attempts = {attempt.candidate.endpoint_id: attempt for attempt in in_order}
     is_fixed = chosen.is_fixed or any(route.is_own for route in by_endpoint.values())
     candidates = [one.candidate for one in attempts.values()]

@@ -14,7 +14,7 @@ from marketplace.lib import crypto
 from marketplace.models import ProviderKey
 from marketplace.services import provider_keys
 from marketplace.services.keys import Caller
-from routing.selection.plan import Attempt
+from routing.selection.plan import Attempt, Plan
 from routing.services.routes import Route
 
 logger = structlog.get_logger(__name__)
@@ -31,14 +31,19 @@ def joined(groups: Sequence[Sequence[Route]], *, caller: Caller) -> list[list[Ro
     return [[*group, *_copies(group, keys)] for group in groups]
 
 
-def ordered(attempts: Sequence[Attempt], by_endpoint: Mapping[int, Route]) -> tuple[Attempt, ...]:
-    """Within each model: own keys in their order, then what all share as planned, then own keys kept for after."""
-    models = {name: place for place, name in reversed([*enumerate(one.candidate.model for one in attempts)])}
+def ordered(plan: Plan, by_endpoint: Mapping[int, Route]) -> tuple[Attempt, ...]:
+    """Within each model: own keys in their order, then what all share as planned, then own keys kept for after.
 
-    def place(one: Attempt) -> tuple[int, tuple[int, int]]:
-        return models[one.candidate.model], by_endpoint[one.candidate.endpoint_id].place
+    A key that is shut off at the moment, such as one that its provider has refused, waits until all else was tried.
+    """
+    models = {name: place for place, name in reversed([*enumerate(one.candidate.model for one in plan.attempts)])}
+    shut = plan.shut
 
-    return tuple(sorted(attempts, key=place))
+    def place(one: Attempt) -> tuple[int, bool, tuple[int, int]]:
+        route = by_endpoint[one.candidate.endpoint_id]
+        return models[one.candidate.model], route.is_own and one.candidate.endpoint_id in shut, route.place
+
+    return tuple(sorted(plan.attempts, key=place))
 
 
 def _copies(group: Sequence[Route], keys: Sequence[ProviderKey]) -> list[Route]:

@@ -20,6 +20,7 @@ from marketplace.services import guardrails, provider_keys
 from routing import upstream
 from routing.models import Generation
 from routing.services import sweeping
+from routing.services.health import HEALTH
 from tests.factories.routing import Buyer, endpoint
 from tests.routing.conftest import Simulated
 
@@ -103,6 +104,23 @@ def test_own_keys_first_then_shared_then_those_for_after(
     assert sent == ["first", "second", "simulated", "after"]
     record = told(gateway, alice, f"generation?id={answer['id']}")
     assert [one["is_byok"] for one in record["provider_responses"]] == [True, True, False, True]
+
+
+def test_a_key_that_was_refused_waits_behind_all_else_until_it_may_be_tried_again(
+    gateway: str, simulate: Simulate, alice: Buyer, sent: list[str]
+) -> None:
+    provider = simulate()
+    endpoint(provider.base_url)
+    keep(alice)
+    provider.order("401")
+    assert [ask(gateway, alice)[0] for _ in range(2)] == [200, 200]
+    assert sent == ["own-key", "simulated", "simulated"]
+    provider.order("500", "500")
+    assert ask(gateway, alice)[0] == 502
+    assert sent[3:] == ["simulated", "own-key"]
+    HEALTH.router.forget()
+    ask(gateway, alice)
+    assert sent[5:] == ["own-key"]
 
 
 def test_shared_capacity_is_charged_as_ever_when_the_own_key_fails(
