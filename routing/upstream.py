@@ -28,6 +28,7 @@ from routing.canonical import Chunk, UpstreamError
 Answer = TypeVar("Answer")
 
 PIN_SECONDS: Final = 60.0
+CONNECTS: Final = 4  # tries to reach a provider for one request, over its addresses
 DRAIN_SECONDS: Final = 0.05
 READ_HEADERS: Final = ("retry-after", "x-amzn-errortype")  # of a refusal: all that any dialect asks for
 MEBIBYTE: Final = 1024 * 1024
@@ -153,13 +154,22 @@ class Download:
             await self._stack.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class _Pin:
+    """A client that connects to one of an origin's checked addresses, and the others that are left."""
+
+    client: Client
+    until: float
+    others: tuple[str, ...]
+
+
 class Sender:
     """Sends requests; keeps the pinned clients of this process."""
 
     def __init__(self, *, limits: Deadlines | None = None, pin_seconds: float = PIN_SECONDS) -> None:
         self.limits = limits or deadlines()
         self._pin_seconds = pin_seconds
-        self._clients: dict[str, tuple[Client, float]] = {}
+        self._pins: dict[str, _Pin] = {}
         self._pinning: dict[str, asyncio.Task[Client]] = {}
 
     async def send(self, request: HttpRequest, *, adapter: Reader[Answer], patience: float | None = None) -> Answer:
@@ -233,14 +243,21 @@ class Sender:
         return Download(first, limits=limits, content_type=kind.lower(), stack=stack, reader=response.body_reader)
 
     async def _open(self, request: HttpRequest, stack: contextlib.AsyncExitStack, *, whole: float | None = None) -> Any:
-        try:
-            return await self._post(request, stack, whole=whole)
-        except ConnectError:
-            # Mostly a kept connection that the provider closed just as it was taken: no byte of an answer came.
-            return await self._post(request, stack, whole=whole)
+        for place in range(CONNECTS):
+            client = await self._client(request.url)
+            try:
+                return await self._post(client, request, stack, whole=whole)
+            except (ConnectError, ConnectTimeoutError) as error:
+                # Mostly a kept connection that the provider closed just as it was taken: no byte of an answer came.
+                if place == 0 and isinstance(error, ConnectError):
+                    continue
+                if place == CONNECTS - 1 or not self._turn(request.url, client):
+                    raise
+        raise AssertionError("the last failure is raised")
 
-    async def _post(self, request: HttpRequest, stack: contextlib.AsyncExitStack, *, whole: float | None) -> Any:
-        client = await self._client(request.url)
+    async def _post(
+        self, client: Client, request: HttpRequest, stack: contextlib.AsyncExitStack, *, whole: float | None
+    ) -> Any:
         signed = request.sign(datetime.now(UTC)) if request.sign is not None else ()
         post = client.request(request.method, request.url).headers([*request.headers, *signed]).body_bytes(request.body)
         if whole is not None:
@@ -256,18 +273,28 @@ class Sender:
         raise adapter.error(status=response.status, headers=headers, body=body)
 
     async def _client(self, url: str) -> Client:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        origin = f"{parts.scheme}://{addresses.origin(parts.hostname or '', port)}"
-        known = self._clients.get(origin)
-        if known is not None and time.monotonic() < known[1]:
-            return known[0]
+        scheme, host, port, origin = _origin(url)
+        known = self._pins.get(origin)
+        if known is not None and time.monotonic() < known.until:
+            return known.client
         # Requests that find the pin expired at the same time wait for one resolution.
         task = self._pinning.get(origin)
         if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
-            task = asyncio.ensure_future(self._pin(origin, parts.scheme, parts.hostname or "", port))
+            task = asyncio.ensure_future(self._pin(origin, scheme, host, port))
             self._pinning[origin] = task
         return await asyncio.shield(task)
+
+    def _turn(self, url: str, failed: Client) -> bool:
+        """Leave an address that cannot be connected to for the next that was checked with it; False: there is none."""
+        _, host, port, origin = _origin(url)
+        pin = self._pins.get(origin)
+        if pin is None or pin.client is not failed:  # another request has turned, or will look the name up anew
+            return pin is not None
+        if not pin.others:
+            del self._pins[origin]
+            return False
+        self._pins[origin] = _Pin(self._build(host, pin.others[0], port), pin.until, pin.others[1:])
+        return True
 
     async def _pin(self, origin: str, scheme: str, host: str, port: int) -> Client:
         try:
@@ -282,7 +309,7 @@ class Sender:
                 f"The provider's address may not be called: {refused}.", kind="refused_address", retryable=True
             ) from None
         client = self._build(host, found[0], port)
-        self._clients[origin] = (client, time.monotonic() + self._pin_seconds)
+        self._pins[origin] = _Pin(client, time.monotonic() + self._pin_seconds, tuple(found[1:]))
         return client
 
     def _build(self, host: str, address: str, port: int) -> Client:
@@ -305,6 +332,13 @@ class Sender:
         if host != address:
             builder = builder.resolve(host, address, port)
         return builder.build()
+
+
+def _origin(url: str) -> tuple[str, str, int, str]:
+    """Scheme, host, port, and the three as one word."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, host, port, f"{parts.scheme}://{addresses.origin(host, port)}"
 
 
 async def next_piece(reader: Any, seconds: float) -> bytes:

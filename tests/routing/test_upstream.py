@@ -240,6 +240,21 @@ async def test_the_client_connects_to_the_address_that_was_checked(
         await ask(sender, url, stream=False)
 
 
+async def test_an_address_that_cannot_be_connected_to_is_left_for_the_next_that_was_checked(
+    port: int, simulator: Simulator, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PRIVATE_ORIGINS = frozenset({f"provider.example.test:{port}"})
+    answers = [("127.0.0.2",), ("127.0.0.2", "127.0.0.3", "127.0.0.1")]  # the simulator listens on the last alone
+    monkeypatch.setattr(addresses, "resolve", lambda host, wanted: answers.pop(0))
+    sender = Sender(limits=LIMITS)
+    url = f"http://provider.example.test:{port}/v1"
+    with pytest.raises(UpstreamError) as caught:
+        await ask(sender, url, stream=False)
+    assert caught.value.kind == "unavailable"
+    assert all([text(await ask(sender, url, stream=False)) for _ in range(2)])  # looked up anew, and then kept
+    assert (answers, len(simulator.received)) == ([], 2)
+
+
 async def test_a_proxy_in_the_environment_is_not_used(
     sender: Sender, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
