@@ -38,6 +38,7 @@ class Dialect:
     tool_choices: Mapping[str, str] = field(default_factory=dict)
     tool_id_length: int | None = None  # ids of tool calls: exactly so many letters and digits
     part_marks: frozenset[str] = frozenset({"detail"})  # marks on parts that it knows
+    has_breakpoints: bool = False  # OpenAI's own cache marks, on parts
     has_document_parts: bool = False  # document_url in place of `file`
     has_plain_sound: bool = False  # input_audio is the base64 or the address itself
     reasoning_field: str | None = None  # where an assistant message echoes its thoughts

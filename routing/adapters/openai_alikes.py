@@ -26,7 +26,7 @@ OPENAI_CHAT: Final = OpenAICompatible(
         excluded=OURS | {"cache_control"},
         renamed={"max_tokens": "max_completion_tokens"},
         has_developer_role=True,
-        part_marks=frozenset({"detail", "prompt_cache_breakpoint"}),
+        has_breakpoints=True,
         efforts={"max": "xhigh"},
     )
 )

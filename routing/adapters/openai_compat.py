@@ -8,6 +8,7 @@ import orjson
 
 from routing.adapters import errors
 from routing.adapters.base import HttpRequest, Target
+from routing.adapters.breakpoints import with_breakpoints
 from routing.adapters.dialect import Dialect
 from routing.adapters.effort import EFFORT_PERCENT
 from routing.adapters.openai_messages import write_message, write_tool
@@ -35,7 +36,10 @@ class OpenAICompatible:
         if dialect.passes_unknown:
             body |= {name: value for name, value in request.unknown.items() if name not in NEVER}
         body["model"] = target.upstream
-        body["messages"] = [write_message(message, dialect) for message in request.messages]
+        messages = request.messages
+        if dialect.has_breakpoints:
+            messages = with_breakpoints(messages, upstream=target.upstream)
+        body["messages"] = [write_message(message, dialect) for message in messages]
         body |= self._parameters(request, max_tokens)
         if request.tools:
             body["tools"] = [write_tool(tool, dialect) for tool in request.tools]

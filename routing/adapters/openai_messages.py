@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from marketplace.lib.ids import base62
 from routing.adapters import media
+from routing.adapters.breakpoints import breakpoint_of
 from routing.adapters.dialect import Dialect
 from routing.canonical import (
     Audio,
@@ -81,6 +82,11 @@ def _content(parts: Iterable[Part], dialect: Dialect) -> Json:
 
 
 def _part(part: Part, dialect: Dialect) -> dict[str, Json]:
+    written = _plain_part(part, dialect)
+    return written | breakpoint_of(part) if dialect.has_breakpoints else written
+
+
+def _plain_part(part: Part, dialect: Dialect) -> dict[str, Json]:
     match part:
         case Text(text, extra):
             return {"type": "text", "text": text, **_marks(extra, dialect)}

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from routing.adapters import media
+from routing.adapters.breakpoints import FIELD, breakpoint_of
 from routing.canonical import File, Image, Json, Message, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 
 FORMAT: Final = "openai-responses-v1"  # of reasoning_details that are this dialect's own
+PLAIN: Final = frozenset({"input_text", "output_text"})
 
 Item = dict[str, Json]
 
@@ -36,7 +38,7 @@ def _words(role: str, parts: list[Part]) -> Iterator[Item]:
 
 def _content(parts: Iterable[Part], *, role: str) -> Json:
     written = [_part(part, role) for part in parts]
-    if len(written) <= 1 and all(part["type"] in ("input_text", "output_text") for part in written):
+    if len(written) <= 1 and all(part["type"] in PLAIN and FIELD not in part for part in written):
         return written[0]["text"] if written else ""
     return written
 
@@ -44,13 +46,20 @@ def _content(parts: Iterable[Part], *, role: str) -> Json:
 def _part(part: Part, role: str) -> Item:
     match part:
         case Text(text):
-            return {"type": "output_text" if role == "assistant" else "input_text", "text": text}
+            if role == "assistant":
+                return {"type": "output_text", "text": text}
+            return {"type": "input_text", "text": text, **breakpoint_of(part)}
         case Refusal(text):
             return {"type": "refusal", "refusal": text}
         case Image(url, extra):
-            return {"type": "input_image", "image_url": url, "detail": extra.get("detail") or "auto"}
+            return {
+                "type": "input_image",
+                "image_url": url,
+                "detail": extra.get("detail") or "auto",
+                **breakpoint_of(part),
+            }
         case File():
-            return _file(part)
+            return _file(part) | breakpoint_of(part)
     raise media.unfit(f"This provider takes no {type(part).__name__.lower()} input.")
 
 

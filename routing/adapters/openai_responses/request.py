@@ -3,6 +3,7 @@
 from typing import Final
 
 from routing.adapters import effort
+from routing.adapters.breakpoints import breakpoint_of, with_breakpoints
 from routing.adapters.openai_responses.items import write_items
 from routing.canonical import ChatRequest, Json, Message, ReasoningWish, Text, ToolSpec
 
@@ -21,7 +22,7 @@ Block = dict[str, Json]
 
 def write_request(request: ChatRequest, *, upstream: str, stream: bool, max_tokens: int | None) -> Block:
     """The body. Raises UpstreamError(kind invalid, retryable) for content that the dialect cannot carry."""
-    instructions, messages = _instructions(request.messages)
+    instructions, messages = _instructions(with_breakpoints(request.messages, upstream=upstream))
     body: Block = {"model": upstream, "input": _input(messages), "store": False}
     if instructions:
         body["instructions"] = instructions
@@ -43,10 +44,10 @@ def write_request(request: ChatRequest, *, upstream: str, stream: bool, max_toke
 
 
 def _instructions(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
-    """(what the first system messages say, the rest). Later ones keep their place among the turns."""
+    """(what the first system messages say, the rest). Later ones, and marked ones, are items among the turns."""
     said: list[str] = []
     for place, message in enumerate(messages):
-        if message.role not in SYSTEM_ROLES:
+        if message.role not in SYSTEM_ROLES or any(map(breakpoint_of, message.parts)):
             return "\n\n".join(said), messages[place:]
         said += [part.text for part in message.parts if isinstance(part, Text) and part.text]
     return "", messages  # nothing but instructions: they stay what there is to read
@@ -55,7 +56,7 @@ def _instructions(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ..
 def _input(messages: tuple[Message, ...]) -> Json:
     if len(messages) == 1 and messages[0].role == "user":
         parts = messages[0].parts
-        if len(parts) == 1 and isinstance(parts[0], Text):
+        if len(parts) == 1 and isinstance(parts[0], Text) and not breakpoint_of(parts[0]):
             return parts[0].text
     return [item for message in messages for item in write_items(message)]
 
