@@ -130,6 +130,27 @@ class ConnectForm(forms.Form):
         self.fields["country"].widget.attrs |= {"autocomplete": "country", "autocapitalize": "characters", "size": "2"}
 
 
+class InvoiceForm(forms.Form):
+    """An invoice that was paid by bank."""
+
+    invoice = forms.CharField(max_length=100, label="Invoice number")
+    amount = _dollars("Paid")
+    paid_on = forms.DateField(label="Paid on", widget=forms.DateInput(attrs={"type": "date"}))
+    accept_difference = forms.BooleanField(
+        required=False, label="Accept the difference", help_text="It is booked as a loss of ours, or as a gain."
+    )
+
+    def asked(self) -> dict[str, Any]:
+        """What payables.record takes."""
+        given = self.cleaned_data
+        return {
+            "invoice": given["invoice"],
+            "invoice_cents": cents(given["amount"]),
+            "paid_on": given["paid_on"],
+            "accept_difference": given["accept_difference"],
+        }
+
+
 class ThawForm(forms.Form):
     """Staff's decision on a frozen wallet."""
 

@@ -21,6 +21,7 @@ from billing.models import (
     Entry,
     Hold,
     LedgerAccount,
+    PaidInvoice,
     Payout,
     TopUp,
     Transaction,
@@ -182,6 +183,15 @@ def payouts_equal_their_entries() -> Iterator[str]:
             yield f"{booked.get(kind, 0)} are booked as {kind} of payouts, the payouts say {amount}"
 
 
+def invoices_equal_their_entries() -> Iterator[str]:
+    """What left our bank is what the paid invoices say."""
+    rows = Entry.objects.filter(transaction__kind="settlement", ledger_account__kind=LedgerAccount.Kind.BANK)
+    booked = rows.aggregate(total=Sum("amount_nano"))["total"] or 0
+    paid = (PaidInvoice.objects.aggregate(total=Sum("invoice_cents"))["total"] or 0) * 10_000_000
+    if booked != paid:
+        yield f"{booked} are booked as paid by bank, the invoices say {paid}"
+
+
 def nobody_is_overdrawn() -> Iterator[str]:
     """What is free is never below zero, but for frozen wallets, whose payment was taken back."""
     floor = F("held_nano") - F("credit_limit_nano")
@@ -205,6 +215,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
         hours_equal_their_charges,
         tax_equals_its_payments,
         payouts_equal_their_entries,
+        invoices_equal_their_entries,
         no_hold_is_forgotten,
         nobody_is_overdrawn,
     )

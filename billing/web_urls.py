@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.views import credits, earnings, keys, margin, months, usage, webhooks
+from billing.views import credits, earnings, keys, margin, months, payables, usage, webhooks
 
 urlpatterns = [
     path("keys", keys.keys, name="keys"),
@@ -23,6 +23,8 @@ urlpatterns = [
     path("earnings/<int:year>-<int:month>.csv", earnings.settlement_csv, name="settlement_csv"),
     path("margin", margin.months, name="margin"),
     path("margin/<int:year>-<int:month>", margin.month, name="margin_month"),
+    path("payables", payables.payables, name="payables"),
+    path("payables/<str:slug>/<str:side>/<int:year>-<int:month>", payables.payable, name="payable"),
     path("credits", credits.credits, name="credits"),
     path("credits/topup", credits.topup, name="topup"),
     path("credits/automatic", credits.automatic, name="auto_topup"),

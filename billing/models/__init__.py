@@ -3,7 +3,7 @@
 from billing.models.derived import Balance, Cursor, DaybookLine, UsageHour
 from billing.models.ledger import Allowance, Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
 from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEvent, Refund, Thaw, TopUp
-from billing.models.payouts import Payout, Recipient
+from billing.models.payouts import PaidInvoice, Payout, Recipient
 
 __all__ = [
     "Allowance",
@@ -20,6 +20,7 @@ __all__ = [
     "Hold",
     "InboxEvent",
     "LedgerAccount",
+    "PaidInvoice",
     "Payout",
     "Recipient",
     "Refund",

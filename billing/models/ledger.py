@@ -118,6 +118,7 @@ class LedgerAccount(models.Model):
         STRIPE_CLEARING = "stripe_clearing"
         REFUNDS_CLEARING = "refunds_clearing"
         PAYOUTS_CLEARING = "payouts_clearing"
+        BANK = "bank"
         FEES = "fees"
         TAX_PAYABLE = "tax_payable"
         BAD_DEBT = "bad_debt"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from billing.models.ledger import LedgerAccount
 from marketplace.lib import ids
 from marketplace.models import Account
 from marketplace.models.tenancy import TenantQuerySet
@@ -87,3 +89,41 @@ class Payout(models.Model):
     def returned_nano(self) -> int:
         """What came back."""
         return self.returned_cents * _NANO_PER_CENT
+
+
+class PaidInvoice(models.Model):
+    """A provider's or publisher's invoice for a month that was paid by bank, against what our books say of it."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="paid_invoices")
+    side = models.CharField(max_length=24, choices=LedgerAccount.Kind.choices)
+    provider = models.CharField(max_length=100, blank=True)
+    month = models.DateField()
+    invoice = models.CharField(max_length=100)
+    invoice_cents = models.BigIntegerField()
+    # What was earned in the month by our books, corrections that were made in it included.
+    booked_nano = models.BigIntegerField()
+    paid_on = models.DateField()
+    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[TenantQuerySet[PaidInvoice]] = TenantQuerySet["PaidInvoice"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "side", "provider", "month"], name="month_settled_once"),
+            models.UniqueConstraint(fields=["account", "provider", "invoice"], name="invoice_paid_once"),
+            models.CheckConstraint(condition=Q(invoice_cents__gte=0), name="invoice_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account}: {self.invoice} for {self.month:%Y-%m}"
+
+    @property
+    def invoice_nano(self) -> int:
+        """What was paid."""
+        return self.invoice_cents * _NANO_PER_CENT
+
+    @property
+    def difference_nano(self) -> int:
+        """What was paid beyond what our books say; it is ours to bear."""
+        return self.invoice_nano - self.booked_nano

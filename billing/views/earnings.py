@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.forms import ConnectForm
 from billing.gateways.stripe import client as stripe
-from billing.models import Payout, Recipient
+from billing.models import PaidInvoice, Payout, Recipient
 from billing.services import earnings as earned
 from billing.services import payouts
 from billing.services.topups import NANO_PER_CENT
@@ -104,6 +104,7 @@ def _page(request: HttpRequest, visitor: Visitor, **forms: Any) -> HttpResponse:
         "recipient": recipient,
         "next": _next(recipient),
         "history": history,
+        "invoices": PaidInvoice.objects.for_account(account_id).order_by("-paid_on", "-pk")[:PAYOUTS_SHOWN],
         "connect_form": ConnectForm(),
         "delay_days": settings.PAYOUT_DELAY_DAYS,
         "reserve_percent": settings.PAYOUT_RESERVE_PERCENT,

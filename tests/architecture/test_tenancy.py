@@ -100,6 +100,10 @@ PAGES: dict[str, Route] = {
     },
     # Staff's pages: nobody of this cast is.
     "margin": Route((404, 404, 404, LOGIN), "margin"),
+    "payables": Route((404, 404, 404, LOGIN), "payables"),
+    "payables/<str:slug>/<str:side>/<int:year>-<int:month>": Route(
+        (404, 404, 404, LOGIN), "payables/team/provider_payable/{month}?provider=teams"
+    ),
     "margin/<int:year>-<int:month>": Route((404, 404, 404, LOGIN), "margin/{month}"),
     "credits": page(),
     # No Stripe keys here: the form says so.
