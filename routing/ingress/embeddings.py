@@ -91,7 +91,7 @@ def _part(part: Json, where: str) -> Text | Image:
         if part.get("type") == "text" and isinstance(part.get("text"), str) and part["text"]:
             return Text(part["text"])
         if part.get("type") == "image_url" and isinstance(inner, dict) and isinstance(inner.get("url"), str):
-            return Image(inner["url"])
+            return Image(fields.address(inner["url"], where=f"{where}.image_url.url"))
     raise fields.wrong(where, "must be a text or an image_url part")
 
 

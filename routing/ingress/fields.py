@@ -2,9 +2,15 @@
 
 import math
 from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
 
 from marketplace.lib.errors import InvalidRequest
 from routing.canonical import Json
+
+SCHEMES: Final = frozenset({"http", "https", "data"})
+# Files that a provider keeps for whoever holds its key: here the operator.
+STORES: Final = frozenset({"generativelanguage.googleapis.com"})
 
 
 def wrong(where: str, what: str) -> InvalidRequest:
@@ -74,3 +80,28 @@ def number(
     if not least <= value <= most:
         raise wrong(where or name, f"must be between {least:g} and {most:g}")
     return value
+
+
+def address(url: str, *, where: str) -> str:
+    """A medium's address as it came. Raises InvalidRequest for one that not everybody can open.
+
+    A bucket's or a file store's address opens what the operator of an endpoint may read, not what the caller may.
+    """
+    if not _is_anybodys(url):
+        raise wrong(
+            where,
+            "must be an http(s) address that anybody can open, or a data URL; "
+            f"'{url[:64]}' is neither. Upload files by POST /api/v1/files",
+        )
+    return url
+
+
+def _is_anybodys(url: str) -> bool:
+    scheme = url[:8].partition(":")[0].lower()
+    if scheme == "data":
+        return True
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return scheme in SCHEMES and host.rstrip(".") not in STORES

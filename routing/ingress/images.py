@@ -112,4 +112,4 @@ def _reference(part: Json, where: str) -> Image:
     url = inner.get("url") if isinstance(inner, dict) else None
     if not isinstance(url, str) or not url:
         raise fields.wrong(where, 'must be {"type": "image_url", "image_url": {"url": …}}')
-    return Image(url)
+    return Image(fields.address(url, where=f"{where}.image_url.url"))

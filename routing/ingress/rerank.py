@@ -62,7 +62,7 @@ def _document(value: Json, where: str) -> Document:
     if isinstance(value, Mapping):
         text, image = value.get("text"), value.get("image")
         if isinstance(text or "", str) and isinstance(image or "", str) and (text or image):
-            return Document(text or "", image or None)
+            return Document(text or "", fields.address(image, where=f"{where}.image") if image else None)
     raise fields.wrong(where, 'must be a string or {"text": …, "image": …} with at least one of both')
 
 

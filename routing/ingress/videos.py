@@ -67,5 +67,5 @@ def _frames(value: Json) -> dict[str, Image]:
         if not isinstance(url, str) or part.get("frame_type") not in FRAMES or part["frame_type"] in found:
             where = f"frame_images[{place}]"
             raise fields.wrong(where, "must be an image_url part whose frame_type is first_frame or last_frame, once")
-        found[part["frame_type"]] = Image(url)
+        found[part["frame_type"]] = Image(fields.address(url, where=f"frame_images[{place}].image_url.url"))
     return found

@@ -6,24 +6,21 @@ import base64
 import dataclasses
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import urlsplit
 
 from django.core.files.storage import default_storage
 
 from execution.models import File as StoredFile
 from execution.services import files
 from marketplace.lib import pool
-from marketplace.lib.errors import InvalidRequest, NotFound, PayloadTooLarge
+from marketplace.lib.errors import NotFound, PayloadTooLarge
 from marketplace.services.keys import Caller
 from routing.adapters import media
 from routing.canonical import ChatRequest, File, Image, Message, Part
+from routing.ingress import fields
 
 MEBIBYTE: Final = 1024 * 1024
 # As much as a request's body may carry itself.
 MOST: Final = 20 * MEBIBYTE
-SCHEMES: Final = frozenset({"http", "https", "data"})
-# Files that a provider keeps for whoever holds its key: here the operator.
-STORES: Final = frozenset({"generativelanguage.googleapis.com"})
 
 
 async def attach(*, caller: Caller, request: ChatRequest) -> ChatRequest:
@@ -33,32 +30,11 @@ async def attach(*, caller: Caller, request: ChatRequest) -> ChatRequest:
     for an address that a provider would open with its operator's rights.
     """
     for part in media.opened(part for message in request.messages for part in message.parts):
-        _check_addresses(part)
+        for url in media.addresses(part):
+            fields.address(url, where="url")
     if not any(_is_named(part) for message in request.messages for part in message.parts):
         return request
     return await pool.run(_attached, caller.account_id, request)
-
-
-def _check_addresses(part: Part) -> None:
-    """A bucket's or a file store's address opens what the operator of an endpoint may read, not what the caller may."""
-    for url in media.addresses(part):
-        if not _is_anybodys(url):
-            raise InvalidRequest(
-                "Media are given by an http(s) address that anybody can open, or as a data URL; "
-                f"'{url[:64]}' is neither. Upload files by POST /api/v1/files.",
-                metadata={"field": "url"},
-            )
-
-
-def _is_anybodys(url: str) -> bool:
-    scheme = url[:8].partition(":")[0].lower()
-    if scheme == "data":
-        return True
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    return scheme in SCHEMES and host.rstrip(".") not in STORES
 
 
 def _is_named(part: Part) -> bool:
