@@ -8,7 +8,7 @@ import orjson
 
 from marketplace.lib import envelopes, sse
 from routing.canonical import Chunk, FinishReason, Json, ToolDelta
-from routing.ingress.anthropic_messages_stream import Blocks, Event, thoughts, tool_id, words
+from routing.ingress.blocks import Blocks, Event, thoughts, tool_id, words
 from routing.ingress.openai_chat_answers import Bill, dollars, told_of
 
 STOP_REASONS: Final[Mapping[FinishReason, str]] = {

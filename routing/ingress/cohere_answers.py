@@ -8,7 +8,7 @@ import orjson
 
 from marketplace.lib import sse
 from routing.canonical import Chunk, FinishReason, Json, ToolDelta
-from routing.ingress.anthropic_messages_stream import Blocks, Event
+from routing.ingress.blocks import Blocks, Event
 from routing.ingress.openai_chat_answers import KEEP_ALIVE, Bill, dollars, told_of
 
 FINISH_REASONS: Final[Mapping[FinishReason, str]] = {

@@ -2,6 +2,8 @@
 
 A piece for a block that is not yet its turn waits. A block of text or thoughts ends when another begins;
 a tool call ends when its arguments are whole, so that calls whose pieces are mixed come out one after the other.
+
+The events are named in Anthropic's words, which its dialect sends as they are and Cohere's translates into its own.
 """
 
 from collections.abc import Iterator, Mapping
