@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
 from django.utils import timezone
 
-from billing.services.statements import Narrowed
+from billing.services import reports
 from marketplace.lib.money import NANO
-from marketplace.models import ApiKey
+from marketplace.models import ApiKey, User
 
 LIFETIMES = (
     ("", "Never"),
@@ -26,8 +26,6 @@ SCOPES = (
     (ApiKey.Scope.INFERENCE, "Inference: call models and run predictions"),
     (ApiKey.Scope.MANAGEMENT, "Management: keys, credits and activity through the API"),
 )
-
-PLAYGROUND = "playground"
 
 
 class KeyForm(forms.Form):
@@ -161,29 +159,57 @@ class ThawForm(forms.Form):
 
 
 class UsageFilter(forms.Form):
-    """What the usage page is narrowed by; wrong values count as left out."""
+    """What the usage page shows; wrong values count as left out."""
 
-    key = forms.ChoiceField(required=False)
+    span = forms.ChoiceField(required=False, label="Time")
+    part = forms.ChoiceField(required=False, label="Told apart by")
     model = forms.ChoiceField(required=False)
-    first = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    last = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    key = forms.ChoiceField(required=False)
+    member = forms.ChoiceField(required=False)
+    kind = forms.ChoiceField(required=False, choices=[("", "All kinds"), *reports.KINDS.items()])
 
-    def __init__(self, *args: Any, keys: Iterable[ApiKey], models: Iterable[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, asked: Mapping[str, str], *, months: Iterable[dt.date], only_user_id: int | None) -> None:
+        span = reports.span(asked.get("span", ""))
+        part = asked.get("part", "")
+        super().__init__({**asked, "span": span.name, "part": part if part in reports.PARTS else "model"})
+        self._only_user_id = only_user_id
+        named = [(f"{month:%Y-%m}", f"{month:%B %Y}") for month in months]
+        if span.name not in {*reports.SPANS, *(name for name, _ in named)}:
+            named.append((span.name, f"{span.since:%B %Y}"))
+        self._choose("span", [*reports.SPANS.items(), *named])
+        self._choose("part", reports.PARTS.items())
+        if only_user_id is not None:
+            del self.fields["member"]
+
+    def offer(self, *, models: Iterable[str], keys: Iterable[ApiKey], members: Iterable[User]) -> None:
+        """Say what there is to choose from; without a choice of members the field goes."""
+        self._choose("model", [("", "All models"), *((one, one) for one in models)])
         named = [(str(key.pk), f"{key.name} ({key.label})") for key in keys]
-        ways = [("", "All keys"), (PLAYGROUND, "Playground")]
-        cast(forms.ChoiceField, self.fields["key"]).choices = [*ways, *named]
-        cast(forms.ChoiceField, self.fields["model"]).choices = [("", "All models"), *((one, one) for one in models)]
-
-    def narrowed(self) -> Narrowed:
-        """What was asked for."""
-        self.is_valid()
-        given = self.cleaned_data
-        key = given.get("key", "")
-        return Narrowed(
-            key_id=int(key) if key and key != PLAYGROUND else None,
-            playground=key == PLAYGROUND,
-            model=given.get("model", ""),
-            first_day=given.get("first"),
-            last_day=given.get("last"),
+        self._choose(
+            "key", [("", "All keys"), (reports.PLAYGROUND, "Playground"), (reports.NO_KEY, "Without a key"), *named]
         )
+        people = [(str(one.pk), one.email) for one in members]
+        if "member" in self.fields and len(people) > 1:
+            self._choose("member", [("", "All members"), *people])
+        else:
+            self.fields.pop("member", None)
+
+    def wanted(self) -> reports.Wanted:
+        """What was asked for, before there is anything to choose from."""
+        key, member = self.data.get("key", ""), self.data.get("member", "")
+        known = key in (reports.PLAYGROUND, reports.NO_KEY) or _is_number(key)
+        return reports.Wanted(
+            span=reports.span(self.data["span"]),
+            part=self.data["part"],
+            key=key if known else "",
+            model=self.data.get("model", ""),
+            user_id=int(member) if "member" in self.fields and _is_number(member) else self._only_user_id,
+            kind=self.data.get("kind", "") if self.data.get("kind") in reports.KINDS else "",
+        )
+
+    def _choose(self, name: str, choices: Iterable[tuple[str, str]]) -> None:
+        cast(forms.ChoiceField, self.fields[name]).choices = list(choices)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19

@@ -149,7 +149,7 @@ def daybook_equals_its_entries() -> Iterator[str]:
 def hours_equal_their_charges() -> Iterator[str]:
     """Usage by closed hour is the sum of the charges before the end of the last one."""
     rolled = dict(UsageHour.objects.values_list("account_id").annotate(total=Sum("amount_nano")))
-    rows = Charge.objects.filter(created_at__lt=rollups.closed_until())
+    rows = rollups.charged(until=rollups.closed_until())
     for account_id, total in rows.values_list("account_id").annotate(total=Sum("amount_nano")):
         if total != rolled.pop(account_id, 0):
             yield f"the closed hours of account {account_id} are not the {total} that was charged"

@@ -13,6 +13,7 @@ urlpatterns = [
     path("keys/<int:key_id>/revoke", keys.key_revoke, name="key_revoke"),
     path("usage", usage.usage, name="usage"),
     path("usage.csv", usage.usage_csv, name="usage_csv"),
+    path("usage/requests.csv", usage.requests_csv, name="requests_csv"),
     path("statements", months.statements, name="statements"),
     path("statements/<int:year>-<int:month>", months.statement, name="statement"),
     path("statements/<int:year>-<int:month>.csv", months.statement_csv, name="statement_csv"),

@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 
 from billing.models.ledger import LedgerAccount
-from marketplace.models import Account, ApiKey
+from marketplace.models import Account, ApiKey, User
 from marketplace.models.tenancy import TenantQuerySet
 
 
@@ -62,23 +62,36 @@ class DaybookLine(models.Model):
 
 
 class UsageHour(models.Model):
-    """What an account was charged in one closed UTC hour, by key, kind, model and provider."""
+    """What an account was charged in one closed UTC hour, by key, member, kind, model, provider and endpoint."""
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
     key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="+")
+    # Who made the key, or who asked in the portal without one.
+    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     hour = models.DateTimeField()
     kind = models.CharField(max_length=16)
     model = models.CharField(max_length=200, blank=True)
     provider = models.CharField(max_length=100, blank=True)
+    # The endpoint's number, also of one that is deleted; none for hosted models.
+    endpoint_number = models.BigIntegerField(null=True)
     requests = models.BigIntegerField()
     amount_nano = models.BigIntegerField()
+    # With the account's own provider keys: what the providers bill it themselves, at list prices.
+    upstream_nano = models.BigIntegerField(default=0)
+    # As the provider counts: cached tokens are part of the prompt, reasoning of the completion.
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
     # Unit -> how many: prompt, completion, hardware_ms, …
     quantities = models.JSONField(default=dict)
 
     objects: ClassVar[TenantQuerySet[UsageHour]] = TenantQuerySet["UsageHour"].as_manager()  # type: ignore[assignment]
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["account", "hour"], name="usage_of_account")]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "hour"], name="usage_of_account"),
+            models.Index(fields=["key", "hour"], name="usage_of_key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.account} at {self.hour}: {self.amount_nano}"

@@ -76,6 +76,8 @@ class Hold(models.Model):
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="holds")
     key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="+")
+    # Who acts without a key, in the portal.
+    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     budget = models.ForeignKey(Budget, null=True, on_delete=models.PROTECT, related_name="holds")
     allowances: models.ManyToManyField[Allowance, Any] = models.ManyToManyField("Allowance", related_name="holds")
     kind = models.CharField(max_length=16)

@@ -108,6 +108,7 @@ def place(
     hold = Hold.objects.create(
         wallet=wallet,
         key_id=key_id,
+        user_id=user_id,
         budget_id=budget_id,
         kind=kind,
         reference=reference,
@@ -133,6 +134,7 @@ def carve(*, parent_id: UUID, amount_nano: int, kind: str, reference: str, expir
     child = Hold.objects.create(
         wallet_id=parent.wallet_id,
         key_id=parent.key_id,
+        user_id=parent.user_id,
         budget_id=parent.budget_id,
         parent=parent,
         kind=kind,
@@ -340,5 +342,5 @@ def _book(
         quantities=rated.quantities,
         prices=rated.prices,
         shares=[asdict(share) for share in shares],
-        labels=dict(labels),
+        labels=dict(labels) if hold.user_id is None else {**labels, "user": hold.user_id},
     )

@@ -1,4 +1,4 @@
-"""Reading what was charged and booked, for people: lists, sums, days."""
+"""Reading what was charged and booked, for people: one by one. Sums are in `reports`."""
 
 from __future__ import annotations
 
@@ -6,94 +6,71 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Count, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Q, QuerySet
 
 from billing.models import Charge, Entry, LedgerAccount
+from billing.services import reports
+from billing.services.rollups import GPU_UNIT
 from marketplace.lib.money import format_usd
 from marketplace.models import ApiKey
-
-# A chart of one or two days has no scale that one could read.
-MONTH_OF_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """What a usage list is narrowed by; days are whole UTC days, both ends included."""
+    """What a list of charges is narrowed by; empty is all, the end is left out."""
 
-    key_id: int | None = None
-    playground: bool = False
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    key: str = ""
     kind: str = ""
     model: str = ""
-    first_day: dt.date | None = None
-    last_day: dt.date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over a list of charges."""
-
-    count: int
-    amount_nano: int
+    user_id: int | None = None
 
 
 def charges(*, account_id: int, narrowed: Narrowed) -> QuerySet[Charge]:
     """An account's charges, newest first."""
     rows = Charge.objects.for_account(account_id).select_related("key")
-    if narrowed.key_id is not None:
-        rows = rows.filter(key_id=narrowed.key_id)
-    if narrowed.playground:
+    if narrowed.key == reports.PLAYGROUND:
         rows = rows.filter(key__is_playground=True)
+    elif narrowed.key == reports.NO_KEY:
+        rows = rows.filter(key=None)
+    elif narrowed.key:
+        rows = rows.filter(key_id=int(narrowed.key))
     if narrowed.kind:
-        rows = rows.filter(kind=narrowed.kind)
+        by_hardware = Q(quantities__has_key=GPU_UNIT)
+        rows = rows.filter(by_hardware if narrowed.kind == reports.GPU else ~by_hardware)
     if narrowed.model:
         rows = rows.filter(labels__model=narrowed.model)
-    if narrowed.first_day:
-        rows = rows.filter(created_at__gte=_midnight(narrowed.first_day))
-    if narrowed.last_day:
-        rows = rows.filter(created_at__lt=_midnight(narrowed.last_day + dt.timedelta(days=1)))
+    if narrowed.user_id is not None:
+        theirs = Q(key__created_by_id=narrowed.user_id) | Q(key__created_by=None, labels__user=narrowed.user_id)
+        rows = rows.filter(theirs)
+    if narrowed.since is not None:
+        rows = rows.filter(created_at__gte=narrowed.since)
+    if narrowed.until is not None:
+        rows = rows.filter(created_at__lt=narrowed.until)
     return rows.order_by("-created_at", "-id")
 
 
-def totals(rows: QuerySet[Charge]) -> Totals:
-    """How many charges and how much, in nano-USD."""
-    found = rows.aggregate(count=Count("id"), amount=Sum("amount_nano"))
-    return Totals(count=found["count"], amount_nano=found["amount"] or 0)
+def page(rows: QuerySet[Charge], *, before: str, size: int) -> tuple[list[Charge], str]:
+    """Some charges after the one called `before` ("" or unknown: the newest), and the name of the next page, if any."""
+    try:
+        last = rows.filter(pk=UUID(before)).first()
+    except ValueError:
+        last = None
+    if last is not None:
+        rows = rows.filter(Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, id__lt=last.pk))
+    found = list(rows[: size + 1])
+    return found[:size], str(found[size - 1].pk) if len(found) > size else ""
 
 
-def per_day(rows: QuerySet[Charge]) -> list[tuple[dt.date, int]]:
-    """(UTC day, nano-USD) of every day from the first charge to the last, at least a month; idle days are zero."""
-    spent = dict(
-        rows.order_by()
-        .annotate(day=TruncDate("created_at", tzinfo=dt.UTC))
-        .values("day")
-        .annotate(amount=Sum("amount_nano"))
-        .values_list("day", "amount")
-    )
-    if not spent:
-        return []
-    last = max(spent)
-    first = min(*spent, last - dt.timedelta(days=MONTH_OF_DAYS - 1))
-    days = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
-    return [(day, spent.get(day, 0)) for day in days]
-
-
-def models_charged(*, account_id: int) -> list[str]:
-    """The names of models that the account has ever paid for."""
-    names = Charge.objects.for_account(account_id).values_list("labels__model", flat=True).distinct()
-    return sorted({name for name in names if name})
-
-
-def keys_charged(*, account_id: int) -> list[ApiKey]:
-    """The account's keys that may stand on a charge: living and deleted, but not the playground's."""
-    return list(ApiKey.objects.filter(account_id=account_id, is_playground=False).order_by("-created_at"))
-
-
-def spent_by_key(*, account_id: int) -> dict[int, int]:
-    """Key id -> nano-USD charged to it ever."""
-    rows = Charge.objects.for_account(account_id).exclude(key=None).order_by().values("key_id")
-    return dict(rows.annotate(amount=Sum("amount_nano")).values_list("key_id", "amount"))
+def keys_charged(*, account_id: int, user_id: int | None = None) -> list[ApiKey]:
+    """The account's keys that may stand on a charge, or one member's: living and deleted, not the playground's."""
+    rows = ApiKey.objects.filter(account_id=account_id, is_playground=False)
+    if user_id is not None:
+        rows = rows.filter(created_by_id=user_id)
+    return list(rows.order_by("-created_at"))
 
 
 def ledger(*, account_id: int) -> QuerySet[Entry]:
@@ -103,12 +80,6 @@ def ledger(*, account_id: int) -> QuerySet[Entry]:
         .select_related("transaction")
         .order_by("-transaction__created_at", "-pk")
     )
-
-
-def promotional(*, account_id: int) -> int:
-    """Nano-USD of credit that was ever granted to the account."""
-    rows = ledger(account_id=account_id).filter(transaction__kind="grant").order_by()
-    return int(rows.aggregate(total=Sum("amount_nano"))["total"] or 0)
 
 
 def quantity_text(quantities: Mapping[str, Any]) -> str:
@@ -129,18 +100,9 @@ def csv_rows(rows: Iterable[Charge]) -> Iterable[list[str]]:
             str(row.pk),
             row.kind,
             row.reference,
-            _inert(row.key.name if row.key else ""),
+            reports.inert(row.key.name if row.key else ""),
             str(row.labels.get("model", "")),
             str(row.labels.get("provider", "")),
             " ".join(f"{unit}={count}" for unit, count in row.quantities.items()),
             format_usd(row.amount_nano),
         ]
-
-
-def _inert(text: str) -> str:
-    # A spreadsheet takes a cell that begins so for a formula; names are free text.
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _midnight(day: dt.date) -> dt.datetime:
-    return dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC)

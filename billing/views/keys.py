@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from billing.forms import KeyForm
-from billing.services import budgets, statements
+from billing.services import budgets, usage
 from marketplace.lib.errors import AppError
 from marketplace.services import keys as api_keys
 from marketplace.views import snippets
@@ -20,15 +20,16 @@ from marketplace.views.visitor import Visitor, signed_in
 @signed_in
 def keys(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     """The account's keys with what they spent and may still spend."""
-    spent = statements.spent_by_key(account_id=visitor.account.pk)
+    listed = api_keys.listed(account_id=visitor.account.pk)
+    spent = usage.of_keys(account_id=visitor.account.pk, key_ids=[key.pk for key in listed])
     rows = [
         {
             "key": key,
-            "spent_nano": spent.get(key.pk, 0),
+            "spent_nano": spent[key.pk].total,
             "left_nano": budgets.remaining(key),
             "has_expired": key.expires_at is not None and key.expires_at <= timezone.now(),
         }
-        for key in api_keys.listed(account_id=visitor.account.pk)
+        for key in listed
     ]
     context = {"section": "keys", "rows": rows, "can_manage": visitor.can_manage}
     return render(request, "billing/keys.html", context)

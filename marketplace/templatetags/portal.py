@@ -57,6 +57,19 @@ def compact(number: int | None) -> str:
     return str(number)
 
 
+@register.filter
+def duration(milliseconds: int) -> str:
+    """Milliseconds of use -> "1.204 s", "2 h 5 min"; a dash for none."""
+    if not milliseconds:
+        return "–"
+    seconds, rest = divmod(milliseconds, 1000)
+    if seconds < 60:
+        return f"{seconds}.{rest:03d} s"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
 @register.simple_tag
 def link_if_exists(name: str, *args: Any) -> str:
     """The address of a named page, or "" where the page is not installed."""

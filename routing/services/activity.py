@@ -1,27 +1,27 @@
-"""What an account did, by day, model and endpoint: sums over its generations and its hosted predictions."""
+"""What an account did, by day, model and endpoint: sums over the hourly usage, so that they are those of its pages."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final
 
-from django.db.models import Count, QuerySet, Sum
-from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from billing.models import Charge
+from billing.services import rollups
+from billing.services.rollups import Group, Sum
 from marketplace.lib.errors import InvalidRequest
-from routing.models import Generation
+from marketplace.models import ApiKey, Endpoint
 
-M = TypeVar("M", Charge, Generation)
-
-DAYS = 30  # completed UTC days
+DAYS: Final = 30  # completed UTC days
+HOUSE: Final = "Turnpike"  # who serves hosted models
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """Which requests are wanted: of a day, a key, or of the keys that somebody made."""
+    """Which requests are wanted: of a day, a key, or of somebody: their keys, and what they did in the portal."""
 
     date: dt.date | None = None
     key_digest: str | None = None
@@ -52,70 +52,46 @@ def rows(*, account_id: int, narrowed: Narrowed) -> list[Row]:
         if not first <= narrowed.date <= last:
             raise InvalidRequest(f"'date' must be one of the last {DAYS} completed UTC days: {first} to {last}.")
         first = last = narrowed.date
-    found = [*_routed(account_id, narrowed, first, last), *_hosted(account_id, narrowed, first, last)]
-    return sorted(found, key=lambda row: (-row.date.toordinal(), row.model, row.endpoint_id or 0))
+    sums: dict[tuple[dt.date, str, int | None, str], Sum] = defaultdict(Sum)
+    used = rollups.usage(account_id=account_id, since=_midnight(first), until=_midnight(last + dt.timedelta(days=1)))
+    for group, found in _wanted(used, account_id, narrowed):
+        sums[group.hour.date(), group.model, group.endpoint_number, group.provider].add(found)
+    names = _names(number for _, _, number, _ in sums)
+    made = [_row(*group, found, names) for group, found in sums.items()]
+    return sorted(made, key=lambda row: (-row.date.toordinal(), row.model, row.endpoint_id or 0))
 
 
-def _routed(account_id: int, narrowed: Narrowed, first: dt.date, last: dt.date) -> list[Row]:
-    sums = (
-        _narrow(Generation.objects.for_account(account_id), narrowed, first, last)
-        .exclude(model="")
-        .order_by()
-        .annotate(day=TruncDate("created_at", tzinfo=dt.UTC))
-        .values("day", "model", "endpoint_id", "provider__name")
-        .annotate(
-            requests=Count("id"),
-            cost=Sum("cost_nano"),
-            upstream=Sum("upstream_nano"),
-            prompt=Sum("prompt_tokens"),
-            completion=Sum("completion_tokens"),
-            reasoning=Sum("reasoning_tokens"),
-        )
-    )
-    return [
-        Row(
-            date=row["day"],
-            model=row["model"],
-            provider_name=row["provider__name"] or "",
-            endpoint_id=row["endpoint_id"],
-            requests=row["requests"],
-            usage_nano=row["cost"],
-            upstream_nano=row["upstream"],
-            prompt_tokens=row["prompt"],
-            completion_tokens=row["completion"],
-            reasoning_tokens=row["reasoning"],
-        )
-        for row in sums
-    ]
-
-
-def _hosted(account_id: int, narrowed: Narrowed, first: dt.date, last: dt.date) -> list[Row]:
-    sums = (
-        _narrow(Charge.objects.for_account(account_id).filter(kind="prediction"), narrowed, first, last)
-        .order_by()
-        .annotate(day=TruncDate("created_at", tzinfo=dt.UTC))
-        .values("day", "labels__model")
-        .annotate(requests=Count("id"), cost=Sum("amount_nano"))
-    )
-    return [
-        Row(
-            date=row["day"],
-            model=row["labels__model"] or "",
-            provider_name="Turnpike",
-            endpoint_id=None,
-            requests=row["requests"],
-            usage_nano=row["cost"],
-        )
-        for row in sums
-    ]
-
-
-def _narrow(rows: QuerySet[M], narrowed: Narrowed, first: dt.date, last: dt.date) -> QuerySet[M]:
-    begin = dt.datetime.combine(first, dt.time(), tzinfo=dt.UTC)
-    end = dt.datetime.combine(last + dt.timedelta(days=1), dt.time(), tzinfo=dt.UTC)
-    rows = rows.filter(created_at__gte=begin, created_at__lt=end)
-    if narrowed.key_digest is not None:
-        rows = rows.filter(key__digest=narrowed.key_digest)
+def _wanted(used: Iterable[tuple[Group, Sum]], account_id: int, narrowed: Narrowed) -> Iterable[tuple[Group, Sum]]:
     if narrowed.creator_id is not None:
-        rows = rows.filter(key__created_by_id=narrowed.creator_id)
-    return rows
+        used = ((group, found) for group, found in used if group.user_id == narrowed.creator_id)
+    if narrowed.key_digest is None:
+        return used
+    keys = ApiKey.objects.filter(account_id=account_id, digest=narrowed.key_digest)
+    key_id = keys.values_list("pk", flat=True).first()
+    return ((group, found) for group, found in used if key_id is not None and group.key_id == key_id)
+
+
+def _row(
+    day: dt.date, model: str, number: int | None, provider: str, found: Sum, names: dict[int, str]
+) -> Row:  # fmt: skip
+    return Row(
+        date=day,
+        model=model,
+        provider_name=HOUSE if number is None else names.get(number, provider),
+        endpoint_id=number,
+        requests=found.requests,
+        usage_nano=found.amount_nano,
+        upstream_nano=found.upstream_nano,
+        prompt_tokens=found.prompt_tokens,
+        completion_tokens=found.completion_tokens,
+        reasoning_tokens=found.reasoning_tokens,
+    )
+
+
+def _names(numbers: Iterable[int | None]) -> dict[int, str]:
+    rows = Endpoint.objects.filter(pk__in={number for number in numbers if number is not None})
+    return dict(rows.values_list("pk", "provider__name"))
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC)

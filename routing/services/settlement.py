@@ -67,6 +67,7 @@ def charge(
             "provider": candidate.provider,
             "endpoint": route.endpoint_id,
             "usage_source": usage.source,
+            "tokens": _counts(usage),
             **_byok(upstream),
         },
     )
@@ -121,6 +122,7 @@ def sweep(generation: Generation, *, provider_account_id: int | None) -> Bill | 
             "provider": generation.provider.slug if generation.provider else "",
             "endpoint": generation.endpoint_id,
             "usage_source": usage.source,
+            "tokens": _counts(usage),
             **_byok(upstream),
         },
     )
@@ -224,6 +226,11 @@ def _upstream(prices: Mapping[str, int] | None, usage: Usage, units: Mapping[str
 
 def _byok(upstream_nano: int | None) -> dict[str, Any]:
     return {} if upstream_nano is None else {"byok": True, "upstream_nano": upstream_nano}
+
+
+def _counts(usage: Usage) -> dict[str, int]:
+    """What the charge says of the whole, before prices take parts out of it."""
+    return {"prompt": usage.prompt_tokens, "completion": usage.completion_tokens, "reasoning": usage.reasoning_tokens}
 
 
 def _tokens(usage: Usage) -> dict[str, Any]:

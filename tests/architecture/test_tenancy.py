@@ -84,6 +84,7 @@ PAGES: dict[str, Route] = {
     "keys": page(),
     "usage": page(),
     "usage.csv": page(),
+    "usage/requests.csv": page(),
     # A wallet's months are for those who manage it, as its ledger is.
     "statements": Route((200, 403, 200, LOGIN), "statements"),
     **{

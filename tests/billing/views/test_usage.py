@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import html
 import io
+import re
 
 import pytest
 from django.test import Client
@@ -13,11 +15,12 @@ from django.utils import timezone
 from billing import rating
 from billing.models import Charge
 from billing.services import holds
+from billing.views import usage
 from marketplace.models import Account, ApiKey
 from marketplace.services import keys
 from tests.cast import act_for
 from tests.factories.billing import fund
-from tests.factories.marketplace import account
+from tests.factories.marketplace import account, user
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +52,7 @@ def wallet(alice: Client) -> Account:
 
 
 def test_an_account_without_charges_is_told_where_they_come_from(alice: Client) -> None:
-    assert "Nothing charged yet" in alice.get("/usage").content.decode()
+    assert "Nothing charged in this time" in alice.get("/usage").content.decode()
 
 
 def test_every_digit_of_a_charge_and_of_the_sum_is_shown(alice: Client, wallet: Account) -> None:
@@ -62,15 +65,72 @@ def test_every_digit_of_a_charge_and_of_the_sum_is_shown(alice: Client, wallet: 
     assert "sim-one" in page
 
 
-def test_key_model_and_day_narrow_list_and_sum(alice: Client, wallet: Account) -> None:
+def test_the_picture_has_a_name_a_description_and_its_numbers_in_a_table(alice: Client, wallet: Account) -> None:
+    charge(wallet, "gen-1", prompt=1)
+    charge(wallet, "gen-2", prompt=3, model="acme/two")
+    page = alice.get("/usage?span=24h&part=model").content.decode()
+    assert '<title id="spent-title">Spent over time</title>' in page
+    assert page.count('<rect class="bars-0"') == page.count('<rect class="bars-1"') == 2  # a bar and its key
+    hour = f"{timezone.now():%Y-%m-%d %H:00}"
+    assert f"{hour}, acme/two: $0.000021</title>" in page
+    assert f'<th scope="row" class="nowrap">{hour}</th>' in page
+
+
+@pytest.mark.parametrize(
+    "query", ["span=2026-99", "part=colour", "key=x", "member=-1", "kind=%00", "before=x", "key=٣"]
+)
+def test_what_makes_no_sense_counts_as_left_out(alice: Client, wallet: Account, query: str) -> None:
+    charge(wallet, "gen-1", prompt=1)
+    page = alice.get(f"/usage?{query}")
+    assert page.status_code == 200
+    assert "$0.000007" in page.content.decode()
+
+
+def test_key_and_model_narrow_list_and_sum(alice: Client, wallet: Account) -> None:
     key, _ = keys.issue(account=wallet, name="one")
     charge(wallet, "gen-1", key=key, prompt=1)
     charge(wallet, "gen-2", prompt=3, model="acme/two")
-    today = timezone.now().date()
     assert "$0.000021" not in alice.get(f"/usage?key={key.pk}").content.decode()
-    assert "$0.000021" in alice.get("/usage?model=acme/two").content.decode()
-    assert "No charge fits" in alice.get(f"/usage?first={today + dt.timedelta(days=1)}").content.decode()
-    assert "$0.000028" in alice.get(f"/usage?first={today}&last={today}").content.decode()
+    assert "$0.000007" not in alice.get("/usage?model=acme/two").content.decode()
+    assert "Nothing fits" in alice.get("/usage?kind=gpu").content.decode()
+    assert "$0.000028" in alice.get(f"/usage?span={timezone.now():%Y-%m}").content.decode()
+
+
+def test_pages_of_requests_begin_where_the_last_one_ended(
+    alice: Client, wallet: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "PAGE_SIZE", 2)
+    for number in range(1, 6):
+        charge(wallet, f"gen-{number}", prompt=number)
+    seen, query = [], ""
+    while True:
+        page = alice.get(f"/usage{query}").content.decode()
+        seen += re.findall(r'class="num">(\d) in</td>', page)
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        if older is None:
+            break
+        query = html.unescape(older[1])
+    assert seen == ["5", "4", "3", "2", "1"]
+
+
+def test_a_member_sees_their_own_usage_and_an_admin_all(alice: Client, bob: Client, shop: Account) -> None:
+    fund(shop, "3.00")
+    bobs, _ = keys.issue(account=shop, name="bobs", created_by=user("bob@example.com"))
+    alices, _ = keys.issue(account=shop, name="alices", created_by=user("alice@example.com"))
+    charge(shop, "gen-1", key=bobs, prompt=1)
+    charge(shop, "gen-2", key=alices, prompt=3, model="acme/secret")
+    act_for(bob, "shop")
+    act_for(alice, "shop")
+    for query in ("", f"?member={user('alice@example.com').pk}", f"?key={alices.pk}", "?part=member"):
+        for path in ("/usage", "/usage.csv", "/usage/requests.csv"):
+            page = bob.get(path + query).content.decode()
+            assert "acme/secret" not in page
+            assert "0.000021" not in page
+            assert "alice@example.com" not in page
+            assert "alices" not in page
+    assert "$0.000007" in bob.get("/usage").content.decode()
+    assert "bob@example.com" in alice.get("/usage?part=member").content.decode()
+    assert "$0.000028" in alice.get("/usage").content.decode()
 
 
 def test_all_playground_keys_are_one_choice(alice: Client, wallet: Account) -> None:
@@ -82,13 +142,15 @@ def test_all_playground_keys_are_one_choice(alice: Client, wallet: Account) -> N
     assert "$0.000028" in page
     assert "$0.00007<" not in page
     assert page.count(">Playground</option>") == 1
+    by_key = csv.DictReader(io.StringIO(alice.get("/usage.csv?part=key").content.decode()))
+    assert {row["key"]: row["amount_usd"] for row in by_key}["Playground"] == "0.000028"
 
 
 def test_the_file_has_the_same_rows_and_adds_up(alice: Client, wallet: Account) -> None:
     key, _ = keys.issue(account=wallet, name="=HYPERLINK(1)")
     charge(wallet, "gen-1", key=key, prompt=1)
     charge(wallet, "gen-2", prompt=3)
-    response = alice.get("/usage.csv")
+    response = alice.get("/usage/requests.csv")
     assert response.headers["Content-Type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(response.content.decode())))
     assert [row["reference"] for row in rows] == ["gen-2", "gen-1"]
@@ -99,7 +161,7 @@ def test_the_file_has_the_same_rows_and_adds_up(alice: Client, wallet: Account) 
 def test_a_strangers_charges_are_nowhere(alice: Client, charlie: Client, wallet: Account) -> None:
     key, _ = keys.issue(account=wallet, name="alices key")
     charge(wallet, "gen-1", key=key)
-    for path in ("/usage", f"/usage?key={key.pk}", "/usage.csv", "/credits"):
+    for path in ("/usage", f"/usage?key={key.pk}", "/usage.csv", "/usage/requests.csv", "/credits"):
         page = charlie.get(path).content.decode()
         assert "gen-1" not in page
         assert "alices key" not in page

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from billing.rating import rate
+from billing.services import holds, rollups
 from marketplace.lib import ids
-from marketplace.models import Account, ApiKey
+from marketplace.models import Account, ApiKey, Endpoint
 from marketplace.services import keys
-from routing.models import Generation
+from tests.factories.billing import fund
 from tests.factories.marketplace import account
 from tests.factories.routing import endpoint
 
@@ -23,16 +26,37 @@ TODAY = dt.datetime(2026, 7, 15, 12, tzinfo=dt.UTC)
 @pytest.fixture
 def manager(monkeypatch: pytest.MonkeyPatch) -> tuple[ApiKey, Client]:
     row, key = keys.issue(account=account(), name="manager", scopes=["management"])
+    fund(row.account, "1.00")
     monkeypatch.setattr(timezone, "now", lambda: TODAY)
     return row, Client(headers={"authorization": f"Bearer {key}"})
 
 
-def generation(owner: Account, *, days_ago: int, **fields: Any) -> None:
-    given = {"model": "acme/small", "status": "finished", "cost_nano": 1_000, "prompt_tokens": 10} | fields
-    Generation.objects.create(
-        account=owner, hold_id=ids.uuid7(), requested_model="acme/small", streamed=False,
-        created_at=TODAY - dt.timedelta(days=days_ago), **given,
-    )  # fmt: skip
+def charge(
+    owner: Account,
+    *,
+    days_ago: int,
+    key: ApiKey | None = None,
+    model: str = "acme/small",
+    served: Endpoint | None = None,
+    tokens: tuple[int, int, int] = (10, 0, 0),
+) -> None:
+    """A generation's charge of $0.000001 of some day."""
+    with mock.patch.object(timezone, "now", return_value=TODAY - dt.timedelta(days=days_ago)):
+        hold = holds.place(
+            account_id=owner.pk,
+            key_id=key.pk if key else None,
+            amount_nano=1_000,
+            kind="chat",
+            reference=str(ids.uuid7()),
+            expires_in=dt.timedelta(minutes=5),
+        )
+        prompt, completion, reasoning = tokens
+        labels: dict[str, Any] = {
+            "model": model,
+            "tokens": {"prompt": prompt, "completion": completion, "reasoning": reasoning},
+        }
+        labels |= {"endpoint": served.pk, "provider": served.provider.slug} if served else {}
+        holds.settle(hold_id=hold.pk, rated=rate({"prompt": 10**8}, {"prompt": 10}), labels=labels)
 
 
 def asked(client: Client, query: str = "") -> list[dict[str, Any]]:
@@ -45,11 +69,11 @@ def asked(client: Client, query: str = "") -> list[dict[str, Any]]:
 def test_it_sums_by_day_model_and_endpoint(manager: tuple[ApiKey, Client]) -> None:
     row, client = manager
     served = endpoint("http://127.0.0.1:9/v1")
-    at = {"endpoint": served, "provider": served.provider}
-    generation(row.account, days_ago=1, completion_tokens=5, reasoning_tokens=2, **at)
-    generation(row.account, days_ago=1, completion_tokens=7, **at)
-    generation(row.account, days_ago=2, **at)
-    generation(row.account, days_ago=2, model="acme/large", **at)
+    charge(row.account, days_ago=1, served=served, tokens=(10, 5, 2))
+    charge(row.account, days_ago=1, served=served, tokens=(10, 7, 0))
+    charge(row.account, days_ago=2, served=served)
+    charge(row.account, days_ago=2, served=served, model="acme/large")
+    rollups.close(TODAY - dt.timedelta(days=1, hours=6))
     assert [(one["date"], one["model"], one["requests"]) for one in asked(client)] == [
         ("2026-07-14", "acme/small", 2),
         ("2026-07-13", "acme/large", 1),
@@ -63,19 +87,19 @@ def test_it_sums_by_day_model_and_endpoint(manager: tuple[ApiKey, Client]) -> No
 
 def test_only_the_accounts_own_of_thirty_completed_days(manager: tuple[ApiKey, Client]) -> None:
     row, client = manager
-    generation(account(email="charlie@example.com"), days_ago=1)
-    generation(row.account, days_ago=0)
-    generation(row.account, days_ago=31)
-    generation(row.account, days_ago=30)
-    generation(row.account, days_ago=1, model="")  # nobody answered
+    stranger = account(email="charlie@example.com")
+    fund(stranger, "1.00")
+    charge(stranger, days_ago=1)
+    for days_ago in (0, 31, 30):
+        charge(row.account, days_ago=days_ago)
     assert [one["date"] for one in asked(client)] == ["2026-06-15"]
 
 
 def test_it_narrows_by_day_key_and_creator(manager: tuple[ApiKey, Client]) -> None:
     row, client = manager
     other, _ = keys.issue(account=row.account, name="other", created_by=row.account.members.get().user)
-    generation(row.account, days_ago=1, key=row)
-    generation(row.account, days_ago=2, key=other)
+    charge(row.account, days_ago=1, key=row)
+    charge(row.account, days_ago=2, key=other)
     assert [one["date"] for one in asked(client, "?date=2026-07-13")] == ["2026-07-13"]
     assert [one["date"] for one in asked(client, f"?api_key_hash={row.digest}")] == ["2026-07-14"]
     assert [one["date"] for one in asked(client, f"?user_id={other.created_by_id}")] == ["2026-07-13"]
