@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
 from django import forms
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from execution import limits, schema
 from execution.schema import Field
@@ -59,10 +62,52 @@ class DeploymentForm(ReleaseForm):
     model = forms.CharField(max_length=130, label="Model", help_text="owner/name, yours or a public one.")
 
 
-class _ManyFiles(forms.FileField):
+class _FileInput(forms.FileInput):
+    """A file to choose; until one is chosen, the links that the form began with stand for it."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        """The chosen file or files, else the links."""
+        several = self.allow_multiple_selected
+        chosen = files.getlist(name) if several and hasattr(files, "getlist") else files.get(name)
+        links = data.getlist(f"{name}-link") if hasattr(data, "getlist") else []
+        return chosen or (links if several else next(iter(links), None))
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """The input, and behind it what is taken unless something is chosen."""
+        values = value if isinstance(value, list) else [value]
+        links = [(f"{name}-link", one, _file_name(one)) for one in values if isinstance(one, str)]
+        kept = format_html_join(
+            "",
+            '<input type="hidden" name="{}" value="{}"><span class="small faint">{}, unless you choose another</span>',
+            links,
+        )
+        return format_html("{}{}", super().render(name, value, attrs, renderer), kept)
+
+
+class _ManyFilesInput(_FileInput):
+    """Several files."""
+
+    allow_multiple_selected = True
+
+
+def _file_name(link: str) -> str:
+    return "a short file" if link.startswith("data:") else unquote(urlsplit(link).path.rpartition("/")[2]) or link
+
+
+class _OneFile(forms.FileField):
+    """A file that is sent, or the link of one."""
+
+    widget = _FileInput
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        """A link stays what it is: what it opens is checked with the input."""
+        return data if isinstance(data, str) and data else super().clean(data, None)
+
+
+class _ManyFiles(_OneFile):
     """Several files under one name."""
 
-    widget = type("_ManyFilesInput", (forms.ClearableFileInput,), {"allow_multiple_selected": True})
+    widget = _ManyFilesInput
 
     def clean(self, data: Any, initial: Any = None) -> list[Any]:
         """Each of them checked."""
@@ -73,13 +118,20 @@ class _ManyFiles(forms.FileField):
 
 
 class RunForm(forms.Form):
-    """A version's inputs, in the order and with the bounds that its schema gives them."""
+    """A version's inputs, in the order and with the bounds that its schema gives them.
 
-    def __init__(self, *args: Any, document: schema.Schema, **kwargs: Any) -> None:
+    `start` are values to begin with, such as an example's; a file among them is a link to it.
+    """
+
+    def __init__(
+        self, *args: Any, document: schema.Schema, start: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **{"prefix": "run", **kwargs})
         self.inputs = schema.fields(document)
         for one in self.inputs:
             self.fields[one.name] = _field(one)
+            if start and one.name in start:
+                self.initial[one.name] = start[one.name]
 
     def given(self) -> dict[str, Any]:
         """What was filled in, as JSON values and uploaded files; what was left empty is left out."""
@@ -103,7 +155,7 @@ def _field(one: Field) -> forms.Field:
     field: forms.Field
     match one.kind:
         case "file":
-            field = forms.FileField(max_length=255, **common)
+            field = _OneFile(max_length=255, **common)
         case "files":
             field = _ManyFiles(max_length=255, **common)
         case "choice":

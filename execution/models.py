@@ -179,6 +179,13 @@ class Prediction(Claim):
         API = "api"
         WEB = "web"
 
+    class Example(models.TextChoices):
+        """Whether its owner shows it to all who may see the model: its input, output and logs."""
+
+        NONE = "", "not shown"
+        SHOWN = "shown", "an example"
+        DEFAULT = "default", "the default example"
+
     id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="predictions")
     key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
@@ -201,6 +208,7 @@ class Prediction(Claim):
     # Grows with every change that readers of the stream are to see.
     revision = models.PositiveIntegerField(default=0)
     data_removed = models.BooleanField(default=False)
+    example = models.CharField(max_length=8, choices=Example.choices, blank=True, default=Example.NONE)
 
     hold_id = models.UUIDField(null=True, blank=True)
     # Unit -> nano-USD per million units, as it was when the prediction was made.
@@ -226,6 +234,7 @@ class Prediction(Claim):
                 | Q(status__in=["succeeded", "failed", "canceled"], completed_at__isnull=False),
                 name="an_end_has_a_time",
             ),
+            models.UniqueConstraint(fields=["model"], condition=Q(example="default"), name="one_default_example"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["account", "-created_at", "-id"], name="prediction_page"),
@@ -235,6 +244,7 @@ class Prediction(Claim):
                 name="prediction_open",
             ),
             models.Index(fields=["completed_at"], condition=Q(data_removed=False), name="prediction_keeps_data"),
+            models.Index(fields=["model", "-created_at"], condition=~Q(example=""), name="prediction_example"),
         ]
 
     def __str__(self) -> str:

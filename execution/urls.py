@@ -21,6 +21,8 @@ API: list[URLPattern | URLResolver] = [
     path("models", models.Models.as_view()),
     path("models/<str:owner>/<str:name>", models.OneModel.as_view()),
     path("models/<str:owner>/<str:name>/predictions", predictions.ModelPredictions.as_view()),
+    path("models/<str:owner>/<str:name>/examples", models.Examples.as_view()),
+    path("models/<str:owner>/<str:name>/examples/<slug:prediction_id>", models.OneExample.as_view()),
     path("models/<str:owner>/<str:name>/readme", models.Readme.as_view()),
     path("models/<str:owner>/<str:name>/versions", models.Versions.as_view()),
     path("models/<str:owner>/<str:name>/versions/<slug:version_id>", models.OneVersion.as_view()),
@@ -52,4 +54,5 @@ urlpatterns += [
     path("predictions", views.prediction_list, name="predictions"),
     path("predictions/<slug:prediction_id>", views.prediction_detail, name="prediction_detail"),
     path("predictions/<slug:prediction_id>/cancel", views.prediction_cancel, name="prediction_cancel"),
+    path("predictions/<slug:prediction_id>/example", views.prediction_example, name="prediction_example"),
 ]

@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from execution.api import pages, shapes
 from execution.api.edge import View, answer, hop, plain, read_json
-from execution.services import listings, versions
+from execution.services import examples, listings, renderings, versions
 from marketplace.lib.errors import InvalidRequest, NotFound
 from marketplace.models import Account, Collection, Model, Version
 
@@ -51,7 +52,7 @@ class OneModel(View):
         return answer(await hop(_model, owner, name, caller.account_id, shapes.base_of(plain(request))))
 
     async def patch(self, request: Any, owner: str, name: str) -> JsonResponse:
-        """Change its texts and links."""
+        """Change its texts and links, and which of its examples is the default one."""
         caller = await self.caller(request)
         return answer(await hop(_change, plain(request), owner, name, caller.account_id))
 
@@ -72,6 +73,31 @@ class Readme(View):
         if not row.readme:
             raise NotFound(f"{row.full_slug} has no README.")
         return HttpResponse(row.readme, content_type="text/plain; charset=utf-8")
+
+
+class Examples(View):
+    """Predictions that a model's publisher shows."""
+
+    async def get(self, request: Any, owner: str, name: str) -> JsonResponse:
+        """A page, newest first."""
+        caller = await self.caller(request)
+        return answer(await hop(_examples, plain(request), owner, name, caller.account_id))
+
+    async def post(self, request: Any, owner: str, name: str) -> JsonResponse:
+        """Show one's own finished prediction: {"prediction": id}."""
+        caller = await self.caller(request)
+        return answer(await hop(_show, plain(request), owner, name, caller.account_id), status=201)
+
+
+class OneExample(View):
+    """One example."""
+
+    async def delete(self, request: Any, owner: str, name: str, prediction_id: str) -> HttpResponse:
+        """Show it no longer; the prediction itself stays for as long as others do."""
+        caller = await self.caller(request)
+        model = await hop(listings.own, account_id=caller.account_id, owner=owner, name=name)
+        await hop(examples.hide, model=model, prediction_id=prediction_id)
+        return HttpResponse(status=204)
 
 
 class Versions(View):
@@ -134,8 +160,12 @@ def _latest(model_ids: list[int]) -> dict[int, Version]:
 
 
 def _shown(rows: Sequence[Any], base: str) -> list[dict[str, Any]]:
-    latest = _latest([row.pk for row in rows])
-    return [shapes.model(row, base=base, latest=latest.get(row.pk), run_count=row.run_count) for row in rows]
+    ids = [row.pk for row in rows]
+    latest, shown = _latest(ids), examples.defaults(model_ids=ids)
+    return [
+        shapes.model(row, base=base, latest=latest.get(row.pk), run_count=row.run_count, example=shown.get(row.pk))
+        for row in rows
+    ]
 
 
 def _models(request: HttpRequest, account_id: int) -> dict[str, Any]:
@@ -180,8 +210,26 @@ def _model(owner: str, name: str, account_id: int, base: str) -> dict[str, Any]:
 
 
 def _change(request: HttpRequest, owner: str, name: str, account_id: int) -> dict[str, Any]:
-    row = listings.change(account_id=account_id, owner=owner, name=name, given=read_json(request))
+    given = read_json(request)
+    with transaction.atomic():
+        row = listings.change(account_id=account_id, owner=owner, name=name, given=given)
+        if "default_example" in given:
+            examples.choose(model=row, prediction_id=given["default_example"])
     return _shown([row], shapes.base_of(request))[0]
+
+
+def _examples(request: HttpRequest, owner: str, name: str, account_id: int) -> dict[str, Any]:
+    rows = examples.listed(model=listings.find(account_id=account_id, owner=owner, name=name))
+    base = shapes.base_of(request)
+    return pages.page(
+        rows, request=request, size=PAGE, show=lambda found: [renderings.example(row, base=base) for row in found]
+    )
+
+
+def _show(request: HttpRequest, owner: str, name: str, account_id: int) -> dict[str, Any]:
+    model = listings.own(account_id=account_id, owner=owner, name=name)
+    row = examples.show(model=model, prediction_id=read_json(request).get("prediction"))
+    return renderings.example(row, base=shapes.base_of(request))
 
 
 def _versions(request: HttpRequest, owner: str, name: str, account_id: int) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from execution.models import Deployment, File
+from execution.models import Deployment, File, Prediction
+from execution.services import renderings
 from execution.services.renderings import moment
 from marketplace.models import Account, Collection, Hardware, Model, Version
 
@@ -27,8 +28,10 @@ def version(row: Version) -> dict[str, Any]:
     }
 
 
-def model(row: Model, *, base: str, latest: Version | None, run_count: int) -> dict[str, Any]:
-    """A hosted model."""
+def model(
+    row: Model, *, base: str, latest: Version | None, run_count: int, example: Prediction | None = None
+) -> dict[str, Any]:
+    """A hosted model; `example` is its default one."""
     return {
         "url": f"{base}/{row.full_slug}",
         "owner": row.publisher.slug,
@@ -41,7 +44,7 @@ def model(row: Model, *, base: str, latest: Version | None, run_count: int) -> d
         "license_url": row.license_url or None,
         "run_count": run_count,
         "cover_image_url": row.cover_url or None,
-        "default_example": None,
+        "default_example": renderings.example(example, base=base) if example else None,
         "latest_version": version(latest) if latest else None,
         "is_official": False,
     }

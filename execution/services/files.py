@@ -92,6 +92,19 @@ def _plain_name(name: str) -> str:
     return kept if kept not in ("", ".", "..") else "file"
 
 
+def copy(file: File, *, account_id: int, prediction_id: str | None = None) -> File:
+    """Another account's or prediction's own copy; a prediction's stays as long as its data."""
+    with default_storage.open(file.path, "rb") as content:
+        return store(
+            account_id=account_id,
+            content=content,
+            name=file.name,
+            content_type=file.content_type,
+            prediction_id=prediction_id,
+            life=None if prediction_id else limits.FILE_LIFE,
+        )
+
+
 def find(*, account_id: int, file_id: str) -> File:
     """The account's file. Raises NotFound, also for a stranger's and for one whose time is over."""
     file = File.objects.for_account(account_id).filter(pk=file_id).first()

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from django.conf import settings
 from django.core.files.storage import default_storage
@@ -21,7 +21,7 @@ from execution.models import File, Prediction
 from execution.services import files
 from marketplace.lib import http
 from marketplace.lib.addresses import Refused
-from marketplace.lib.errors import AppError, Unprocessable
+from marketplace.lib.errors import AppError, Forbidden, NotFound, Unprocessable
 
 _OWN_FILE: Final = re.compile(r"/v1/(?:v1/)?files/([0-9a-z]{26})(?:/download.*)?")
 
@@ -77,7 +77,7 @@ def _accept_one(name: str, value: str, account_id: int, base: str, made: list[st
         return files.mark(_own(name, account_id, value.removeprefix(files.SCHEME)))
     own = own_file_id(value, base)
     if own is not None:
-        return files.mark(_own(name, account_id, own))
+        return files.mark(_linked(name, account_id, own, value, made))
     if urlsplit(value).scheme not in ("http", "https"):
         raise BadFile(f"- input.{name}: must be an uploaded file's URL, a data URI or an http(s) URL")
     return value
@@ -90,6 +90,26 @@ def own_file_id(url: str, base: str) -> str | None:
             found = _OWN_FILE.fullmatch(urlsplit(url).path)
             return found.group(1) if found else None
     return None
+
+
+def _linked(name: str, account_id: int, file_id: str, url: str, made: list[str]) -> File:
+    """The account's own file, or its copy of another's that the link opens: an example's, say."""
+    asked = dict(parse_qsl(urlsplit(url).query))
+    if "signature" not in asked:
+        return _own(name, account_id, file_id)
+    try:
+        file = files.open_link(file_id=file_id, asked=asked)
+    except NotFound:
+        raise BadFile(f"- input.{name}: the file behind this link has been removed") from None
+    except Forbidden as error:
+        if File.objects.for_account(account_id).filter(pk=file_id).exists():
+            return _own(name, account_id, file_id)  # an old link to one's own file is as good as its id
+        raise BadFile(f"- input.{name}: {error.message}") from None
+    if file.account_id == account_id:
+        return file
+    copied = files.copy(file, account_id=account_id)
+    made.append(copied.pk)
+    return copied
 
 
 def _own(name: str, account_id: int, file_id: str) -> File:

@@ -27,6 +27,13 @@ def prediction(row: Prediction, *, base: str, as_starting: bool = False) -> dict
     return body
 
 
+def example(row: Prediction, *, base: str) -> dict[str, Any]:
+    """A prediction that its owner shows to others: what went in and came out, not how its owner keeps the model."""
+    body = summary(row, base=base) | {"logs": row.logs}
+    body.pop("deployment", None)
+    return body
+
+
 def summary(row: Prediction, *, base: str) -> dict[str, Any]:
     """A prediction in a list: without logs, which may be long, and its stream."""
     body: dict[str, Any] = {

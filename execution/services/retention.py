@@ -19,12 +19,17 @@ def remove_old_data(*, now: dt.datetime | None = None) -> int:
     now = now or timezone.now()
     old = Q(source=Prediction.Source.API, completed_at__lt=now - limits.API_RETENTION)
     old |= Q(source=Prediction.Source.WEB, completed_at__lt=now - limits.WEB_RETENTION)
-    due = list(Prediction.objects.filter(old, data_removed=False).values_list("pk", flat=True)[:_BATCH])
+    old &= Q(data_removed=False, example=Prediction.Example.NONE)  # what is shown as an example stays
+    due = list(Prediction.objects.filter(old).values_list("pk", flat=True)[:_BATCH])
+    removed = 0
     for prediction_id in due:
-        for file in File.objects.filter(prediction_id=prediction_id):
-            files.delete(file)
-        Prediction.objects.filter(pk=prediction_id).update(input={}, output=None, logs="", data_removed=True)
+        # Asked again with the row itself: its owner may be making an example of it now.
+        still = Prediction.objects.filter(old, pk=prediction_id)
+        if still.update(input={}, output=None, logs="", data_removed=True):
+            removed += 1
+            for file in File.objects.filter(prediction_id=prediction_id):
+                files.delete(file)
     for file in File.objects.filter(expires_at__lt=now)[:_BATCH]:
         files.delete(file)
     IdempotencyKey.objects.filter(created_at__lt=now - limits.IDEMPOTENCY_LIFE).delete()
-    return len(due)
+    return removed

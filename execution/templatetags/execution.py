@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import template
+from django.template import Context
 
 from execution import schema
 from execution.forms import RunForm
-from marketplace.models import Version
+from execution.models import Prediction
+from execution.services import examples as shown_examples
+from execution.views.displays import base_of, input_with_links, shown
+from marketplace.models import Model, Version
 
 register = template.Library()
 
@@ -26,13 +31,27 @@ _BADGES = {
 }
 
 
-@register.simple_tag
-def run_form(version: Version) -> RunForm | None:
-    """The empty form of a version's inputs; None when its schema cannot be used."""
+@register.simple_tag(takes_context=True)
+def run_form(context: Context, version: Version, examples: Sequence[Mapping[str, Any]] = ()) -> RunForm | None:
+    """The form of a version's inputs, as its default example has them; None when its schema cannot be used."""
+    base = base_of(context["request"])
+    first = next((one["prediction"] for one in examples if one["is_default"]), None)
     try:
-        return RunForm(document=version.openapi_schema)
+        start = input_with_links(first, base=base) if first else None
+        return RunForm(document=version.openapi_schema, start=start)
     except schema.InvalidSchema:
         return None
+
+
+@register.simple_tag(takes_context=True)
+def examples_of(context: Context, model: Model) -> list[dict[str, Any]]:
+    """What the model's publisher shows, as the prediction pages would: the default example first."""
+    base = base_of(context["request"])
+    rows = sorted(shown_examples.listed(model=model), key=lambda row: row.example != Prediction.Example.DEFAULT)
+    return [
+        {"prediction": row, "is_default": row.example == Prediction.Example.DEFAULT, **shown(row, base=base)}
+        for row in rows
+    ]
 
 
 @register.filter

@@ -10,11 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from execution import overlays, schema
+from execution import schema
 from execution.forms import PublishForm, RunForm
-from execution.models import Build, File, Prediction
-from execution.services import builds, files, predictions, versions
-from marketplace.lib.errors import AppError, Unprocessable
+from execution.models import Build, Prediction
+from execution.services import builds, examples, files, listings, predictions, versions
+from execution.views import displays
+from execution.views.displays import base_of
+from marketplace.lib.errors import AppError, InvalidRequest, Unprocessable
 from marketplace.models import Hardware, Model
 from marketplace.views.visitor import Visitor, signed_in
 
@@ -99,10 +101,10 @@ def build_retry(request: HttpRequest, visitor: Visitor, build_id: str) -> HttpRe
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResponse:
-    """Run a version with the form's inputs; with errors the form comes back."""
+    """Run a version with the form's inputs, an example's to begin with; with errors the form comes back."""
     version = predictions.resolve(reference=version_id, account_id=visitor.account.pk)
     try:
-        form = RunForm(*_sent(request), document=version.openapi_schema)
+        form = RunForm(*_sent(request), document=version.openapi_schema, start=_example_input(request, visitor))
     except schema.InvalidSchema as error:
         raise Unprocessable(f"This version cannot be run: {error}.") from None
     if request.method == "POST" and form.is_valid():
@@ -113,7 +115,7 @@ def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResp
                 key_id=None,
                 version=version,
                 given=given,
-                base=_base(request),
+                base=base_of(request),
                 source=Prediction.Source.WEB,
                 uploads=stored,
                 user_id=visitor.user.pk,
@@ -126,8 +128,13 @@ def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResp
     return render(request, "execution/predict.html", context, status=422 if form.is_bound else 200)
 
 
-def _base(request: HttpRequest) -> str:
-    return f"{request.scheme}://{request.get_host()}"
+def _example_input(request: HttpRequest, visitor: Visitor) -> dict[str, Any]:
+    """What `?example=` began with, its files as links. Raises NotFound for one that this visitor may not see."""
+    example_id = request.GET.get("example", "")
+    if not example_id:
+        return {}
+    row = examples.find(account_id=visitor.account.pk, prediction_id=example_id)
+    return displays.input_with_links(row, base=base_of(request))
 
 
 def _store_uploads(account_id: int, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -166,7 +173,13 @@ def prediction_detail(request: HttpRequest, visitor: Visitor, prediction_id: str
     row = predictions.find(account_id=visitor.account.pk, prediction_id=prediction_id)
     part = "HX-Request" in request.headers
     template = "execution/components/prediction_live.html" if part else "execution/prediction.html"
-    return render(request, template, {"section": "predictions", "prediction": row, **_shown(row, _base(request))})
+    context = {
+        "section": "predictions",
+        "prediction": row,
+        "can_show": row.model.publisher.account_id == visitor.account.pk and row.status == Prediction.Status.SUCCEEDED,
+        **displays.shown(row, base=base_of(request)),
+    }
+    return render(request, template, context)
 
 
 @require_POST
@@ -177,41 +190,18 @@ def prediction_cancel(request: HttpRequest, visitor: Visitor, prediction_id: str
     return redirect("prediction_detail", row.pk)
 
 
-def _shown(row: Prediction, base: str) -> dict[str, Any]:
-    """Input and output for the page: files with their kind, boxes with the image that they lie over."""
-    named = files.marks_in([row.input, row.output])
-    own = {files.mark(file): file for file in File.objects.for_account(row.account_id).filter(pk__in=named)}
-
-    def media(value: Any) -> dict[str, str] | None:
-        file = own.get(value) if isinstance(value, str) else None
-        if file is None:
-            return _inline(value)
-        kind = file.content_type.partition("/")[0]
-        return {"kind": kind, "url": files.link(file, base=""), "name": file.name}
-
-    inputs = [(name, value, media(value)) for name, value in row.input.items()]
-    found = overlays.boxes(row.output)
-    pictures = [shown for _, _, shown in inputs if shown and shown["kind"] == "image"]
-    texts: list[str] = []
-    files.each_string(row.output, texts.append)
-    return {
-        "inputs": inputs,
-        "output_kind": schema.output_kind(row.version.openapi_schema),
-        "output": files.with_links(row.output, account_id=row.account_id, base=base),
-        "output_media": [shown for one in texts if (shown := media(one))],
-        "output_text": _joined(row.output),
-        "boxes": found,
-        "boxes_json": overlays.as_json(found),
-        "picture": pictures[0] if pictures and found else None,
-    }
-
-
-def _inline(value: Any) -> dict[str, str] | None:
-    if isinstance(value, str) and value.startswith("data:"):
-        return {"kind": value[5:].partition("/")[0], "url": value, "name": "inline"}
-    return None
-
-
-def _joined(output: Any) -> str:
-    """A list of texts as one; empty for anything else."""
-    return "".join(output) if isinstance(output, list) and all(isinstance(one, str) for one in output) else ""
+@require_POST
+@signed_in
+def prediction_example(request: HttpRequest, visitor: Visitor, prediction_id: str) -> HttpResponse:
+    """Show a prediction of one's own model to others (`as` is example or default), or no longer (`as` is nothing)."""
+    row = predictions.find(account_id=visitor.account.pk, prediction_id=prediction_id)
+    owner, name = row.model.full_slug.split("/")
+    model = listings.own(account_id=visitor.account.pk, owner=owner, name=name)
+    match request.POST.get("as"):
+        case "example" | "default" as kind:
+            examples.show(model=model, prediction_id=row.pk, as_default=kind == "default")
+        case "nothing":
+            examples.hide(model=model, prediction_id=row.pk)
+        case _:
+            raise InvalidRequest("`as` is example, default or nothing.")
+    return redirect("prediction_detail", row.pk)

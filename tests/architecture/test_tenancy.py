@@ -172,6 +172,9 @@ PAGES: dict[str, Route] = {
     ),
     "predictions/<slug:prediction_id>": teams_page("predictions/{prediction_id}"),
     "predictions/<slug:prediction_id>/cancel": form("predictions/{prediction_id}/cancel", (302, 302, 404, LOGIN)),
+    "predictions/<slug:prediction_id>/example": form(
+        "predictions/{prediction_id}/example", (302, 302, 404, LOGIN), **{"as": "default"}
+    ),
     "generations/<str:generation_id>": teams_page("generations/{generation_id}"),
     "settings/switch": form("settings/switch", (302, 302, 404, LOGIN), account="team"),
     "organisations/create": form("organisations/create", (302, 302, 302, LOGIN), slug="new-{person}", name="New"),
@@ -202,6 +205,11 @@ HOSTING: dict[str, Route] = {
     "models/<str:owner>/<str:name>": teams("models/team/secret"),
     "models/<str:owner>/<str:name>/predictions": Route(
         (201, 201, 404, 401), "models/team/secret/predictions", method="POST", body={"input": {"text": "hi"}}
+    ),
+    "models/<str:owner>/<str:name>/examples": teams("models/team/secret/examples"),
+    # The world's prediction is no example yet: nobody has one to remove.
+    "models/<str:owner>/<str:name>/examples/<slug:prediction_id>": Route(
+        (404, 404, 404, 401), "models/team/secret/examples/{prediction_id}", method="DELETE"
     ),
     "models/<str:owner>/<str:name>/readme": teams("models/team/secret/readme"),
     "models/<str:owner>/<str:name>/versions": teams("models/team/secret/versions"),
@@ -345,7 +353,7 @@ def knock(client: Client, row: Route, address: str, names: dict[str, str]) -> in
     if row.method == "GET":
         response = client.get(url, headers=row.headers)
     elif row.json:
-        send = client.put if row.method == "PUT" else client.post
+        send = {"PUT": client.put, "DELETE": client.delete}.get(row.method, client.post)
         response = send(url, body, content_type="application/json", headers=row.headers)
     else:
         response = client.post(url, body, headers=row.headers)

@@ -104,6 +104,16 @@ def test_models_and_versions(book: Book) -> None:
     book.holds("DELETE", "/models/{model_owner}/{model_name}", **names)
 
 
+def test_examples(book: Book) -> None:
+    version = hosted(owner=book.caller.account, slug="mine")
+    names = {"model_owner": book.caller.account.slug, "model_name": "mine"}
+    shown = predict(book.caller.account, version)
+    Prediction.objects.filter(pk=shown.pk).update(status="succeeded", completed_at=shown.created_at, output="a")
+    changed = book.holds("PATCH", "/models/{model_owner}/{model_name}", body={"default_example": shown.pk}, **names)
+    assert changed["default_example"]["id"] == shown.pk
+    assert len(book.holds("GET", "/models/{model_owner}/{model_name}/examples", **names)["results"]) == 1
+
+
 def test_deployments(book: Book) -> None:
     version = hosted()
     owner = book.caller.account.slug
