@@ -9,6 +9,7 @@ from django import forms
 from pydantic import ValidationError as NotSound
 
 from marketplace.catalogue.form import Offer, Policy, read_prices, write_price
+from marketplace.lib import tariffs
 from marketplace.models import Provider
 from marketplace.services import operators
 
@@ -120,7 +121,8 @@ class PricesForm(forms.Form):
     completion = forms.CharField(required=False, max_length=30, label="Output, $/M tokens")
     others = forms.CharField(
         required=False, max_length=1_000, label="Other prices",
-        help_text="One or several, by commas: generated_image 0.04, cached_read 0.01.",
+        help_text="One or several, by commas: generated_image 0.04, cached_read 0.01. Under a condition: "
+        "prompt>200000 2.50 above 200,000 prompt tokens, prompt@1630-0030 0.14 at a time of day (UTC).",
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -154,6 +156,8 @@ class PricesForm(forms.Form):
         given = super().clean() or self.cleaned_data
         if not self.errors and self.has_changed() and not self.prices():
             self.add_error("prompt", "Name at least one price; a free model says 0.")
+        if not self.errors and (problems := tariffs.contradictions(self.prices())):
+            self.add_error("others", "; ".join(problems))
         return given
 
     def prices(self) -> dict[str, int]:
@@ -225,6 +229,6 @@ def offers(formset: Any) -> list[Offer]:
 
 def _prices(texts: dict[str, str]) -> dict[str, int]:
     try:
-        return read_prices(texts)
+        return read_prices(texts, is_whole=False)
     except ValueError as error:
         raise forms.ValidationError(str(error)) from None

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from marketplace.lib import money
+from marketplace.lib import money, tariffs
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$")]
 FullSlug = Annotated[str, StringConstraints(pattern=r"^~?[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._:-]*$")]
@@ -68,29 +68,36 @@ class Form(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def read_prices(given: Any) -> dict[str, int]:
-    """Key -> dollars as text, to unit -> nano-USD per million units. Raises ValueError."""
+def read_prices(given: Any, *, is_whole: bool = True) -> dict[str, int]:
+    """Key -> dollars as text, to key -> nano-USD per million units; conditions as in `tariffs`. Raises ValueError.
+
+    `is_whole` is False for a part of a table, whose keys need not fit together yet.
+    """
     if not isinstance(given, dict):
         raise ValueError('write prices as a mapping, such as {prompt: "0.15", completion: "0.60"}')
-    return dict(_price(str(key), text) for key, text in given.items())
+    table = dict(_price(str(key), text) for key, text in given.items())
+    if is_whole and (problems := tariffs.contradictions(table)):
+        raise ValueError("; ".join(problems))
+    return table
 
 
 def _price(key: str, text: Any) -> tuple[str, int]:
-    unit = ALIASES.get(key, key)
+    named, condition = tariffs.parse(key)
+    unit = ALIASES.get(named, named)
     if unit not in PER_MILLION_TOKENS | PER_ONE:
         known = ", ".join(sorted(PER_MILLION_TOKENS | PER_ONE))
-        raise ValueError(f"{key!r} is no price that we know: use {known}")
+        raise ValueError(f"{named!r} is no price that we know: use {known}")
     if not isinstance(text, str):
         raise ValueError(f'{key}: write the price as a quoted string ("{text}"), so that no digit is lost')
     nano = money.price_per_million(text) if unit in PER_MILLION_TOKENS else money.price_per_unit(text)
     if nano < 0:
         raise ValueError(f"{key}: a price is not negative")
-    return unit, nano
+    return tariffs.key_of(unit, condition), nano
 
 
-def write_price(unit: str, nano: int) -> str:
+def write_price(key: str, nano: int) -> str:
     """The dollars that `read_prices` reads as this price."""
-    if unit in PER_MILLION_TOKENS:
+    if tariffs.unit_of(key) in PER_MILLION_TOKENS:
         return money.format_price_per_million(nano)
     return money.format_price_per_unit(nano)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, get_args
 
 from marketplace.catalogue.form import ALIASES, PER_MILLION_TOKENS, PER_ONE, Modality, Quantization
-from marketplace.lib import money
+from marketplace.lib import money, tariffs
 
 MOST_ENTRIES: Final = 2_000
 # What endpoints may be asked for, by the reference's names.
@@ -56,6 +56,8 @@ METERED: Final[Mapping[tuple[str, str, str], str]] = {
     ("root", "web_search", "search"): "web_search",
 }
 HOUR: Final = 3600
+CONDITIONS: Final = frozenset({"min_prompt_tokens", "utc_start", "utc_end"})
+HIGHEST: Final = "Of prices under conditions that are not sold here, the highest holds."
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 
 
@@ -146,23 +148,72 @@ def _flat(row: Mapping[str, Any], upstream: str) -> Listed:
 def _flat_prices(given: Any) -> tuple[dict[str, int], list[str]]:
     if not isinstance(given, dict) or not given:
         raise _Unsold("no price is listed: set one by hand")
-    prices: dict[str, int] = {}
-    notes = []
-    overrides = given.get("overrides") or ()
+    prices = {
+        unit: nano
+        for unit, nano in _priced(given, besides={"overrides", "discount"})
+        if nano or unit in {"prompt", "completion"}
+    }
+    entries = given.get("overrides") or ()
+    found = [
+        (one.get("min_prompt_tokens") or 0, _window(one), list(_priced(one, besides=CONDITIONS))) for one in entries
+    ]
+    table = dict(prices)
+    for tokens, window, priced in found:
+        for unit, nano in priced:
+            table.setdefault(unit, 0)
+            table[tariffs.key_of(unit, tariffs.Condition(tokens, window))] = nano
+    # The reference lets a later entry count before an earlier one; ours are ranked, so they must stand in that order.
+    ranks = [tariffs.Condition(tokens, window).rank for tokens, window, _ in found]
+    if ranks == sorted(ranks) and (0, False) not in ranks:
+        return _settled(table)
+    return _highest(table), [HIGHEST]
+
+
+def _priced(given: Mapping[str, Any], *, besides: Set[str]) -> Iterator[tuple[str, int]]:
+    """(unit, nano-USD per million) of the prices in a table; those that are nothing and not known here are left out."""
     for key, text in given.items():
-        if key in {"overrides", "discount"}:
+        if key in besides:
             continue
-        unit = ALIASES.get(key, key)
-        texts = [text, *(one[key] for one in overrides if key in one)]
-        nano = max(_dollars(one) for one in texts)
+        unit, nano = ALIASES.get(key, key), _dollars(text)
         if unit in PER_MILLION_TOKENS | PER_ONE:
-            if nano or unit in {"prompt", "completion"}:
-                prices[unit] = nano
+            yield unit, nano
         elif nano:
             raise _Unsold(f"the price {key!r} is of a kind that is not metered here")
-    if overrides:
-        notes.append("Conditional prices are not sold here: the highest of each holds.")
-    return prices, notes
+
+
+def _window(given: Mapping[str, Any]) -> tuple[int, int] | None:
+    return (given["utc_start"], given["utc_end"]) if "utc_start" in given or "utc_end" in given else None
+
+
+def _settled(table: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
+    """The table and what to tell of it. Windows that fill the day leave no other time: the dearest is the plain price,
+
+    whatever the list says holds now. What ours cannot say costs the highest price throughout.
+    """
+    found = dict(table)
+    for unit in {tariffs.unit_of(key) for key in table}:
+        windows = {
+            key: condition.window
+            for key in table
+            if tariffs.unit_of(key) == unit and (condition := tariffs.parse(key)[1]).window
+            and not condition.min_prompt_tokens
+        }  # fmt: skip
+        if windows and tariffs.fills_the_day(window for window in windows.values() if window):
+            found[unit] = max(table[key] for key in windows)
+            for key in windows:
+                if table[key] == found[unit]:
+                    del found[key]
+    if tariffs.contradictions(found):
+        return _highest(table), [HIGHEST]
+    return found, []
+
+
+def _highest(table: Mapping[str, int]) -> dict[str, int]:
+    highest: dict[str, int] = {}
+    for key, nano in table.items():
+        unit = tariffs.unit_of(key)
+        highest[unit] = max(highest.get(unit, 0), nano)
+    return highest
 
 
 def _monitored(row: Mapping[str, Any], upstream: str) -> Listed:
@@ -183,6 +234,7 @@ def _monitored(row: Mapping[str, Any], upstream: str) -> Listed:
     has_conditions |= _add_prices(prices, "root", row.get("pricing") or ())
     if not prices and not row.get("is_free"):
         raise _Unsold("no price is listed: set one by hand")
+    prices, notes = _settled(prices)
     return _listed(
         row,
         upstream,
@@ -192,22 +244,25 @@ def _monitored(row: Mapping[str, Any], upstream: str) -> Listed:
         outputs=[modality["type"] for modality in row["output_modalities"]],
         parameters=parameters,
         prices=_discounted(prices or {"prompt": 0, "completion": 0}, row),
-        notes=["Conditional prices are not sold here: the highest of each holds."] if has_conditions else [],
+        notes=[HIGHEST] if has_conditions else notes,
     )
 
 
 def _add_prices(prices: dict[str, int], kind: str, given: Iterable[Mapping[str, Any]]) -> bool:
-    """Add what one modality costs, the highest where conditions tell several; whether there were conditions."""
+    """Add what one modality costs; whether there were conditions that we do not know, of which the highest holds."""
     has_conditions = False
     for line in given:
         texts = [line["cost_usd"], *(one["cost_usd"] for one in line.get("overrides") or ())]
         nano = max(_dollars(text) for text in texts)
-        has_conditions |= len(texts) > 1 or "utc_start" in line
+        by_day = "utc_days" in line
+        has_conditions |= len(texts) > 1 or by_day
+        window = None if by_day else _window(line)
         unit = METERED.get((kind, line["type"], line["unit"]))
         if unit == "cached_write" and (line.get("ttl_seconds") or 0) >= HOUR:
             unit = "cached_write_1h"
         if unit is not None:
-            prices[unit] = max(prices.get(unit, 0), nano)
+            key = tariffs.key_of(unit, tariffs.Condition(window=window))
+            prices[key] = max(prices.get(key, 0), nano)
         elif nano:
             raise _Unsold(
                 f"the price of {kind}, {line['type']} per {line['unit']}, is of a kind that is not metered here"

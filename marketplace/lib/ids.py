@@ -54,6 +54,11 @@ def generation_id(uuid: UUID) -> str:
     return f"gen-{seconds}-{base62(uuid.int, width=_UUID_WIDTH)}"
 
 
+def minute_of(uuid: UUID) -> int:
+    """The minute of the UTC day in which a version 7 UUID was made."""
+    return (uuid.int >> 80) // 60_000 % (24 * 60)
+
+
 def parse_generation_id(text: str) -> UUID:
     """The UUID behind a generation's public id; ValueError for anything else."""
     head, _, tail = text.rpartition("-")

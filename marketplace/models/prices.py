@@ -31,7 +31,8 @@ class Price(models.Model):
     endpoint = models.ForeignKey(Endpoint, null=True, blank=True, on_delete=models.CASCADE, related_name="prices")
     hardware = models.ForeignKey(Hardware, null=True, blank=True, on_delete=models.CASCADE, related_name="prices")
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.PRICE)
-    unit = models.CharField(max_length=32)
+    # The unit, and under which condition it costs that (marketplace.lib.tariffs).
+    unit = models.CharField(max_length=64)
     nano_per_million = models.BigIntegerField()
     effective_from = models.DateTimeField()
     effective_to = models.DateTimeField(null=True, blank=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import Count, Prefetch, Q
 
+from marketplace.lib import tariffs
 from marketplace.lib.errors import NotFound
 from marketplace.models import Endpoint, Model, Price, Provider, Version
 from marketplace.services import prices
@@ -44,7 +45,13 @@ class Offer:
     @property
     def other_prices(self) -> list[tuple[str, int]]:
         """Units beyond input and output tokens."""
-        return [(unit, nano) for unit, nano in self.prices.items() if unit not in {"prompt", "completion"}]
+        found = tariffs.plain(self.prices)
+        return [(unit, nano) for unit, nano in found.items() if unit not in {"prompt", "completion"}]
+
+    @property
+    def conditional_prices(self) -> list[tuple[tariffs.Condition, dict[str, int]]]:
+        """Condition -> unit -> price that holds then instead."""
+        return tariffs.overrides(self.prices)
 
 
 @dataclass(frozen=True, slots=True)

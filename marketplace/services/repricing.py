@@ -7,6 +7,7 @@ from django.db import transaction
 
 from marketplace.catalogue import margins
 from marketplace.catalogue.form import write_price
+from marketplace.lib import tariffs
 from marketplace.lib.errors import Conflict
 from marketplace.models import Endpoint, Price
 from marketplace.services import prices
@@ -15,7 +16,8 @@ from marketplace.services.catalog import Applied
 
 @transaction.atomic
 def from_cost(*, provider: str = "", dry_run: bool = False) -> Applied:
-    """Set each unit that has a cost to the least price of which the provider's share covers it, rounded up.
+    """Set each unit that has a cost to the least price of which the provider's share covers it, rounded up;
+    under the conditions that the cost has.
 
     Units without a cost keep their price. `provider` narrows to one slug. Raises Conflict when the provider's
     share is nothing, since no price covers a cost then.
@@ -32,7 +34,9 @@ def from_cost(*, provider: str = "", dry_run: bool = False) -> Applied:
     for endpoint in found:
         table = priced.get(endpoint.pk, {})
         before, costs = table.get(Price.Kind.PRICE, {}), table.get(Price.Kind.COST, {})
-        after = before | margins.prices_for(costs, share_bps=share_bps)
+        priced_by_cost = {tariffs.unit_of(key) for key in costs}
+        kept = {key: nano for key, nano in before.items() if tariffs.unit_of(key) not in priced_by_cost}
+        after = kept | margins.prices_for(costs, share_bps=share_bps)
         if prices.set_prices(endpoint=endpoint, prices=after):
             lines = [
                 f"{unit}: ${write_price(unit, before.get(unit, 0))} → ${write_price(unit, nano)}"

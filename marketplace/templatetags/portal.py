@@ -9,7 +9,7 @@ from django.template import Context
 from django.urls import NoReverseMatch, reverse
 
 from marketplace.catalogue.form import PER_MILLION_TOKENS
-from marketplace.lib import money
+from marketplace.lib import money, tariffs
 
 register = template.Library()
 
@@ -29,6 +29,7 @@ def usd(nano: int | None) -> str:
 @register.filter
 def price(nano_per_million: int, unit: str) -> str:
     """A price row -> dollars per million tokens, per second of hardware or per piece, exact."""
+    unit = tariffs.unit_of(unit)
     if unit in PER_MILLION_TOKENS:
         return money.format_price_per_million(nano_per_million)
     if unit in MS_UNITS:
@@ -39,9 +40,17 @@ def price(nano_per_million: int, unit: str) -> str:
 @register.filter
 def per_unit(unit: str) -> str:
     """The words behind a price: "/M tokens", "/second", "/image"."""
+    unit = tariffs.unit_of(unit)
     if unit in PER_MILLION_TOKENS:
         return "/M tokens"
     return f"/{WORDS.get(unit, unit.replace('_', ' '))}"
+
+
+@register.filter
+def price_name(key: str) -> str:
+    """What a price is for: "prompt", "prompt, above 200,000 prompt tokens"."""
+    unit, condition = tariffs.parse(key)
+    return ", ".join(filter(None, (unit.replace("_", " "), str(condition))))
 
 
 @register.filter

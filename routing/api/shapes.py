@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from marketplace.lib import money
+from marketplace.lib import money, tariffs
 from marketplace.models import Model, Provider
 from marketplace.services.browse import Listing, Offer
 from routing.canonical import Json
@@ -39,10 +39,26 @@ PRICE_NAMES: Final = {
 POLICY_LINKS: Final = ("privacy_policy_url", "terms_of_service_url", "status_page_url", "headquarters", "datacenters")
 
 
-def pricing(prices: Mapping[str, int]) -> dict[str, str]:
-    """Dollars for a single unit, as decimal strings."""
-    named = {name: money.format_price_per_unit(prices[unit]) for unit, name in PRICE_NAMES.items() if unit in prices}
-    return {"prompt": "0", "completion": "0", **named}
+def pricing(prices: Mapping[str, int]) -> dict[str, Json]:
+    """Dollars for a single unit, as decimal strings; prices under a condition follow as `overrides`."""
+    told: dict[str, Json] = {"prompt": "0", "completion": "0", **_named(prices)}
+    conditional = tariffs.overrides(prices)
+    if conditional:
+        told["overrides"] = [{**_condition(condition), **_named(table)} for condition, table in conditional]
+    return told
+
+
+def _named(prices: Mapping[str, int]) -> dict[str, Json]:
+    return {name: money.format_price_per_unit(prices[unit]) for unit, name in PRICE_NAMES.items() if unit in prices}
+
+
+def _condition(condition: tariffs.Condition) -> dict[str, Json]:
+    told: dict[str, Json] = {}
+    if condition.min_prompt_tokens:
+        told["min_prompt_tokens"] = condition.min_prompt_tokens
+    if condition.window is not None:
+        told["utc_start"], told["utc_end"] = condition.window
+    return told
 
 
 def architecture(model: Model) -> dict[str, Json]:

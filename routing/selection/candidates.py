@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from billing.rating import Rated, rate
+from marketplace.lib import tariffs
 from routing.adapters.intake import Medium
 from routing.canonical import Usage
 
@@ -33,16 +34,28 @@ class Candidate:
     collects_data: bool = True
     keeps_nothing: bool = False
     dialect: str = ""  # decides in which forms it can be sent media
+    # Whether prices depend on the prompt's length or the time of day: asked of every candidate of every request.
+    is_conditional: bool = field(init=False)
 
-    def rated(self, usage: Usage, *, units: Mapping[str, int] = NO_UNITS) -> Rated:
-        """What a usage costs the caller here; `units` counts what is no token."""
-        return rate(self.prices, quantities(usage, self.prices, units=units))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_conditional", tariffs.is_conditional(self.prices))
+
+    def applicable(self, *, prompt_tokens: int, minute: int) -> Mapping[str, int]:
+        """Unit -> price, as it holds for a request of so many prompt tokens at a minute of the UTC day."""
+        if not self.is_conditional:
+            return self.prices
+        return tariffs.applicable(self.prices, prompt_tokens=prompt_tokens, minute=minute)
+
+    def rated(self, usage: Usage, *, units: Mapping[str, int] = NO_UNITS, minute: int = 0) -> Rated:
+        """What a usage costs the caller here; `units` counts what is no token, `minute` is of the UTC day."""
+        return rated(self.prices, usage, units=units, minute=minute)
 
     def bound(self, *, input_tokens: int, max_tokens: int, units: Mapping[str, int] = NO_UNITS) -> int:
         """The most that a request can cost here, in nano-USD: each token at the dearest price it may get."""
-        prompt = max(self.prices.get(unit, 0) for unit in ("prompt", CACHED, WRITTEN))
-        completion = max(self.prices.get(unit, 0) for unit in ("completion", REASONING))
-        dearest = {**self.prices, "prompt": prompt, "completion": completion}
+        prices = self.dearest(input_tokens)
+        prompt = max(prices.get(unit, 0) for unit in ("prompt", CACHED, WRITTEN))
+        completion = max(prices.get(unit, 0) for unit in ("completion", REASONING))
+        dearest = {**prices, "prompt": prompt, "completion": completion}
         counts = {
             "prompt": min(input_tokens, self.context_length),
             "completion": max_tokens,
@@ -54,7 +67,8 @@ class Candidate:
     def tokens_for(self, amount_nano: int, *, input_tokens: int, units: Mapping[str, int] = NO_UNITS) -> int:
         """How many tokens of answer an amount pays for here, beside the input."""
         left = amount_nano - self.bound(input_tokens=input_tokens, max_tokens=0, units=units)
-        price = max(self.prices.get(unit, 0) for unit in ("completion", REASONING))
+        prices = self.dearest(input_tokens)
+        price = max(prices.get(unit, 0) for unit in ("completion", REASONING))
         if left < 0:
             return 0
         # One nano-dollar aside: input and output are rounded together, not one by one.
@@ -63,6 +77,10 @@ class Candidate:
     def most_output(self) -> int:
         """Tokens of answer that the endpoint can give at all."""
         return self.max_output or self.context_length
+
+    def dearest(self, input_tokens: int) -> Mapping[str, int]:
+        """Unit -> the most that it can cost a request of at most so many prompt tokens."""
+        return tariffs.dearest(self.prices, prompt_tokens=input_tokens) if self.is_conditional else self.prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,12 @@ class Need:
     def images(self) -> int:
         """How many images are sent along."""
         return self.units.get("image", 0)
+
+
+def rated(prices: Mapping[str, int], usage: Usage, *, units: Mapping[str, int] = NO_UNITS, minute: int = 0) -> Rated:
+    """What a usage costs by a table of prices, with those of its conditions that hold at that minute of the UTC day."""
+    applied = tariffs.applicable(prices, prompt_tokens=usage.prompt_tokens, minute=minute)
+    return rate(applied, quantities(usage, applied, units=units))
 
 
 def quantities(usage: Usage, prices: Mapping[str, int], *, units: Mapping[str, int] = NO_UNITS) -> dict[str, int]:

@@ -53,6 +53,7 @@ class Demand:
     tools: bool = False
     sticky_endpoint: int | None = None
     sticky_tokens: int = 0
+    minute: int = 0  # of the UTC day in which the request came, for prices by time
     waited: float = 0.0  # seconds that its caller has waited already: for an attempt after a failure
 
 
@@ -92,7 +93,7 @@ def terms(parts: Parts, weights: Weights) -> dict[str, float]:
 
 def price_of(candidate: Candidate, demand: Demand) -> float:
     """The money that the request is expected to take here, in nano-dollars."""
-    prices = candidate.prices
+    prices = candidate.applicable(prompt_tokens=demand.tokens, minute=demand.minute)
     nano = prices.get("prompt", 0) * demand.tokens + prices.get("completion", 0) * demand.output
     if "request" in prices:
         nano += prices["request"]

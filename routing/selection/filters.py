@@ -99,8 +99,9 @@ def _quantization(candidate: Candidate, need: Need, wishes: ProviderPreferences)
 
 
 def _prices(candidate: Candidate, need: Need, wishes: ProviderPreferences) -> Found:
+    prices = candidate.dearest(need.input_bound)
     for unit, most in wishes.max_price.items():
-        if candidate.prices.get(unit, 0) > most:
+        if prices.get(unit, 0) > most:
             return "max_price", f"its {unit} price is above provider.max_price"
     return None
 

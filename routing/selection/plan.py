@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from marketplace.lib.tariffs import MINUTES
 from routing.canonical import ProviderPreferences
 from routing.selection.candidates import Candidate, Need
 from routing.selection.choice import Choice, draw_of
@@ -76,7 +77,8 @@ def plan(
 ) -> Plan:
     """The order of attempts: a model's endpoints, then each fallback model's, the best first in each.
 
-    `variants` are those of the groups' names; `histories` and `wall` (seconds since 1970) serve soft thresholds.
+    `variants` are those of the groups' names; `histories` and `wall` (seconds since 1970) serve soft thresholds and
+    prices by the time of day.
     """
     attempts: list[Attempt] = []
     excluded: list[Exclusion] = []
@@ -94,6 +96,7 @@ def plan(
         demand = router.demand(
             model=fitting[0].model, tokens=need.input_estimate, max_tokens=need.max_tokens, units=need.units,
             weights=weights, tools="tools" in need.parameters, conversation=None if is_fixed else conversation, now=now,
+            minute=int(wall // 60) % MINUTES,
         )  # fmt: skip
         choice = router.choose(fitting, demand, now=now, draw=draw_of(seed), seed=seed, explores=not is_fixed)
         choices.append(choice)

@@ -50,6 +50,7 @@ class Router:
     def demand(
         self, *, model: str, tokens: int, max_tokens: int | None, units: Mapping[str, int] = NO_UNITS,
         weights: Weights = BALANCED, tools: bool = False, conversation: bytes | None = None, now: float,
+        minute: int = 0,
     ) -> Demand:  # fmt: skip
         """What a request asks for, with what is known of its model's answers and of where its prompt is cached."""
         output = self._outputs.get(model, EXPECTED_OUTPUT)
@@ -57,9 +58,9 @@ class Router:
             output = min(output, float(max_tokens))
         sticky = self.affinities.of(conversation, now=now) if conversation and self.policy.sticks else None
         if sticky is None:
-            return Demand(tokens, output, units, weights, tools)
+            return Demand(tokens, output, units, weights, tools, minute=minute)
         cached = int(min(tokens, sticky.tokens) * sticky.share)
-        return Demand(tokens, output, units, weights, tools, sticky.endpoint_id, cached)
+        return Demand(tokens, output, units, weights, tools, sticky.endpoint_id, cached, minute=minute)
 
     def choose(
         self, candidates: Sequence[Candidate], demand: Demand, *, now: float, draw: float, seed: str = "",
@@ -87,7 +88,7 @@ class Router:
                 line = standing.refresh(now)
             _, tier, level, per_token, spread, pace, odds, lost, tools, call, hopeful, is_timed, is_paced = line
             prices = candidate.prices
-            if is_plain and "request" not in prices:
+            if is_plain and "request" not in prices and not candidate.is_conditional:
                 price = (prices.get("prompt", 0) * tokens + prices.get("completion", 0) * output) / 1_000_000
                 read = tokens
             else:

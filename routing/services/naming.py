@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from django.utils import timezone
+
+from marketplace.lib import tariffs
 from marketplace.models import Model
 from marketplace.services import browse
+from marketplace.services.browse import Offer
 from routing.canonical import ChatRequest, Routed, Text
 from routing.selection import auto, naming
 from routing.selection.auto import Option
@@ -59,7 +63,7 @@ def _auto(request: Routed, need: Need, account_id: int) -> tuple[list[str], str]
     options = []
     for listing in browse.models(account_id=account_id):
         costs = [
-            offer.prices.get("prompt", 0) * max(1, need.input_estimate) + offer.prices.get("completion", 0) * 400
+            _expected(offer, need)
             for offer in listing.offers
             if need.inputs <= set(offer.endpoint.input_modalities)
             and need.outputs <= set(offer.endpoint.output_modalities)
@@ -72,6 +76,13 @@ def _auto(request: Routed, need: Need, account_id: int) -> tuple[list[str], str]
             options.append(Option(listing.model.full_slug, min(costs) / 1e6, scores.get("intelligence")))
     picked = auto.pick(options=options, task=auto.task_of(text=_last_words(request), need=need))
     return ([], "") if picked is None else (list(picked.models), picked.reason)
+
+
+def _expected(offer: Offer, need: Need) -> int:
+    prices = tariffs.applicable(
+        offer.prices, prompt_tokens=need.input_estimate, minute=tariffs.minute_of(timezone.now())
+    )
+    return prices.get("prompt", 0) * max(1, need.input_estimate) + prices.get("completion", 0) * 400
 
 
 def _last_words(request: Routed) -> str:

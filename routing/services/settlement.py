@@ -10,12 +10,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing.models import Charge
-from billing.rating import Part, Rated, rate
+from billing.rating import Part, Rated
 from billing.services import holds
+from marketplace.lib import ids
 from routing.canonical import Usage
 from routing.ingress.openai_chat_answers import Bill
 from routing.models import Attempt, Generation
-from routing.selection.candidates import quantities
+from routing.selection import candidates
 from routing.services.routes import Route
 
 PROMPT_UNITS: Final = frozenset({"prompt", "cached_read", "cached_write", "image"})
@@ -53,13 +54,15 @@ def charge(
 ) -> Bill | None:
     """Charge what was used, tokens and other units, at `route`'s prices; None when somebody else had ended it."""
     candidate = route.candidate
-    rated = candidate.rated(usage, units=units)
-    upstream = _upstream(route.list_prices, usage, units)
+    minute = ids.minute_of(generation_id)
+    rated = candidate.rated(usage, units=units, minute=minute)
+    upstream = _upstream(route.list_prices, usage, units, minute)
     charged = _settle(
         hold_id=hold_id,
         rated=rated,
         usage=usage,
         units=units,
+        minute=minute,
         costs=candidate.costs,
         provider_account_id=None if route.is_own else route.provider_account_id,
         labels={
@@ -108,13 +111,15 @@ def sweep(generation: Generation, *, provider_account_id: int | None) -> Bill | 
             _close(generation.pk, ending)  # the money had been seen to; the row had not
         return None
     usage = counted(input_tokens=generation.input_tokens, delivered_bytes=generation.delivered_bytes)
-    rated = rate(generation.prices, quantities(usage, generation.prices, units=generation.units))
-    upstream = _upstream(generation.list_prices if generation.is_byok else None, usage, generation.units)
+    minute = ids.minute_of(generation.pk)
+    rated = candidates.rated(generation.prices, usage, units=generation.units, minute=minute)
+    upstream = _upstream(generation.list_prices if generation.is_byok else None, usage, generation.units, minute)
     charged = _settle(
         hold_id=generation.hold_id,
         rated=rated,
         usage=usage,
         units=generation.units,
+        minute=minute,
         costs=generation.costs,
         provider_account_id=None if generation.is_byok else provider_account_id,
         labels={
@@ -156,7 +161,8 @@ def suspend(*, generation_id: UUID, route: Route, ending: Ending) -> bool:
 def charge_suspended(generation: Generation) -> Bill | None:
     """Charge what a suspended generation was reserved for; None when it had been ended by somebody else."""
     usage = Usage()
-    rated = rate(generation.prices, quantities(usage, generation.prices, units=generation.units))
+    minute = ids.minute_of(generation.pk)
+    rated = candidates.rated(generation.prices, usage, units=generation.units, minute=minute)
     provider = generation.provider
     if provider is None:  # deleted meanwhile: nobody is owed anything
         release(generation_id=generation.pk, hold_id=generation.hold_id, ending=Ending(Generation.Status.FAILED))
@@ -166,6 +172,7 @@ def charge_suspended(generation: Generation) -> Bill | None:
         rated=rated,
         usage=usage,
         units=generation.units,
+        minute=minute,
         costs=generation.costs,
         provider_account_id=provider.account_id,
         labels={
@@ -205,6 +212,7 @@ def _settle(
     rated: Rated,
     usage: Usage,
     units: Mapping[str, int],
+    minute: int,
     costs: Mapping[str, int],
     provider_account_id: int | None,
     labels: Mapping[str, Any],
@@ -212,16 +220,16 @@ def _settle(
     if provider_account_id is None:  # the provider bills the account itself; all of the fee is ours
         return holds.settle(hold_id=hold_id, rated=rated, labels=labels)
     if costs:
-        cost = rate(costs, quantities(usage, costs, units=units)).amount_nano
+        cost = candidates.rated(costs, usage, units=units, minute=minute).amount_nano
         part = Part("provider_payable", provider_account_id, fixed_nano=cost)
     else:
         part = Part("provider_payable", provider_account_id, bps=settings.PROVIDER_SHARE_BPS)
     return holds.settle(hold_id=hold_id, rated=rated, parts=[part], labels=labels)
 
 
-def _upstream(prices: Mapping[str, int] | None, usage: Usage, units: Mapping[str, int]) -> int | None:
+def _upstream(prices: Mapping[str, int] | None, usage: Usage, units: Mapping[str, int], minute: int) -> int | None:
     """What the provider bills the account itself by our prices, in nano-USD; None for shared capacity."""
-    return None if prices is None else rate(prices, quantities(usage, prices, units=units)).amount_nano
+    return None if prices is None else candidates.rated(prices, usage, units=units, minute=minute).amount_nano
 
 
 def _byok(upstream_nano: int | None) -> dict[str, Any]:

@@ -155,18 +155,57 @@ def test_a_free_unit_of_a_strange_kind_is_no_problem() -> None:
     assert (entry.problem, dict(entry.prices)) == ("", dict(BOTH.prices))
 
 
-def test_conditional_prices_are_sold_at_the_highest() -> None:
+def test_windows_that_fill_the_day_are_the_dearest_price_and_the_cheaper_times() -> None:
     lines = [
         {"type": "prompt", "unit": "token", "cost_usd": "0.0000001", "utc_start": 0, "utc_end": 1200},
         {"type": "prompt", "unit": "token", "cost_usd": "0.0000003", "utc_start": 1200, "utc_end": 0},
     ]
     entry = monitored(pricing=lines)
-    assert (entry.prices["prompt"], entry.notes) == (
-        300_000_000,
-        ("Conditional prices are not sold here: the highest of each holds.",),
-    )
-    flat = changed(FLAT, pricing=FLAT["pricing"] | {"overrides": [{"min_prompt_tokens": 1, "prompt": "0.0000009"}]})
-    assert flat.prices["prompt"] == 900_000_000
+    told = {key: nano for key, nano in entry.prices.items() if key.startswith("prompt")}
+    assert (told, entry.notes) == ({"prompt": 300_000_000, "prompt@0000-1200": 100_000_000}, ())
+    flat = changed(FLAT, pricing=FLAT["pricing"] | {"prompt": "0.0000003", "overrides": [
+        {"utc_start": 0, "utc_end": 1200, "prompt": "0.0000001"},
+        {"utc_start": 1200, "utc_end": 0, "prompt": "0.0000003"},
+    ]})  # fmt: skip
+    # The top-level price is the one of the moment: a listing that is read at another time changes nothing.
+    noon = changed(FLAT, pricing=FLAT["pricing"] | {"prompt": "0.0000001", "overrides": [
+        {"utc_start": 0, "utc_end": 1200, "prompt": "0.0000001"},
+        {"utc_start": 1200, "utc_end": 0, "prompt": "0.0000003"},
+    ]})  # fmt: skip
+    assert flat.prices == noon.prices
+    assert flat.prices["prompt@0000-1200"] == 100_000_000
+
+
+def test_a_long_prompts_price_is_read_as_such() -> None:
+    overrides = [{"min_prompt_tokens": 200_000, "prompt": "0.0000009", "input_cache_read": "0.0000001"}]
+    entry = changed(FLAT, pricing=FLAT["pricing"] | {"overrides": overrides}, discount_to_user=0.5)
+    assert entry.prices["prompt>200000"] == 450_000_000
+    assert entry.prices["cached_read>200000"] == 50_000_000
+    assert entry.prices["prompt"] == 50_000_000
+    assert entry.notes == ()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        # The later entry counts in the reference: here it would be the higher threshold.
+        [{"min_prompt_tokens": 9, "prompt": "0.0000009"}, {"min_prompt_tokens": 5, "prompt": "0.0000001"}],
+        [{"utc_start": 0, "utc_end": 1200, "prompt": "0.0000009"}, {"utc_start": 1100, "utc_end": 1300, "prompt": "0"}],
+        [{"prompt": "0.0000009"}],
+    ],
+)
+def test_conditions_that_are_not_sold_here_cost_the_highest_price(overrides: list[dict[str, Any]]) -> None:
+    entry = changed(FLAT, pricing=FLAT["pricing"] | {"overrides": overrides})
+    assert (entry.prices["prompt"], entry.notes) == (900_000_000, (listing.HIGHEST,))
+    assert not [key for key in entry.prices if ">" in key or "@" in key]
+
+
+def test_an_override_that_depends_on_parameters_costs_the_highest_price() -> None:
+    line = {"type": "prompt", "unit": "token", "cost_usd": "0.0000001", "overrides": [
+        {"when": {"speed": {"equals": "fast"}}, "cost_usd": "0.0000007"},
+    ]}  # fmt: skip
+    entry = monitored(pricing=[line])
+    assert (entry.prices["prompt"], entry.notes) == (700_000_000, (listing.HIGHEST,))
 
 
 def test_the_lifetime_of_a_cache_decides_its_unit() -> None:

@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from marketplace.catalogue.reader import BadCatalogue
 from marketplace.lib.errors import Conflict
 from marketplace.models import Endpoint, Price, Provider
 from marketplace.services import catalog, catalog_export, prices, repricing
@@ -158,6 +159,27 @@ def test_repricing_covers_each_cost_and_not_a_nano_more() -> None:
     assert [change.what for change in done.changed] == ["price of acme/one at north"]
     assert repricing.from_cost().changed == []
     assert "allow_loss" not in catalog_export.export()
+
+
+def test_prices_under_conditions_survive_the_file_and_follow_their_costs() -> None:
+    said = yaml.safe_load(catalog_export.export())
+    offer = next(one for provider in said["providers"] for one in provider["models"] if one["upstream"] == "one-v1")
+    offer["price"] |= {"completion": "3", "prompt>200000": "3", "completion@1630-0030": "2.70"}
+    offer["price"]["prompt"] = "1.20"
+    del offer["allow_loss"]
+    catalog.apply(catalog.read(yaml.safe_dump(said)))
+    endpoint = Endpoint.objects.get(upstream="one-v1")
+    assert prices.snapshot(endpoint_id=endpoint.pk)["prompt>200000"] == 3_000_000_000
+    assert catalog.apply(catalog.read(catalog_export.export())).changed == []
+    offer["cost"]["prompt>200000"] = "2.90"
+    with pytest.raises(BadCatalogue, match="the cost of prompt is more than"):
+        catalog.read(yaml.safe_dump(said))
+    offer["price"]["prompt>200000"] = "4"
+    catalog.apply(catalog.read(yaml.safe_dump(said)))
+    repricing.from_cost()
+    after = prices.snapshot(endpoint_id=endpoint.pk)
+    assert after["prompt>200000"] == 3_052_631_579
+    assert "completion@1630-0030" not in after  # its cost knows no time of day
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

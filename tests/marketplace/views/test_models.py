@@ -82,6 +82,14 @@ def test_model_page_shows_every_offer_with_exact_prices(client: Client) -> None:
     assert page.count("simulated") >= 2
 
 
+def test_model_page_shows_prices_under_conditions(client: Client) -> None:
+    prices = {"prompt": 10**9, "completion": 10**9, "prompt>200000": 2 * 10**9, "completion@1630-0030": 5 * 10**8}
+    EndpointFactory(model=ModelFactory(slug="long"), prices=prices)
+    page = client.get("/acme/long").content.decode()
+    assert "above 200,000 prompt tokens: prompt $2.00/M tokens" in page
+    assert "16:30 to 00:30 UTC: completion $0.50/M tokens" in page
+
+
 def test_snippets_name_the_variable_and_never_a_key(alice: Client) -> None:
     EndpointFactory(model=ModelFactory(slug="one"))
     alice.post("/playground/key", headers={"Origin": "http://testserver"})

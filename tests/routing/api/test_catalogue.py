@@ -37,6 +37,22 @@ def test_models_are_listed_with_prices_for_one_unit(gateway: str, simulate: Simu
     assert get(gateway, "model/acme/small").json()["data"] == row
 
 
+def test_prices_under_conditions_are_told_as_overrides(gateway: str, simulate: Simulate) -> None:
+    table = {"prompt": "1.25", "completion": "10", "prompt>200000": "2.50", "completion@1630-0030": "5"}
+    endpoint(simulate().base_url, per_million=table)
+    (row,) = get(gateway, "models").json()["data"]
+    expected = {
+        "prompt": "0.00000125",
+        "completion": "0.00001",
+        "overrides": [
+            {"utc_start": 1630, "utc_end": 30, "completion": "0.000005"},
+            {"min_prompt_tokens": 200_000, "prompt": "0.0000025"},
+        ],
+    }
+    assert row["pricing"] == expected
+    assert get(gateway, "models/acme/small/endpoints").json()["data"]["endpoints"][0]["pricing"] == expected
+
+
 def test_a_models_endpoints_are_the_cheapest_first(gateway: str, simulate: Simulate) -> None:
     url = simulate().base_url
     endpoint(url, provider="sim-dear", per_million={"prompt": "5", "completion": "5"})

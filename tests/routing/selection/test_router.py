@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routing.canonical import ProviderPreferences, UpstreamError, UpstreamKind
+from routing.canonical import ProviderPreferences, UpstreamError, UpstreamKind, Usage
 from routing.selection.candidates import Candidate, Need
 from routing.selection.choice import draw_of, explain, parts_of, replay
 from routing.selection.cost import PRESETS, Demand, terms, total
@@ -303,6 +303,35 @@ def lived(events: list[tuple[int, str, float, float, int]]) -> tuple[Router, flo
             error = UpstreamError("x", kind=what, retryable=True, retry_after=seconds)  # type: ignore[arg-type]
             router.failed(ticket, error, now=now + seconds, chance=0.3)
     return router, now
+
+
+def test_the_price_that_holds_for_the_request_decides() -> None:
+    router = Router()
+    long = named(1, "one", prompt=100)
+    long = replace(long, prices={**long.prices, "prompt>100000": 900_000_000})
+    night = named(2, "two", prompt=400)
+    night = replace(night, prices={**night.prices, "prompt@0000-0600": 10_000_000})
+    weights = PRESETS["price"]
+
+    def chosen(tokens: int, minute: int) -> int:
+        demand = Demand(tokens, 100.0, weights=weights, minute=minute)
+        choice = router.choose([long, night], demand, now=0.0, draw=0.5)
+        return [long, night][choice.chosen].endpoint_id
+
+    assert chosen(1_000, 12 * 60) == 1
+    assert chosen(1_000, 3 * 60) == 2
+    assert chosen(200_000, 12 * 60) == 2
+
+
+def test_the_most_a_request_can_cost_counts_every_price_that_can_hold() -> None:
+    one = named(1, "one", prompt=100, completion=200)
+    prices = {**one.prices, "prompt>1000": 300_000_000, "completion@0000-0600": 500_000_000}
+    one = replace(one, prices=prices, context_length=10**6)
+    assert one.bound(input_tokens=1_000, max_tokens=10) == 1_000 * 100 + 10 * 500
+    assert one.bound(input_tokens=2_000, max_tokens=10) == 2_000 * 300 + 10 * 500
+    usage = Usage(prompt_tokens=1_500, completion_tokens=10)
+    assert one.rated(usage, minute=720).amount_nano == 1_500 * 300 + 10 * 200
+    assert one.rated(usage, minute=60).amount_nano == 1_500 * 300 + 10 * 500
 
 
 def offers(prices: list[int]) -> list[Candidate]:

@@ -463,3 +463,25 @@ async def test_a_free_variant_is_never_served_at_a_price(simulate: Simulate, ali
     body = orjson.dumps({"model": "acme/small:free", "messages": [{"role": "user", "content": "Hello"}]})
     with pytest.raises(NotFound):
         await chat.complete(caller=alice.caller, request=openai_chat.parse(body))
+
+
+async def test_what_a_long_prompt_costs_is_charged_and_kept_as_applied(simulate: Simulate, alice: Buyer) -> None:
+    table = {
+        "prompt": "1",
+        "completion": "1",
+        "prompt>3": "2",
+        "completion@0000-1200": "4",
+        "completion@1200-0000": "4",
+    }
+    await run(endpoint, simulate().base_url, per_million=table)
+    done = await plain(alice)
+
+    def look() -> None:
+        generation, charge = Generation.objects.get(), Charge.objects.get()
+        assert generation.prompt_tokens > 3
+        assert charge.prices == {"prompt": 2_000_000_000, "completion": 4_000_000_000}
+        expected = 2_000 * generation.prompt_tokens + 4_000 * generation.completion_tokens
+        assert charge.amount_nano == done.bill.cost_nano == expected
+        assert generation.prices["prompt>3"] == 2_000_000_000  # the whole table as it stood
+
+    await run(look)

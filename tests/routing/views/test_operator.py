@@ -186,6 +186,19 @@ def test_a_price_is_a_new_dated_row(ann: Client, north: Endpoint) -> None:
     assert prices.snapshot(endpoint_id=north.pk) == {"prompt": 200_000_000, "cached_read": 10_000_000}
 
 
+def test_prices_under_conditions_are_written_beside_the_others(ann: Client, north: Endpoint) -> None:
+    path = f"/operate/endpoints/{north.pk}"
+    given = {"prompt": "0.2", "completion": "0.8", "others": "prompt>200000 0.4, completion@1630-0030 0.4"}
+    assert ann.post(f"{path}/price", given).status_code == 302
+    assert prices.snapshot(endpoint_id=north.pk)["prompt>200000"] == 400_000_000
+    page = text(ann, path)
+    assert "prompt, above 200,000 prompt tokens" in page
+    assert "completion, 16:30 to 00:30 UTC" in page
+    wrong = ann.post(f"{path}/price", {"prompt": "0.2", "others": "completion>5 1"})
+    assert wrong.status_code == 422
+    assert "name the price that holds otherwise" in wrong.content.decode()
+
+
 def test_an_endpoint_is_switched_off_and_on(ann: Client, north: Endpoint) -> None:
     show(north)
     path = f"/operate/endpoints/{north.pk}"
