@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from billing.services import breakdowns
 from execution import schema
 from execution.forms import PublishForm, RunForm
 from execution.models import Build, Prediction
@@ -176,6 +177,7 @@ def prediction_detail(request: HttpRequest, visitor: Visitor, prediction_id: str
     context = {
         "section": "predictions",
         "prediction": row,
+        "cost": breakdowns.of(account_id=row.account_id, kind="prediction", reference=row.pk),
         "can_show": row.model.publisher.account_id == visitor.account.pk and row.status == Prediction.Status.SUCCEEDED,
         **displays.shown(row, base=base_of(request)),
     }

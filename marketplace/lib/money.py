@@ -54,6 +54,11 @@ def format_usd(nano: int) -> str:
     return _decimal_text(Decimal(nano).scaleb(-9), places=2)
 
 
+def format_exact(exact: int) -> str:
+    """Nano-USD x 1,000,000 (a quantity times its price, unrounded) -> dollars, every digit, at least two places."""
+    return _decimal_text(Decimal(exact).scaleb(-15), places=2)
+
+
 def format_price_per_unit(nano_per_million: int) -> str:
     """Nano-USD per million units -> dollars per single unit, exact ("0.00000015")."""
     return _decimal_text(Decimal(nano_per_million).scaleb(-15), places=0)

@@ -14,6 +14,14 @@ from marketplace.lib import money, tariffs
 register = template.Library()
 
 MS_UNITS = frozenset({"hardware_ms"})
+NAMES = {
+    "prompt": "input tokens",
+    "completion": "output tokens",
+    "cached_read": "cached input tokens",
+    "cached_write": "input tokens written to cache",
+    "reasoning": "reasoning tokens",
+    "hardware_ms": "milliseconds of hardware",
+}
 WORDS = {"audio_second": "second", "hardware_ms": "second"}
 
 
@@ -51,6 +59,12 @@ def price_name(key: str) -> str:
     """What a price is for: "prompt", "prompt, above 200,000 prompt tokens"."""
     unit, condition = tariffs.parse(key)
     return ", ".join(filter(None, (unit.replace("_", " "), str(condition))))
+
+
+@register.filter
+def unit_name(unit: str) -> str:
+    """A unit in words: "cached input" for cached_read."""
+    return NAMES.get(unit, unit.replace("_", " "))
 
 
 @register.filter

@@ -1,4 +1,4 @@
-"""Reading what was routed, for people: one generation, why its provider, what it cost line by line."""
+"""Reading what was routed, for people: one generation, and why its provider."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from billing.models import Charge
-from billing.rating import Line
 from marketplace.lib import ids
 from marketplace.lib.errors import NotFound
 from routing.models import Attempt, Generation
@@ -48,18 +46,6 @@ def reason(attempt: Attempt) -> str:
     """What came of an attempt, in words."""
     said = REASONS.get(attempt.error_kind, attempt.error_kind.replace("_", " ").capitalize())
     return f"{said} ({attempt.status_code})" if attempt.error_kind and attempt.status_code else said
-
-
-def cost_lines(found: Generation) -> list[Line]:
-    """The lines that make up its charge; empty when nothing was charged."""
-    row = Charge.objects.for_account(found.account_id).filter(kind=found.operation, reference=str(found.pk)).first()
-    if row is None:
-        return []
-    return [
-        Line(unit=unit, quantity=int(count), nano_per_million=int(row.prices.get(unit, 0)))
-        for unit, count in row.quantities.items()
-        if count
-    ]
 
 
 @dataclass(frozen=True, slots=True)

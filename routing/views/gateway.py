@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from billing.services import breakdowns
 from marketplace.lib.errors import AppError
 from marketplace.services import browse
 from marketplace.views.visitor import Visitor, public, signed_in
@@ -41,7 +42,7 @@ def generation(request: HttpRequest, visitor: Visitor, generation_id: str) -> Ht
         "attempts": [
             {"attempt": attempt, "reason": records.reason(attempt)} for attempt in found.attempts.order_by("position")
         ],
-        "cost_lines": records.cost_lines(found),
+        "cost": breakdowns.of(account_id=found.account_id, kind=found.operation, reference=str(found.pk)),
         "why": records.why(found),
     }
     return render(request, "routing/generation.html", context)

@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from execution.models import Build, File, Prediction
-from execution.services import files
+from execution.services import endings, files
+from execution.states import Status
 from marketplace.models import Account, Model, Version
 from tests.factories.execution import hardware, hosted, payer, predict
 from tests.factories.marketplace import user
@@ -186,6 +187,18 @@ class TestPrediction:
         made = predict(account, hosted())
         browser.post(reverse("prediction_cancel", args=[made.pk]))
         assert Prediction.objects.get().status == "canceled"
+
+    def test_its_cost_is_taken_apart_when_it_has_ended(self, browser: Client, account: Account) -> None:
+        prediction = predict(account, hosted(owner=account))
+        address = reverse("prediction_detail", args=[prediction.pk])
+        assert "when it ends" in text(browser.get(address))
+        Prediction.objects.filter(pk=prediction.pk).update(status=Status.PROCESSING, started_at=timezone.now())
+        endings.end(prediction_id=prediction.pk, status=Status.SUCCEEDED, run_ms=1500, changes={"output": "done"})
+        page = text(browser.get(address))
+        assert "milliseconds of hardware" in page
+        assert "1,500" in page
+        assert "Given back" in page
+        assert "when it ends" not in page
 
     def test_the_live_part_comes_alone(self, browser: Client, account: Account) -> None:
         made = predict(account, hosted())

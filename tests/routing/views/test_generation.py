@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +71,9 @@ def test_it_tells_who_was_asked_in_order_and_what_it_cost(alice: Client, generat
     assert "Answered" in page
     assert "$0.001014" in page
     assert "30,000 ms" in page
+    lines = re.findall(r'data-label="Amount">([^<]+)</td>', page)
+    assert lines == ["$0.001", "$0.000014"]
+    assert re.search(r"Given back</dt><dd[^>]*>\$0.00</dd>", page)
 
 
 def test_the_usage_page_links_to_it(alice: Client, generation: Generation) -> None:
