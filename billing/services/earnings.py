@@ -92,6 +92,12 @@ def standing(*, account_id: int, now: dt.datetime | None = None) -> Standing:
     return _stand(_owed(account_id), _recent(account_id, today), today, paid_nano=paid)
 
 
+def ready(*, account_id: int, now: dt.datetime | None = None) -> int:
+    """Nano-USD that could be paid out today: of `standing`, what a payout looks at."""
+    today = (now or timezone.now()).astimezone(dt.UTC).date()
+    return _stand(_owed(account_id), _recent(account_id, today), today).ready_nano
+
+
 def forecast(
     *, account_id: int, least_nano: int, first: dt.date, now: dt.datetime | None = None
 ) -> tuple[dt.date, int] | None:
@@ -130,6 +136,8 @@ def _recent(account_id: int, today: dt.date) -> dict[dt.date, int]:
     Corrections of older charges count in the days in which they were made: what is owed has them in it at once.
     """
     since = min(first_younger(today, int(days)) for days in (settings.PAYOUT_DELAY_DAYS, settings.PAYOUT_RESERVE_DAYS))
+    if since > today:
+        return {}
     found = daybook.sums(by=("day",), sides=SIDES, owner_id=account_id, since=since, kinds=EARNED)
     return {day: total.amount_nano for (day,), total in found.items()}
 

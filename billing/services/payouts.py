@@ -135,7 +135,7 @@ def _claim(account_id: int, available_cents: int, at_once: bool, now: dt.datetim
         return None
     if Payout.objects.for_account(account_id).filter(state=Payout.State.PENDING).exists():
         return None
-    cents = earnings.standing(account_id=account_id, now=now).ready_nano // NANO_PER_CENT
+    cents = earnings.ready(account_id=account_id, now=now) // NANO_PER_CENT
     if cents < int(settings.PAYOUT_MIN_CENTS):
         return None
     if cents > available_cents:

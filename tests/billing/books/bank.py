@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from billing.gateways.stripe.client import Disputed, Payment, Refunded, Session, Unreachable
+from billing.gateways.stripe.client import Disputed, Payment, Refunded, Rejected, Session, Unreachable
+from billing.gateways.stripe.connect import Transferred
 
 DISPUTE_FEE = 1500
 
@@ -21,8 +22,11 @@ class Bank:
     sessions: dict[str, Session] = field(default_factory=dict)
     refunds: dict[str, Refunded] = field(default_factory=dict)
     disputes: dict[str, Disputed] = field(default_factory=dict)
+    transfers: dict[str, Transferred] = field(default_factory=dict)
     events: list[dict[str, object]] = field(default_factory=list)
     is_away: bool = False
+    refuses: bool = False
+    loses_answers: bool = False
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     def customer(self, *, account_id: int, name: str, email: str) -> str:
@@ -56,7 +60,33 @@ class Bank:
         made = Refunded(f"re_{refund_id}", "pending", amount_cents, payment_intent_id, refund_id)
         return self.refunds.setdefault(made.id, made)
 
+    def transfer(self, *, payout_id: str, recipient_id: str, amount_cents: int) -> Transferred:
+        self._answer()
+        if self.refuses:
+            raise Rejected("This account cannot be paid.")
+        made = Transferred(f"tr_{payout_id}", amount_cents, payout_id)
+        if made.id not in self.transfers:
+            self.transfers[made.id] = made
+            self._tell("transfer.created", made.id)
+        if self.loses_answers:
+            raise Unreachable("Stripe does not answer.")
+        return self.transfers[made.id]
+
+    def transfer_of(self, *, payout_id: str) -> Transferred | None:
+        self._answer()
+        return self.transfers.get(f"tr_{payout_id}")
+
+    def transferred(self, transfer_id: str) -> Transferred:
+        self._answer()
+        return self.transfers[transfer_id]
+
     # -- what people and banks do
+
+    def reverse(self, transfer_id: str, cents: int) -> None:
+        before = self.transfers[transfer_id]
+        taken = (f"trr_{next(self._numbers)}", cents)
+        self.transfers[transfer_id] = replace(before, reversals=(*before.reversals, taken))
+        self._tell("transfer.reversed", transfer_id)
 
     def pay(self, payment_id: str) -> None:
         before = self.payments[payment_id]

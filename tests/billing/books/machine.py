@@ -8,25 +8,29 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from billing import invariants
 from billing.gateways.stripe import client as gateway
-from billing.models import Charge, InboxEvent
+from billing.gateways.stripe import connect
+from billing.models import Charge, InboxEvent, Recipient
 from billing.models import TopUp as TopUpRow
 from billing.rating import Part, rate
-from billing.services import balances, credits, holds, inbox, refunds, rollups, topups
+from billing.services import balances, credits, daybook, holds, inbox, payouts, refunds, rollups, topups
 from marketplace.lib import ids
 from marketplace.lib.errors import InvalidRequest, PaymentRequired
 from marketplace.models import Account
 from tests.billing.books.bank import DISPUTE_FEE, Bank, fee_of
-from tests.billing.books.model import CENT, PROVIDER_BPS, Books, Hold, TopUp
+from tests.billing.books.model import CENT, PROVIDER_BPS, Books, Hold, Payout, TopUp
 from tests.factories import marketplace as make
 
 HOUR = dt.timedelta(hours=1)
 AMOUNTS = st.one_of(st.integers(0, 50), st.integers(0, 3_000_000_000))
+LEAST_PAYOUT = 10
 # All checks after each step would take minutes: the numbers are compared after each, all checks every so often.
 ALL_CHECKS_EVERY = 40
 
@@ -70,7 +74,13 @@ class Machine(RuleBasedStateMachine):
         self.crash_at = 0
         self.taken = 0
         names = ("customer", "checkout", "payment", "session", "refunded", "disputed", "refund")
+        self.payouts: dict[str, Payout] = {}
         self.patches = [mock.patch.object(gateway, name, getattr(self.bank, name)) for name in names]
+        transfers = ("transfer", "transfer_of", "transferred")
+        self.patches += [mock.patch.object(connect, name, getattr(self.bank, name)) for name in transfers]
+        # Days are the earnings' own tests: here all is ready at once.
+        rules = {"PAYOUT_DELAY_DAYS": 0, "PAYOUT_RESERVE_DAYS": 0, "PAYOUT_MIN_CENTS": LEAST_PAYOUT}
+        self.patches += [mock.patch.object(settings, name, value) for name, value in rules.items()]
         for patch in self.patches:
             patch.start()
 
@@ -80,6 +90,7 @@ class Machine(RuleBasedStateMachine):
         try:
             if not self.outer_is_broken():
                 balances.advance()
+                daybook.advance()
                 rollups.close()
                 sound()
         finally:
@@ -93,6 +104,7 @@ class Machine(RuleBasedStateMachine):
     def people(self) -> None:
         self.accounts: list[Account] = [make.account(email=f"{n}@example.com", slug=f"m{n}") for n in range(2)]
         self.provider = make.account(email="op@example.com", slug="op")
+        Recipient.objects.create(account=self.provider, recipient_id="acct_op", country="US", is_active=True)
         for account in self.accounts:
             self.grant(self.accounts.index(account), 2_000_000_000)
 
@@ -286,6 +298,57 @@ class Machine(RuleBasedStateMachine):
     def judge(self, data: st.DataObject, won: bool) -> None:
         self.bank.judge(data.draw(st.sampled_from(self.undecided())), won=won)
 
+    # -- payouts
+
+    @rule(ends=st.sampled_from(["told", "lost", "away", "refused"]))
+    def pay_out(self, ends: str) -> None:
+        cents = self.books.may_pay_out()
+        is_due = cents >= LEAST_PAYOUT and not self.pending_payouts()
+        self.bank.loses_answers, self.bank.is_away, self.bank.refuses = (
+            ends == "lost",
+            ends == "away",
+            ends == "refused",
+        )
+        # No crash here: the row is committed before Stripe is asked, and a lost answer is the crash after it.
+        made = payouts.pay(self.provider.pk, available_cents=10**12, at_once=True)
+        self.bank.loses_answers = self.bank.is_away = self.bank.refuses = False
+        assert (made is not None) == is_due
+        if made is None:
+            return
+        assert made.amount_cents == cents
+        payout = self.payouts[f"tr_{made.pk}"] = self.books.pay_out(cents)
+        if ends == "told":
+            self.books.transfer(payout, ())
+        elif ends == "refused":
+            self.books.refuse(payout)
+        assert made.state == payout.state
+
+    @rule(away=st.booleans())
+    def resume_payouts(self, away: bool) -> None:
+        """Payouts whose answer was lost are looked up, or asked for again."""
+        waiting = self.pending_payouts()
+        self.bank.is_away = away
+        assert self.do(lambda: payouts.resume(timezone.now() + 2 * topups.UNKNOWN_AFTER)) == len(waiting)
+        self.bank.is_away = False
+        for name in [] if away else waiting:
+            self.books.transfer(self.payouts[name], self.bank.transfers[name].reversals)
+
+    @precondition(lambda self: self.bank.transfers)
+    @rule(data=st.data(), cents=st.integers(1, 400))
+    def reverse(self, data: st.DataObject, cents: int) -> None:
+        """Somebody takes a transfer back in Stripe's dashboard, or a part of it."""
+        name = data.draw(st.sampled_from(list(self.bank.transfers)))
+        told = self.bank.transfers[name]
+        left = told.amount_cents - sum(taken for _, taken in told.reversals)
+        if left:
+            self.bank.reverse(name, min(cents, left))
+
+    @precondition(lambda self: self.books.is_paused)
+    @rule()
+    def go_on(self) -> None:
+        payouts.go_on(Recipient.objects.get())
+        self.books.is_paused = False
+
     # -- after each step
 
     @invariant()
@@ -324,7 +387,9 @@ class Machine(RuleBasedStateMachine):
         object_id = event["data"]["object"]["id"]
         if object_id.startswith("cs_"):
             object_id = self.bank.sessions[object_id].payment_intent_id
-        if object_id.startswith("re_"):
+        if object_id.startswith("tr_"):
+            self.books.transfer(self.payouts[object_id], self.bank.transfers[object_id].reversals)
+        elif object_id.startswith("re_"):
             self.apply_refund(object_id)
         elif object_id.startswith("dp_"):
             self.apply_dispute(object_id)
@@ -366,6 +431,9 @@ class Machine(RuleBasedStateMachine):
     def any_hold(self, data: st.DataObject) -> str:
         # The latest ones, so that open ones are met often.
         return data.draw(st.sampled_from(list(self.books.holds)[-8:]))
+
+    def pending_payouts(self) -> list[str]:
+        return [name for name, payout in self.payouts.items() if payout.state == "pending"]
 
     def unpaid(self) -> list[str]:
         return [one.id for one in self.bank.payments.values() if not one.is_paid]

@@ -35,6 +35,15 @@ class TopUp:
 
 
 @dataclass
+class Payout:
+    """A transfer of earnings; `returned` are the reversals that are known."""
+
+    cents: int
+    state: str = "pending"
+    returned: set[str] = field(default_factory=set)
+
+
+@dataclass
 class Books:
     """Every number of the ledger, and the rules by which they move."""
 
@@ -43,6 +52,7 @@ class Books:
     house: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     holds: dict[str, Hold] = field(default_factory=dict)
     disputes: dict[str, str] = field(default_factory=dict)
+    is_paused: bool = False
 
     def held(self, account: int) -> int:
         return sum(hold.amount for hold in self.holds.values() if hold.is_open and hold.account == account)
@@ -111,3 +121,32 @@ class Books:
         self.balance[topup.account] += topup.credit * CENT
         self.house["fees"] += (topup.total - topup.credit) * CENT
         self.house["stripe_clearing"] -= topup.total * CENT
+
+    def may_pay_out(self) -> int:
+        """The whole cents that the provider can be paid."""
+        return 0 if self.is_paused else max(0, self.house["provider_payable"]) // CENT
+
+    def pay_out(self, cents: int) -> Payout:
+        """Taken out of what is owed, and on its way."""
+        self.house["provider_payable"] -= cents * CENT
+        self.house["payouts_clearing"] += cents * CENT
+        return Payout(cents)
+
+    def refuse(self, payout: Payout) -> None:
+        """Owed again."""
+        payout.state = "failed"
+        self.house["payouts_clearing"] -= payout.cents * CENT
+        self.house["provider_payable"] += payout.cents * CENT
+
+    def transfer(self, payout: Payout, reversals: tuple[tuple[str, int], ...]) -> None:
+        """The transfer is known, with what was taken back of it: each once."""
+        if payout.state == "pending":
+            payout.state = "paid"
+            self.house["payouts_clearing"] -= payout.cents * CENT
+            self.house["stripe_clearing"] += payout.cents * CENT
+        for name, cents in reversals:
+            if name not in payout.returned:
+                payout.returned.add(name)
+                self.house["stripe_clearing"] -= cents * CENT
+                self.house["provider_payable"] += cents * CENT
+                self.is_paused = True

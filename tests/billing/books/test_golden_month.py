@@ -18,9 +18,21 @@ from typing import Any
 import pytest
 
 from billing import invariants
-from billing.models import LedgerAccount, UsageHour
+from billing.models import LedgerAccount, Recipient, UsageHour
 from billing.rating import Part, rate
-from billing.services import balances, credits, holds, ledger, months, refunds, rollups
+from billing.services import (
+    balances,
+    credits,
+    earnings,
+    holds,
+    ledger,
+    margin,
+    months,
+    payables,
+    payouts,
+    refunds,
+    rollups,
+)
 from marketplace.models import Account, Endpoint
 from marketplace.services import prices
 from routing.canonical import Usage
@@ -108,6 +120,25 @@ class Reference:
         self.house["promotional_expense"] += self.gift
         self.gift = 0
 
+    def pay_out(self, *, reserve: Fraction) -> int:
+        """The provider's whole cents, but a part of all that it ever earned; returns them."""
+        owed = self.house["provider_payable"]
+        cents = floor(Fraction(owed - -floor(-owed * reserve), 10**7))
+        self.house["provider_payable"] -= cents * 10**7
+        self.house["stripe_clearing"] += cents * 10**7
+        return cents
+
+    def take_back(self, cents: int) -> None:
+        """A part of a transfer that was reversed."""
+        self.house["provider_payable"] += cents * 10**7
+        self.house["stripe_clearing"] -= cents * 10**7
+
+    def settle(self, earned: int, cents: int) -> None:
+        """An invoice for what the publisher earned, paid by bank."""
+        self.house["publisher_payable"] -= earned
+        self.house["bank"] += cents * 10**7
+        self.house["settlement_loss"] += earned - cents * 10**7
+
     def _move(self, kind: str, cents: int) -> None:
         self.balance += cents * 10**7
         self.movements[kind] += cents * 10**7
@@ -174,6 +205,14 @@ class Month:
         self.reference.pay(cents)
         return str(intent["id"])
 
+    def connect(self, account: Account) -> None:
+        """Stripe pays this account."""
+        user = make.user("operator@example.com")
+        payouts.onboard(account=account, user=user, country="us", return_url="/", refresh_url="/")
+        recipient = Recipient.objects.get(account=account)
+        self.stripe.world.onboard(recipient.recipient_id)
+        payouts.refresh(recipient)
+
     def _hold(self, kind: str, amount: int) -> Any:
         self.number += 1
         return holds.place(
@@ -222,7 +261,7 @@ def usages(seed: int, count: int) -> Iterator[Usage]:
 
 @pytest.mark.django_db
 def test_the_month_is_what_fractions_say(
-    clock: Callable[[dt.datetime], None], stripe: FakeStripe, post: Post, alice: Account
+    clock: Callable[[dt.datetime], None], stripe: FakeStripe, post: Post, alice: Account, settings: Any
 ) -> None:
     clock(OCTOBER - dt.timedelta(days=9))
     month = Month(clock, stripe, post, alice)
@@ -233,6 +272,7 @@ def test_the_month_is_what_fractions_say(
     for usage in usages(9, 5):
         month.chat(usage, now=OCTOBER - dt.timedelta(days=8))
     opening = reference.balance
+    shares_before = dict(reference.house)
     september = dict(reference.charged)
     reference.movements.clear()
     reference.used.clear()
@@ -277,6 +317,7 @@ def test_the_month_is_what_fractions_say(
     ledger.thaw(account_id=alice.pk)
     month.run(60_000)
     closing = reference.balance
+    shares_after = dict(reference.house)
     in_october = dict(reference.charged)
 
     clock(NOVEMBER)  # what comes after is another month's
@@ -300,12 +341,7 @@ def test_the_month_is_what_fractions_say(
     assert [one.closing_nano for one in months.listed(account_id=alice.pk)] == [reference.balance, closing, opening]
 
     # Every balance.
-    assert ledger.wallet_of(alice.pk).balance_nano == reference.balance
-    owners = {"provider_payable": month.provider.pk, "publisher_payable": month.publisher.pk}
-    for kind in LedgerAccount.Kind.values:
-        if kind != LedgerAccount.Kind.WALLET:
-            assert balances.of(kind=kind, owner_id=owners.get(kind)) == reference.house[kind], kind
-    assert -reference.house["stripe_clearing"] == stripe.world.balance_cents() * 10**7
+    agree(month)
 
     # Of each dollar through shared capacity the provider has 95 cents, but for parts of nano-dollars a request.
     shared = september["chat", "acme/one"] + in_october["chat", "acme/one"]
@@ -318,7 +354,52 @@ def test_the_month_is_what_fractions_say(
     assert sum(UsageHour.objects.values_list("amount_nano", flat=True)) == sum(reference.charged.values()) + sum(
         september.values()
     )
+
+    # What the platform kept of it, and what the others earned.
+    october = {kind: shares_after[kind] - shares_before.get(kind, 0) for kind in shares_after}
+    kept = margin.month(year=2026, month=10)
+    assert kept.use.paid_nano == sum(in_october.values())
+    assert kept.use.providers_nano == october["provider_payable"]
+    assert kept.use.publishers_nano == october["publisher_payable"]
+    assert kept.use.platform_nano == october["platform_revenue"]
+    assert kept.margin_nano == sum(october[kind] for kind in ("platform_revenue", "promotional_expense", "fees"))
+    earned = earnings.settlement(account_id=month.provider.pk, year=2026, month=10)
+    assert (earned.earned_nano, earned.closing_nano) == (
+        october["provider_payable"],
+        shares_after["provider_payable"],
+    )
+
+    # The provider is paid by transfer, all but what disputes may take; the publisher against its invoice for October.
+    clock(NOVEMBER + dt.timedelta(days=19))
+    settings.PAYOUT_MIN_CENTS = 10
+    month.connect(month.provider)
+    (payout,) = payouts.pay_due()
+    sent = reference.pay_out(reserve=Fraction(5, 100))
+    assert (payout.state, payout.amount_cents) == ("paid", sent)
+    assert [one["amount"] for one in stripe.world.transfers()] == [sent]
+    invoice = floor(Fraction(october["publisher_payable"], 10**7) + Fraction(1, 2)) + 3
+    due = payables.find(slug=month.publisher.slug, side="publisher_payable", provider="", year=2026, month=10)
+    payables.record(
+        payable=due, invoice="2026-10", invoice_cents=invoice, paid_on=NOVEMBER.date(), accept_difference=True,
+        recorded_by=make.user("staff@example.com"),
+    )  # fmt: skip
+    reference.settle(october["publisher_payable"], invoice)
+    agree(month)
+    stripe.world.reverse(payout.transfer_id or "", 7)
+    stripe.deliver(post, copies=2)
+    reference.take_back(7)
+    agree(month)
     assert invariants.run() == []
+
+
+def agree(month: Month) -> None:
+    """Every balance is the reference's, and Stripe's."""
+    assert ledger.wallet_of(month.account.pk).balance_nano == month.reference.balance
+    owners = {"provider_payable": month.provider.pk, "publisher_payable": month.publisher.pk}
+    for kind in LedgerAccount.Kind.values:
+        if kind != LedgerAccount.Kind.WALLET:
+            assert balances.of(kind=kind, owner_id=owners.get(kind)) == month.reference.house[kind], kind
+    assert -month.reference.house["stripe_clearing"] == month.stripe.world.balance_cents() * 10**7
 
 
 @pytest.mark.django_db
