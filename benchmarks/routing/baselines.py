@@ -286,6 +286,9 @@ class Oracle(Baseline):
     """Sees every endpoint's true state, not the luck of a call, and takes the least expected cost for each request."""
 
     def choose(self, job: Job, left: list[int], now: float) -> int:
+        return self.pick(job, left, now)
+
+    def pick(self, job: Job, left: list[int], now: float) -> int:
         return min(left, key=lambda i: (self._cost(job, self.endpoints[i], now), i))
 
     def begin(self, job: Job, index: int, left: list[int], now: float) -> float:
