@@ -103,6 +103,9 @@ class Baseline(ABC):
     def pick(self, job: Job, left: list[int], now: float) -> int:
         """Its rule."""
 
+    def hold(self, job: Job, left: list[int], now: float) -> float:
+        return 0.0
+
     def choose(self, job: Job, left: list[int], now: float) -> int:
         awake = [i for i in left if not self.rest.is_resting(i, now)]
         return self.pick(job, awake or left, now)

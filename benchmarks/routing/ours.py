@@ -28,6 +28,13 @@ class Ours:
         self._candidates: list[Candidate] = []
         self._factors: list[float] = []
 
+    def hold(self, job: Job, left: list[int], now: float) -> float:
+        candidates = self._offers()
+        return self.router.hold(
+            [candidates[i] for i in left], tokens=job.request.tokens, waited=now - job.request.at, now=now,
+            was_refused=bool(job.tried),
+        )  # fmt: skip
+
     def choose(self, job: Job, left: list[int], now: float) -> int:
         if not job.tried:
             self.router.arrived(now=now)

@@ -27,6 +27,9 @@ QUEUE = 2  # requests that may wait for each slot before the endpoint answers 42
 class Policy(Protocol):
     """What a run is routed by."""
 
+    def hold(self, job: Job, left: list[int], now: float) -> float:
+        """Seconds to wait before choosing at all."""
+
     def choose(self, job: Job, left: list[int], now: float) -> int:
         """One of the endpoints that are left."""
 
@@ -206,6 +209,9 @@ class World:
         left = [i for i in range(len(self.endpoints)) if i not in job.tried]
         if len(job.tried) >= ATTEMPTS or not left:
             self._give_up(job)
+            return
+        if (seconds := self.policy.hold(job, left, self.now)) > 0:
+            self.later(self.now + seconds, lambda: self._attempt(job))
             return
         index = self.policy.choose(job, left, self.now)
         job.tried.append(index)

@@ -10,6 +10,7 @@ SHARE: Final = 0.5
 LEAST_CALLS: Final = 4.0
 OPEN_SECONDS: Final = 2.0
 OPEN_SECONDS_MAX: Final = 8.0
+QUICK_SECONDS_MAX: Final = 2.5
 JITTER: Final = 0.2
 PROBE_SECONDS: Final = 30.0  # a probe whose end nobody told holds its place so long
 CALM_SECONDS: Final = 120.0  # without a failure for so long, the next opening is short again
@@ -28,8 +29,20 @@ class Breaker:
         self.probe_until = 0.0
         self.failed_at = 0.0
 
-    def failed(self, *, calls: float, failures: float, now: float, chance: float, at_once: bool = False) -> None:
-        """A failure; `calls` and `failures` are the decayed counts, `chance` in [0, 1) spreads the reopening."""
+    def failed(
+        self,
+        *,
+        calls: float,
+        failures: float,
+        now: float,
+        chance: float,
+        at_once: bool = False,
+        was_quick: bool = False,
+    ) -> None:
+        """A failure; `calls` and `failures` are the decayed counts, `chance` in [0, 1) spreads the reopening.
+
+        `was_quick`: it showed at once, so that a probe costs next to nothing and may be made often.
+        """
         self.consecutive += 1
         if now - self.failed_at > CALM_SECONDS:
             self.openings = 0
@@ -38,7 +51,8 @@ class Breaker:
         if at_once or broke or self.is_open:
             # Failures of calls that were already under way say nothing new.
             if not self.is_open or now >= self.open_until:
-                wait = min(OPEN_SECONDS * 2.0**self.openings, OPEN_SECONDS_MAX)
+                most = QUICK_SECONDS_MAX if was_quick else OPEN_SECONDS_MAX
+                wait = min(OPEN_SECONDS * 2.0**self.openings, most)
                 self.open_until = now + wait * (1 - JITTER + 2 * JITTER * chance)
                 self.openings = min(self.openings + 1, 10)
             self.is_open = True

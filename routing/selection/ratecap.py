@@ -9,9 +9,10 @@ from typing import Final
 
 WINDOW: Final = 1.0  # seconds over which the accepted rate is measured
 LOWERED: Final = 0.95
-MOST_LOWERED: Final = 0.8  # of the former rate, by one refusal
-RAISED: Final = 1.02  # by a request that had to wait, or nearly
-CALM_SECONDS: Final = 3.0
+MOST_LOWERED: Final = 0.9  # of the former rate, by one refusal
+# (seconds without a refusal, what of the rate is added in a second in which all of it is used)
+RAISED: Final = ((6.0, 0.5), (3.0, 0.25), (1.5, 0.12))
+MEASURED_SECONDS: Final = 1.0
 LEAST: Final = 0.2
 BURST_SECONDS: Final = 1.0
 PAUSE: Final = 0.25  # after a refusal that names no time
@@ -22,7 +23,7 @@ RETRY_AFTER_MAX: Final = 300.0
 class RateCap:
     """A learned rate in requests per second (None: no limit met yet) and the time until which it is refused."""
 
-    __slots__ = ("accepted", "at", "blocked_until", "rate", "refusals", "refused_at", "tokens")
+    __slots__ = ("accepted", "at", "blocked_until", "rate", "refusals", "refused_at", "taken_since", "tokens")
 
     def __init__(self) -> None:
         self.rate: float | None = None
@@ -31,6 +32,7 @@ class RateCap:
         self.at = 0.0
         self.refusals = 0
         self.refused_at = 0.0
+        self.taken_since = 0
         self.blocked_until = 0.0
 
     def seed(self, *, per_second: float, now: float) -> None:
@@ -39,27 +41,45 @@ class RateCap:
             self._flow(now)
             self.rate = max(LEAST, per_second)
 
-    def reserve(self, *, now: float) -> float:
-        """A place for one request; answers how many seconds from now it is for."""
-        free = self.free_at(now)
+    def reserve(self, *, now: float, most: float = 1e9) -> float:
+        """A place for one request; answers how many seconds from now it is for.
+
+        Where that is longer than `most`, it takes none and goes at once: its answer says whether the cap still holds.
+        """
+        seconds = max(0.0, self.free_at(now) - now)
+        if seconds > most:
+            return 0.0
         self.tokens -= 1
-        return max(0.0, free - now)
+        return seconds
 
     def sent(self, *, now: float) -> None:
         """A request goes out: taken, unless a refusal comes."""
         self._flow(now)
         self.accepted += 1
-        if self.rate is not None and self.tokens < self.rate / 3 and now - self.refused_at > CALM_SECONDS:
-            self.rate *= RAISED
+        self.taken_since += 1
+        if self.rate is not None and self.tokens < self.rate / 3:
+            calm = now - self.refused_at
+            for seconds, share in RAISED:
+                if calm > seconds:
+                    self.rate *= 1 + share / max(1.0, self.rate)
+                    break
 
     def refused(self, *, now: float, retry_after: float | None) -> None:
         """429: fewer from now on, none before `retry_after` seconds have passed."""
         self._flow(now)
         self.accepted = max(0.0, self.accepted - 1)
+        self.taken_since = max(0, self.taken_since - 1)
         if now >= self.blocked_until:  # refusals of what was already under way say nothing new
             seen = max(LEAST, LOWERED * self.accepted / WINDOW)
-            self.rate = max(1.0, seen) if self.rate is None else min(self.rate, max(seen, self.rate * MOST_LOWERED))
+            since = now - self.refused_at
+            if self.rate is None:
+                self.rate = max(1.0, seen)
+            else:  # between two refusals as much was taken as came free
+                if since > MEASURED_SECONDS:
+                    seen = max(seen, self.taken_since / since)
+                self.rate = min(self.rate, max(seen, self.rate * MOST_LOWERED))
             self.refusals += 1
+            self.taken_since = 0
         self.refused_at = now
         self.tokens = min(self.tokens, 0.0)
         pause = min(PAUSE * 2.0 ** min(max(self.refusals - 1, 0), 6), PAUSE_MAX)

@@ -7,6 +7,7 @@ MEAN_LIFE: Final = 10.0 / 0.6931
 PRIOR_ODDS: Final = 0.02
 PRIOR_WEIGHT: Final = 2.0
 LOST_SECONDS: Final = 0.5  # what is believed that a failure takes before it shows
+FORGIVEN: Final = 0.2  # what is left of the counts of an outage once it is over
 WORST: Final = 0.98
 
 
@@ -37,6 +38,11 @@ class Reliability:
         self.failures += failed * keep
         if failed:
             self.lost_seconds += 0.3 * keep * (lost - self.lost_seconds)
+
+    def forgive(self) -> None:
+        """It is back after an outage, whose failures say little of what comes."""
+        self.calls *= FORGIVEN
+        self.failures *= FORGIVEN
 
     def failure_share(self, now: float) -> float:
         """The share of calls that fail, as believed now."""

@@ -21,6 +21,9 @@ from routing.selection.standing import OPEN, WAIT_MOST, Line, Standing, Ticket
 
 EXPECTED_OUTPUT: Final = 400.0  # tokens of an answer of a model that has not answered yet
 OUTPUT_RATE: Final = 0.02
+HOLD_MOST: Final = 10.0  # seconds that a request waits in all where every endpoint is at its limit
+HOLD_LEAST: Final = 0.05
+HOLD_STEP: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +129,42 @@ class Router:
         self.hedges.arrived(now=now)
 
     def reserve(self, endpoint_id: int, *, now: float) -> float:
-        """A place under the endpoint's rate cap; answers how many seconds to wait for it, two at most."""
-        seconds = self.standing(endpoint_id).rate.reserve(now=now)
-        return seconds if seconds <= WAIT_MOST else 0.0
+        """A place under the endpoint's rate cap; answers how many seconds to wait for it, `WAIT_MOST` at most."""
+        return self.standing(endpoint_id).rate.reserve(now=now, most=WAIT_MOST)
 
-    def begin(self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False) -> Ticket:
-        """A call goes to the endpoint; the ticket is to be given to exactly one of ended, failed and dropped."""
-        return self.standing(endpoint_id).begin(endpoint_id, tokens=tokens, now=now, is_reserved=is_reserved)
+    def hold(
+        self, candidates: Sequence[Candidate], *, tokens: int, waited: float, now: float, was_refused: bool = False
+    ) -> float:
+        """Seconds to wait before choosing at all: where every candidate is at its limit, late is better than refused.
+
+        Who cannot be in time any more leaves the next places to those who can. Nothing is held where no place will
+        come in `HOLD_MOST` seconds, nor, before its first refusal, where an endpoint named no time: a learned cap
+        may be too low.
+        """
+        soonest = most = HOLD_MOST - waited
+        for candidate in candidates:
+            standing = self.standing(candidate.endpoint_id)
+            if standing.breaker.is_open:
+                continue
+            wait = standing.rate.free_at(now) - now
+            if wait <= 0.0 or (not was_refused and standing.rate.blocked_until <= now):
+                return 0.0
+            line = standing.line if now < standing.line.until else standing.refresh(now)
+            if wait <= WAIT_MOST and waited + line.level + line.per_token * tokens + 2 * line.spread <= SLO_SECONDS:
+                return 0.0
+            soonest = min(soonest, wait)
+        return min(max(soonest, HOLD_LEAST), HOLD_STEP) if soonest < most and self.policy.caps_rates else 0.0
+
+    def begin(
+        self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False, is_whole: bool = False
+    ) -> Ticket:
+        """A call goes to the endpoint; the ticket is to be given to exactly one of ended, failed and dropped.
+
+        `is_whole`: the answer will come in one piece.
+        """
+        return self.standing(endpoint_id).begin(
+            endpoint_id, tokens=tokens, now=now, is_reserved=is_reserved, is_whole=is_whole
+        )
 
     def patience(self, ticket: Ticket, *, whole: float, is_last: bool) -> float:
         """Seconds that the call may stay silent: `whole` for the last one, and where no other endpoint is well."""

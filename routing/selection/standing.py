@@ -5,7 +5,9 @@ endpoints costs microseconds.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, NamedTuple
 
 from routing.selection.breaker import Breaker
@@ -21,10 +23,12 @@ FRESH: Final = 0.5  # seconds for which a line is good where nothing happens
 IDLE: Final = 5.0  # seconds without a call after which an endpoint is worth a look
 NEW_SAMPLES: Final = 20
 NEW_IDLE: Final = 2.0
+QUICK_FAILURE: Final = 0.5
 KEY_PAUSE: Final = 60.0  # seconds after credentials were refused
 SILENT_SPREADS: Final = 3.0
 SILENT_SECONDS: Final = 0.3
-WAIT_MOST: Final = 2.0  # seconds that a request waits for its place under a rate cap
+SILENT_TOGETHER: Final = 4  # calls that are silent at the same time
+WAIT_MOST: Final = 0.8  # seconds that a request waits for its place under a rate cap
 STRAY_SECONDS: Final = 900.0  # a call whose end was never told is forgotten
 
 OPEN, LIMITED, SHUT = 0, 1, 2
@@ -59,6 +63,7 @@ class Ticket:
     others: int
     queueing: float  # seconds that it was expected to queue
     is_probe: bool
+    is_whole: bool = False
     first_at: float | None = None
     is_over: bool = False
 
@@ -67,8 +72,8 @@ class Standing:
     """The live state of one endpoint. Every method takes the time; nothing here reads a clock."""
 
     __slots__ = (
-        "_pending", "_running", "answered_from", "breaker", "called_at", "capacity", "latency", "line", "pace",
-        "paced", "rate", "reliability", "tool_calls", "weighs_queues",
+        "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity", "latency", "line",
+        "pace", "paced", "rate", "reliability", "tool_calls", "weighs_queues",
     )  # fmt: skip
 
     def __init__(self, *, like: "Standing | None" = None) -> None:
@@ -89,33 +94,46 @@ class Standing:
         self.answered_from = -1e9  # when the newest call began that has been answered
         self._pending: OrderedDict[int, Ticket] = OrderedDict()
         self._running: dict[int, Ticket] = {}
+        self._served = 0  # of those that run: how many are known to be served, not queued
         self.line: Line = self.refresh(0.0)
 
-    def begin(self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False) -> Ticket:
-        """A call goes there; `is_reserved`: its place under the rate cap has been taken."""
+    def begin(
+        self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False, is_whole: bool = False
+    ) -> Ticket:
+        """A call goes there; `is_reserved`: its place under the rate cap has been taken.
+
+        `is_whole`: its answer will come in one piece, so that silence says nothing.
+        """
         ticket = Ticket(
-            endpoint_id, tokens, now, self.capacity.in_flight, self.capacity.wait(), self.breaker.is_half_open(now)
-        )
+            endpoint_id, tokens, now, self.capacity.in_flight, self.capacity.wait(), self.breaker.is_half_open(now),
+            is_whole,
+        )  # fmt: skip
         self.breaker.begin(now=now)
         if not is_reserved:
             self.rate.reserve(now=now)
         self.rate.sent(now=now)
         self.called_at = now
-        self._pending[id(ticket)] = ticket
+        if is_whole:
+            self._served += 1
+        else:
+            self._pending[id(ticket)] = ticket
         self._running[id(ticket)] = ticket
-        self._count()
+        self.capacity.count(len(self._running), now=now)
         self.refresh(now)
         return ticket
 
     def first(self, ticket: Ticket, *, now: float, is_whole: bool = False) -> None:
         """Its first piece came and was sound; a plain answer comes whole and tells nothing of its first token."""
         self._pending.pop(id(ticket), None)
-        if not is_whole:
+        if not is_whole and not ticket.is_whole:
             seconds = now - ticket.began
             ticket.first_at = now
             usual = self.latency.long_run
             level = max(0.0, seconds - self.latency.per_token * ticket.tokens)
-            was_late = self.capacity.first_token(level=level, usual=usual, in_flight=ticket.others, now=now)
+            self._served += 1
+            was_late = self.capacity.first_token(
+                level=level, usual=usual, others=ticket.others, served=self._served, now=now
+            )
             if self.breaker.is_open:
                 self.latency.restart(seconds=seconds, tokens=ticket.tokens, now=now)
             elif not (was_late and ticket.queueing):  # else the queue explains it
@@ -124,6 +142,7 @@ class Standing:
         self.rate.taken()
         if self.breaker.is_open:
             self.capacity.start_slowly()
+            self.reliability.forgive()
         self.breaker.succeeded()
         self.answered_from = max(self.answered_from, ticket.began)
         self.refresh(now)
@@ -132,8 +151,7 @@ class Standing:
         """Its answer is whole."""
         if ticket.is_over:
             return
-        self._over(ticket)
-        self.capacity.ended(seconds=now - ticket.began)
+        self._over(ticket, now=now, ended=True)
         since = ticket.first_at
         if since is None:
             since = min(now, ticket.began + self.latency.long_run + self.latency.per_token * ticket.tokens)
@@ -152,7 +170,7 @@ class Standing:
         """It failed, by this fault; `chance` in [0, 1) spreads the reopening of a breaker."""
         if ticket.is_over:
             return
-        self._over(ticket)
+        self._over(ticket, now=now)
         if fault == "caller":
             self.breaker.probe_until = 0.0
             self.rate.taken()
@@ -167,8 +185,9 @@ class Standing:
             counts = self.reliability
             if breaks:
                 self.breaker.failed(
-                    calls=counts.calls, failures=counts.failures, now=now, chance=chance, at_once=fault == "key"
-                )
+                    calls=counts.calls, failures=counts.failures, now=now, chance=chance, at_once=fault == "key",
+                    was_quick=now - ticket.began < QUICK_FAILURE,
+                )  # fmt: skip
             if fault == "key":
                 self.breaker.hold_until(now + KEY_PAUSE, now=now)
             elif retry_after is not None and self.breaker.is_open:
@@ -185,7 +204,7 @@ class Standing:
         """Nobody's fault: the caller went away, or a hedge won."""
         if ticket.is_over:
             return
-        self._over(ticket)
+        self._over(ticket, now=now)
         if ticket.is_probe:
             self.breaker.probe_until = 0.0
         self.refresh(now)
@@ -197,10 +216,11 @@ class Standing:
         queueing = capacity.wait() if self.weighs_queues else 0.0
         level = latency.level(now) + queueing
         spread = latency.width(now)
-        waiting = self._silent()
-        if waiting is not None:
+        for i, waiting in enumerate(self._silent()):
             age = now - waiting.began - latency.per_token * waiting.tokens
-            patience = level + min(SILENT_SPREADS * spread, level + SILENT_SECONDS)
+            usual = latency.level(now) + waiting.queueing
+            # One call alone may just be slow; several at once that are all slower than usual are no accident.
+            patience = usual + (min(SILENT_SPREADS * spread, usual + SILENT_SECONDS) if i == 0 else spread)
             if age > patience:
                 level = max(level, age)
                 until = min(until, now + 0.05)
@@ -238,26 +258,32 @@ class Standing:
         """Calls under way."""
         return len(self._running)
 
-    def _silent(self) -> Ticket | None:
-        """The oldest call without an answer that began after every call that was answered: a straggler is none."""
-        pending = self._pending
-        for key in tuple(pending)[:8] if pending else ():
-            ticket = pending[key]
-            if ticket.began > self.answered_from:
-                return ticket
-            del pending[key]
-        return None
+    def _silent(self) -> Sequence[Ticket]:
+        """Calls without an answer that began after every call that was answered: the oldest, and one that is not alone.
 
-    def _over(self, ticket: Ticket) -> None:
+        What began before is a straggler, which says nothing of the others.
+        """
+        pending = self._pending
+        while pending:
+            key, oldest = next(iter(pending.items()))
+            if oldest.began >= self.answered_from:
+                break
+            del pending[key]
+        else:
+            return ()
+        if len(pending) < SILENT_TOGETHER:
+            return (oldest,)
+        return oldest, next(islice(pending.values(), SILENT_TOGETHER - 1, None))
+
+    def _over(self, ticket: Ticket, *, now: float, ended: bool = False) -> None:
         ticket.is_over = True
+        if ticket.first_at is not None or ticket.is_whole:
+            self._served -= 1
         self._pending.pop(id(ticket), None)
         self._running.pop(id(ticket), None)
-        self._count()
-
-    def _count(self) -> None:
-        self.capacity.in_flight = len(self._running)
+        self.capacity.count(len(self._running), now=now, ended=ended)
 
     def forget_strays(self, now: float) -> None:
         """Drop calls whose end nobody told."""
         for ticket in [one for one in self._running.values() if now - one.began > STRAY_SECONDS]:
-            self._over(ticket)
+            self._over(ticket, now=now)

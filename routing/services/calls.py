@@ -121,7 +121,8 @@ class Call:
         errors: list[tuple[Route, UpstreamError]] = []
         left = list(self.admission.tries)
         while left:
-            attempt = self._next(left)
+            was_held = await self._hold(left)
+            attempt = self._next(left, was_held=was_held)
             left.remove(attempt)
             model = attempt.route.candidate.model
             try:
@@ -141,9 +142,23 @@ class Call:
             return attempt.route, answer
         raise failure(errors)
 
-    def _next(self, left: list[Try]) -> Try:
-        """The plan's first; after a failure the best of what is left, by what is known by now."""
-        if not self.tried or self.admission.is_fixed:
+    async def _hold(self, left: list[Try]) -> bool:
+        """Wait while every endpoint is at its limit and a place will come soon; whether there was a wait."""
+        if self.admission.is_fixed:
+            return False
+        candidates = [one.route.candidate for one in left]
+        tokens, was_refused, was_held = self.admission.need.input_estimate, bool(self.tried), False
+        while True:
+            waited = time.monotonic() - self.started
+            seconds = HEALTH.hold(candidates, tokens=tokens, waited=waited, was_refused=was_refused)
+            if seconds <= 0:
+                return was_held
+            was_held = True
+            await asyncio.sleep(seconds)
+
+    def _next(self, left: list[Try], *, was_held: bool) -> Try:
+        """The plan's first; after a failure or a wait the best of what is left, by what is known by now."""
+        if self.admission.is_fixed or not (self.tried or was_held):
             return left[0]
         by_attempt = {id(one.attempt): one for one in left}
         seed = f"{self.admission.generation_id}:{len(self.tried)}"
@@ -157,7 +172,8 @@ class Call:
         if (seconds := HEALTH.reserve(endpoint_id)) > 0:
             await asyncio.sleep(seconds)
         started = time.monotonic()
-        ticket = HEALTH.begin(endpoint_id, tokens=self.admission.need.input_estimate)
+        tokens, is_whole = self.admission.need.input_estimate, not self.admission.is_streamed
+        ticket = HEALTH.begin(endpoint_id, tokens=tokens, is_whole=is_whole)
         patience, whole = self._patience(ticket, attempt, left)
         try:
             answer = await send(self._build(await _authorised(attempt), request), route.dialect, patience)
@@ -172,7 +188,7 @@ class Call:
             HEALTH.dropped(ticket)
             raise
         self.ticket = ticket
-        HEALTH.first(ticket, is_whole=not self.admission.is_streamed)
+        HEALTH.first(ticket, is_whole=is_whole)
         seconds = time.monotonic() - started
         metrics.attempted(route, outcome="ok", first_token_s=seconds if self.admission.is_streamed else None)
         self.tried.append(Tried(route, _ms(seconds)))

@@ -72,15 +72,23 @@ class Health:
         with self._lock:
             return self.router.has_well_one(candidates, now=self._clock())
 
+    def hold(self, candidates: Sequence[Candidate], *, tokens: int, waited: float, was_refused: bool) -> float:
+        """Seconds to wait before one is chosen: not 0 where all are at their limit and a place will come."""
+        with self._lock:
+            return self.router.hold(
+                candidates, tokens=tokens, waited=waited, now=self._clock(), was_refused=was_refused
+            )
+
     def reserve(self, endpoint_id: int) -> float:
-        """A place under the endpoint's rate cap; answers how many seconds to wait for it, two at most."""
+        """A place under the endpoint's rate cap; answers how many seconds to wait for it, about one at most."""
         with self._lock:
             return self.router.reserve(endpoint_id, now=self._clock())
 
-    def begin(self, endpoint_id: int, *, tokens: int) -> Ticket:
+    def begin(self, endpoint_id: int, *, tokens: int, is_whole: bool = False) -> Ticket:
         """A call goes to its reserved place; give the ticket to exactly one of ended, failed and dropped."""
         with self._lock:
-            return self.router.begin(endpoint_id, tokens=tokens, now=self._clock(), is_reserved=True)
+            now = self._clock()
+            return self.router.begin(endpoint_id, tokens=tokens, now=now, is_reserved=True, is_whole=is_whole)
 
     def patience(self, ticket: Ticket, *, whole: float, is_last: bool) -> float:
         """Seconds that a streamed call may stay silent."""
