@@ -27,6 +27,7 @@ urlpatterns = [
     path("payables", payables.payables, name="payables"),
     path("payables/<str:slug>/<str:side>/<int:year>-<int:month>", payables.payable, name="payable"),
     path("credits", credits.credits, name="credits"),
+    path("credits.csv", credits.ledger_csv, name="credits_csv"),
     path("credits/topup", credits.topup, name="topup"),
     path("credits/automatic", credits.automatic, name="auto_topup"),
     path("credits/<uuid:topup_id>/finish", credits.finish, name="topup_finish"),

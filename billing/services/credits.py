@@ -64,6 +64,14 @@ def promotional_left(*, account_id: int, now: dt.datetime | None = None) -> int:
     return max(0, min(alive, ledger.wallet_of(account_id).balance_nano))
 
 
+def gifts(*, account_id: int, now: dt.datetime | None = None) -> list[tuple[Grant, int]]:
+    """The promotional credit that lasts, with what is left of each in nano-USD: the one that ends first comes first."""
+    rows = list(Grant.objects.for_account(account_id))
+    unused = _left(account_id, rows, now or timezone.now())
+    alive = [(row, unused[row.pk]) for row in rows if row.ended_at is None and unused[row.pk] > 0]
+    return sorted(alive, key=lambda gift: (gift[0].expires_at is None, gift[0].expires_at or gift[0].granted_at))
+
+
 def expire(now: dt.datetime | None = None) -> int:
     """End the gifts whose time has come: what is unused of them leaves the wallet. Returns how many were ended.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -15,6 +15,16 @@ from billing.services import reports
 from billing.services.rollups import GPU_UNIT
 from marketplace.lib.money import format_usd
 from marketplace.models import ApiKey
+
+# What a wallet's history can be narrowed to: name -> title and kinds of transactions.
+MOVES: Final = {
+    "use": ("Use", ("charge", "correction")),
+    "payments": (
+        "Top-ups and refunds",
+        ("topup", "refund", "refund_failed", "refund_cleared", "dispute", "dispute_won"),
+    ),
+    "promotional": ("Promotional credit", ("grant", "grant_expired")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +83,35 @@ def keys_charged(*, account_id: int, user_id: int | None = None) -> list[ApiKey]
     return list(rows.order_by("-created_at"))
 
 
-def ledger(*, account_id: int) -> QuerySet[Entry]:
-    """The wallet's entries with their transactions, newest first."""
-    return (
-        Entry.objects.filter(ledger_account__account_id=account_id, ledger_account__kind=LedgerAccount.Kind.WALLET)
-        .select_related("transaction")
-        .order_by("-transaction__created_at", "-pk")
-    )
+def ledger(*, account_id: int, what: str = "") -> QuerySet[Entry]:
+    """The wallet's entries with their transactions, newest first; `what` narrows to one of MOVES."""
+    rows = Entry.objects.filter(ledger_account__account_id=account_id, ledger_account__kind=LedgerAccount.Kind.WALLET)
+    if what in MOVES:
+        _, kinds = MOVES[what]
+        rows = rows.filter(transaction__kind__in=kinds)
+    return rows.select_related("transaction").order_by("-pk")
+
+
+def ledger_page(rows: QuerySet[Entry], *, before: str, size: int) -> tuple[list[Entry], str]:
+    """Some entries after the one numbered `before` ("" or no number: the newest), and the name of the next page."""
+    if before.isascii() and before.isdigit() and len(before) < 19:
+        rows = rows.filter(pk__lt=int(before))
+    found = list(rows[: size + 1])
+    return found[:size], str(found[size - 1].pk) if len(found) > size else ""
+
+
+def ledger_csv(rows: Iterable[Entry]) -> Iterable[list[str]]:
+    """Entries as rows of text, the head first; amounts are exact dollars, what left the wallet negative."""
+    yield ["time", "kind", "what", "reference", "amount_usd"]
+    for row in rows:
+        moved = row.transaction
+        yield [
+            moved.created_at.astimezone(dt.UTC).isoformat(),
+            moved.kind,
+            reports.inert(moved.memo),
+            reports.inert(moved.reference),
+            format_usd(row.amount_nano),
+        ]
 
 
 def quantity_text(quantities: Mapping[str, Any]) -> str:

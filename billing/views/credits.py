@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -19,13 +20,14 @@ from billing.models import AutoTopUp, Customer, TopUp
 from billing.services import credits as promotions
 from billing.services import ledger, refunds, statements, topups
 from billing.services.topups import NANO_PER_CENT
-from marketplace.lib.errors import AppError, InvalidRequest, Unavailable
+from marketplace.lib.errors import AppError, InvalidRequest, Unavailable, Unprocessable
 from marketplace.lib.money import NANO, format_usd
 from marketplace.middleware import policy
 from marketplace.views import snippets
 from marketplace.views.visitor import Visitor, signed_in
 
 PAGE_SIZE = 50
+MOST_CSV_ROWS = 100_000
 TOPUPS_SHOWN = 20
 # Where a payment goes on in the browser.
 STRIPE_PAGES = ("https://checkout.stripe.com", "https://hooks.stripe.com")
@@ -106,15 +108,37 @@ def refund(request: HttpRequest, visitor: Visitor, topup_id: UUID) -> HttpRespon
     return redirect("credits")
 
 
+@require_safe
+@signed_in
+def ledger_csv(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """The wallet's history as a file, narrowed as the page is. Raises Unprocessable beyond MOST_CSV_ROWS."""
+    visitor.require_manager()
+    rows = statements.ledger(account_id=visitor.account.pk, what=request.GET.get("what", ""))
+    if rows[MOST_CSV_ROWS : MOST_CSV_ROWS + 1].exists():
+        raise Unprocessable(f"A file holds at most {MOST_CSV_ROWS:,} rows: narrow it, or use the statements.")
+    text = io.StringIO()
+    csv.writer(text).writerows(statements.ledger_csv(rows.iterator(chunk_size=2000)))
+    headers = {"Content-Disposition": f'attachment; filename="turnpike-credits-{visitor.account.slug}.csv"'}
+    return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
+
+
 def _page(request: HttpRequest, visitor: Visitor, **forms: Any) -> HttpResponse:
     account_id = visitor.account.pk
     wallet = ledger.wallet_of(account_id)
-    entries = Paginator(statements.ledger(account_id=account_id), PAGE_SIZE) if visitor.can_manage else None
+    what = request.GET.get("what", "")
+    rows = statements.ledger(account_id=account_id, what=what)
+    before = request.GET.get("before", "")
+    entries, after = statements.ledger_page(rows, before=before, size=PAGE_SIZE) if visitor.can_manage else ([], "")
     context = {
         "section": "credits",
         "wallet": wallet,
         "promotional_nano": promotions.promotional_left(account_id=account_id),
-        "page": entries and entries.get_page(request.GET.get("page")),
+        "gifts": promotions.gifts(account_id=account_id),
+        "entries": entries,
+        "after": after,
+        "is_later": bool(before),
+        "what": what if what in statements.MOVES else "",
+        "moves": [(name, title) for name, (title, _) in statements.MOVES.items()],
         "can_manage": visitor.can_manage,
         "payments_on": stripe.is_on(),
         **(_payments(visitor) if visitor.can_manage else {}),

@@ -107,6 +107,7 @@ PAGES: dict[str, Route] = {
     ),
     "margin/<int:year>-<int:month>": Route((404, 404, 404, LOGIN), "margin/{month}"),
     "credits": page(),
+    "credits.csv": Route((200, 403, 200, LOGIN), "credits.csv"),
     # No Stripe keys here: the form says so.
     "credits/topup": form("credits/topup", (422, 403, 422, LOGIN), amount="20"),
     "credits/automatic": form(

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from billing import rating
 from billing.models import Charge
-from billing.services import holds
+from billing.services import credits, holds
+from billing.views import credits as credits_page
 from billing.views import usage
 from marketplace.models import Account, ApiKey
 from marketplace.services import keys
@@ -194,3 +195,35 @@ def test_a_member_sees_the_balance_and_not_the_ledger(alice: Client, bob: Client
     assert "$3.00" in page
     assert "+$3.00" not in page
     assert "Owners and admins" in page
+
+
+def test_the_wallets_history_is_narrowed_paged_and_a_file(
+    alice: Client, wallet: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credits_page, "PAGE_SIZE", 2)
+    for number in range(1, 4):
+        charge(wallet, f"gen-{number}", prompt=number)
+    first = alice.get("/credits?what=use").content.decode()
+    assert [f"chat:gen-{number}" in first for number in (1, 2, 3)] == [False, True, True]
+    older = re.search(r'rel="next" href="([^"]+)"', first)
+    assert older is not None
+    second = alice.get(f"/credits{html.unescape(older[1])}").content.decode()
+    assert [f"chat:gen-{number}" in second for number in (1, 2, 3)] == [True, False, False]
+    assert "+$5.00" not in second
+    assert "+$5.00" in alice.get("/credits?what=promotional").content.decode()
+    rows = list(csv.DictReader(io.StringIO(alice.get("/credits.csv").content.decode())))
+    assert [row["amount_usd"] for row in rows] == ["-0.000021", "-0.000014", "-0.000007", "5.00"]
+    assert len(alice.get("/credits.csv?what=use").content.decode().splitlines()) == 4
+
+
+def test_promotional_credit_is_shown_with_its_end_and_what_is_left_of_it(alice: Client, wallet: Account) -> None:
+    ends = timezone.now() + dt.timedelta(days=3)
+    credits.grant(account_id=wallet.pk, amount_nano=2 * 10**9, reference="spring", expires_at=ends)
+    charge(wallet, "gen-1", prompt=100_000)
+    page = alice.get("/credits").content.decode()
+    assert page.index(f"{ends:%Y-%m-%d %H:%M}") < page.index("$1.30") < page.index("never")
+
+
+@pytest.mark.parametrize("query", ["before=x", "before=99999999999999999999", "what=nothing"])
+def test_a_page_of_history_that_is_none_is_the_first(alice: Client, wallet: Account, query: str) -> None:
+    assert "+$5.00" in alice.get(f"/credits?{query}").content.decode()
