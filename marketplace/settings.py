@@ -31,6 +31,8 @@ PUBLIC_URL = env.text("PUBLIC_URL")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 # Origins on private addresses that may be called, exactly as written: 127.0.0.1:9001, …
 PRIVATE_ORIGINS = frozenset(env.words("TURNPIKE_PRIVATE_ORIGINS"))
+# The same for media that chats name. Apart: what an operator's own provider tells is not for callers to read.
+MEDIA_ORIGINS = frozenset(env.words("TURNPIKE_MEDIA_ORIGINS"))
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

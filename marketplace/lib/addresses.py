@@ -103,7 +103,8 @@ def check(*, host: str, port: int, addresses: Sequence[str], private_origins: Co
     if worst is Standing.NEVER:
         raise Refused(f"{host} is a link-local, metadata or multicast address")
     if worst is Standing.PRIVATE and not listed:
-        raise Refused(f"{host} is not on the public internet (an operator can list it in TURNPIKE_PRIVATE_ORIGINS)")
+        listings = "TURNPIKE_PRIVATE_ORIGINS, for media TURNPIKE_MEDIA_ORIGINS, list exceptions"
+        raise Refused(f"{host} is not on the public internet ({listings})")
 
 
 def origin(host: str, port: int) -> str:

@@ -65,7 +65,7 @@ def _auto(request: Routed, need: Need, account_id: int) -> tuple[list[str], str]
         costs = [
             _expected(offer, need)
             for offer in listing.offers
-            if need.inputs <= set(offer.endpoint.input_modalities)
+            if need.inputs - {"file"} <= set(offer.endpoint.input_modalities)
             and need.outputs <= set(offer.endpoint.output_modalities)
             and need.input_estimate <= offer.endpoint.context_length
             and (need.max_tokens is None or need.max_tokens <= (offer.endpoint.max_output or 2**31))

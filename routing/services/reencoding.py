@@ -27,9 +27,10 @@ from routing.services.routes import Route
 
 MAX_BYTES: Final = env.integer("MEDIA_FETCH_MAX_BYTES", 20 * 1024 * 1024, minimum=1)  # of a request's together
 MAX_FETCHES: Final = 20
+AT_ONCE: Final = 4  # of a request: the threads are everybody's
 SECONDS: Final = 30.0
 # Apart from the threads of the database: a slow file server holds up nothing but other fetches.
-_FETCHERS: Final = ThreadPoolExecutor(32, thread_name_prefix="media")
+_FETCHERS: Final = ThreadPoolExecutor(64, thread_name_prefix="media")
 _READERS: Final = ThreadPoolExecutor(2, thread_name_prefix="documents")  # each waits for a process that takes a core
 SOUNDS: Final = {"mpeg": "mp3", "wave": "wav", "x-wav": "wav", "x-flac": "flac", "mp4": "m4a"}
 
@@ -64,10 +65,15 @@ class Media:
         wanted = {url for url in urls if not media.is_data_url(url) and url not in self._fetched}
         if len(wanted) + len(self._fetched) > MAX_FETCHES:
             raise _bad(f"At most {MAX_FETCHES} addresses are fetched for a request: send the rest as data URLs")
-        loop = asyncio.get_running_loop()
+        loop, turns = asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)
+
+        async def fetch(url: str) -> media.Inline:
+            async with turns:
+                return await loop.run_in_executor(_FETCHERS, self._fetch, url)
+
         try:
             async with asyncio.timeout(SECONDS):
-                found = await asyncio.gather(*(loop.run_in_executor(_FETCHERS, self._fetch, url) for url in wanted))
+                found = await asyncio.gather(*map(fetch, wanted))
         except TimeoutError:
             raise _bad(f"The media of this request could not be fetched in {SECONDS:g} seconds") from None
         except http.TooLarge:
@@ -92,7 +98,7 @@ class Media:
             held.extend(chunk)
 
         found = http.fetch(
-            url, write=keep, max_bytes=MAX_BYTES, seconds=SECONDS, private_origins=settings.PRIVATE_ORIGINS
+            url, write=keep, max_bytes=MAX_BYTES, seconds=SECONDS, private_origins=settings.MEDIA_ORIGINS
         )
         said = found.content_type
         if said in media.UNTYPED:

@@ -64,9 +64,9 @@ def simulate(settings: Any) -> Iterator[Callable[..., Simulated]]:
 
 @pytest.fixture
 def files(settings: Any) -> Iterator[FileServer]:
-    """A server of callers' files, whose origin is a private one that may be called."""
+    """A server of callers' files, whose origin is a private one that media may come from."""
     with serving() as server:
-        settings.PRIVATE_ORIGINS = settings.PRIVATE_ORIGINS | {server.origin}
+        settings.MEDIA_ORIGINS = settings.MEDIA_ORIGINS | {server.origin}
         yield server
 
 

@@ -145,6 +145,14 @@ async def test_a_document_by_address_is_read_for_an_endpoint_of_words(
     assert "offer.pdf:" in sent(sim)
 
 
+async def test_a_model_of_words_is_picked_for_a_document_where_there_is_no_other(
+    simulate: Simulate, alice: Buyer
+) -> None:
+    sim = await serve(simulate, "deepseek", ["text"])
+    await ask(alice, file(documents.pdf("Forty-three dollars")), model="auto")
+    assert "Forty-three dollars" in sent(sim)
+
+
 async def test_a_document_goes_whole_to_an_endpoint_that_reads_documents(simulate: Simulate, alice: Buyer) -> None:
     sim = await serve(simulate, "anthropic", READS)
     content = documents.pdf("Words")
@@ -330,11 +338,18 @@ async def test_a_medium_at_a_private_address_is_never_asked_for(
     assert sim.calls == 0
 
 
+async def test_what_an_operators_own_provider_tells_is_not_read_by_callers(simulate: Simulate, alice: Buyer) -> None:
+    sim = await serve(simulate, "deepseek", ["text"])  # at an origin that the gateway itself may call
+    page = {"type": "file", "file": {"file_data": f"http://127.0.0.1:{sim.port}/_requests"}}
+    with pytest.raises(InvalidRequest, match=r"not on the public internet|may not be called"):
+        await ask(alice, page)
+
+
 async def test_a_name_that_changes_between_two_hops_gains_nothing(
     simulate: Simulate, alice: Buyer, files: FileServer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sim = await serve(simulate, "gemini", SEES)
-    settings.PRIVATE_ORIGINS = settings.PRIVATE_ORIGINS | {f"rebind.test:{files.port}"}
+    settings.MEDIA_ORIGINS = settings.MEDIA_ORIGINS | {f"rebind.test:{files.port}"}
     answers = ["127.0.0.1", "169.254.169.254"]
     real = socket.getaddrinfo
 
