@@ -69,7 +69,7 @@ class Buyer:
         make = (
             "from marketplace.models import User\nfrom marketplace.services import accounts, keys\n"
             "from billing.services import credits\nfrom marketplace.lib import money\n"
-            f"user = User.objects.create_user({slug + '@example.com'!r}, 'pass-word-9')\n"
+            f"user = User.objects.create_user({slug + '@example.com'!r})\n"
             f"account = accounts.open_personal(user=user, slug={slug!r})\n"
             f"nano = money.parse_usd({credit!r})\n"
             f"nano and credits.grant(account_id=account.pk, amount_nano=nano, reference={slug!r})\n"

@@ -23,6 +23,7 @@ from marketplace.supervisor import LEASH
 from tests.servers.ports import free_port
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
+from tests.servers.shell import Shell
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # What a test run sets for itself and a system under test must not see.
@@ -57,6 +58,7 @@ class System:
             **(environment or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._shell = Shell(self.environment, folder / "shell.txt")
 
     def __enter__(self) -> Self:
         try:
@@ -69,6 +71,7 @@ class System:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._shell.close()
         if self.is_running():
             self.stop()
 
@@ -188,12 +191,8 @@ class System:
         return done.stdout
 
     def query(self, code: str) -> Any:
-        """Run Python in `manage.py shell` on this system's data; it sets `result`, which comes back by JSON."""
-        mark = "result-as-json:"
-        printed = self.manage(
-            "shell", "--no-imports", "-c", f"{code}\nimport json; print({mark!r} + json.dumps(result))"
-        )
-        return json.loads(printed.split(mark, 1)[1])
+        """Run Python on this system's data; it sets `result`, which comes back by JSON."""
+        return self._shell.ask(code)
 
     @property
     def simulated_ports(self) -> dict[str, int]:
