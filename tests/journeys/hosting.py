@@ -10,8 +10,6 @@ import httpx
 
 from tests.servers.system import System, wait_until
 
-LEASE_SECONDS = 15
-
 _OPEN = """
 from billing.services import credits
 from marketplace.models import Account, User

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -183,9 +185,18 @@ def serves(system: System, buyer: Buyer, slug: str) -> bool:
 def test_200_at_once_on_a_wallet_that_affords_50(market: System) -> None:
     buyer = Buyer(market, slug_of(market, "crowd"), credit="0.30")
     only = {"provider": {"only": ["sim-harbour"]}}
-    pace(market, ttft=20, tps=0, tokens=5)  # nobody is done before all have asked
+    pace(market, ttft=0, tps=0, tokens=5)
+    answers: list[int] = []
+    os.kill(market.pid("sim-harbour"), signal.SIGSTOP)  # nobody is done before all have asked
     with ThreadPoolExecutor(200) as threads:
-        answers = list(threads.map(lambda _: buyer.ask(5, **only), range(200)))
+        for _ in range(200):
+            threads.submit(lambda: answers.append(buyer.ask(5, **only)))
+        try:
+            wait_until(lambda: len(answers) == 150, within=90, what="all but fifty are refused")
+            assert set(answers) == {402}
+            assert buyer.books()["open"] == 50
+        finally:
+            os.kill(market.pid("sim-harbour"), signal.SIGCONT)
     # Five tokens at $0.0012 are held, and used: $0.006 each.
     assert (answers.count(200), answers.count(402)) == (50, 150)
     books = buyer.books()

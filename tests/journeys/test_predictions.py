@@ -25,14 +25,13 @@ from replicate.client import Client
 
 from marketplace.lib import money
 from tests.journeys.hosting import (
-    LEASE_SECONDS,
     PASSWORD,
     Customer,
     assert_each_ended_and_was_charged_once,
     customer,
     published,
 )
-from tests.servers.system import ROOT, System, wait_until
+from tests.servers.system import LEASE_SECONDS, ROOT, System, wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
@@ -191,7 +190,7 @@ def test_a_worker_that_is_killed_loses_no_prediction_and_charges_once(live: Syst
     done = payer.until(made["id"], within=2 * LEASE_SECONDS + 20)
     assert done["status"] == "succeeded"
     assert "".join(done["output"]) == "hello a, hello a, hello a, hello a, hello a"
-    assert 5 <= done["metrics"]["predict_time"] < 8
+    assert 5 <= done["metrics"]["predict_time"] < 5 + LEASE_SECONDS  # not what the first worker took
     [row] = payer.books()["predictions"]
     assert row["attempts"] == 2
     assert_each_ended_and_was_charged_once(payer)
@@ -294,33 +293,50 @@ result = model.full_slug
 """
 
 
+_MADE = """
+from execution.models import Prediction
+result = Prediction.objects.filter(account_id={account_id}).count()
+"""
+_CANCEL_ALL = """
+from execution.models import Prediction
+from execution.services import predictions
+rows = list(Prediction.objects.filter(account_id={account_id}).values_list("pk", flat=True))
+result = [predictions.cancel(account_id={account_id}, prediction_id=one).status for one in rows]
+"""
+
+
 def test_five_hundred_waits_hold_few_threads_and_connections(live: System) -> None:
     payer = customer(live)
     name = live.query(_IDLE.format(reference=published(live, "hello-text")))
     web = psutil.Process(live.pid("web"))
     seen: list[tuple[int, int]] = []
 
+    def look() -> None:
+        seen.append((web.num_threads(), connections(web)))
+
     async def wait_all() -> list[httpx.Response]:
-        headers = {"Authorization": f"Bearer {payer.key}", "Prefer": "wait=30"}
+        headers = {"Authorization": f"Bearer {payer.key}", "Prefer": "wait=60"}
         limits = httpx.Limits(max_connections=600)
         async with httpx.AsyncClient(base_url=live.base_url, headers=headers, timeout=120, limits=limits) as client:
             body = {"version": name, "input": {"text": "a"}}
             posts = [asyncio.create_task(client.post("/v1/predictions", json=body)) for _ in range(500)]
-            while not any(post.done() for post in posts):
-                seen.append((web.num_threads(), connections(web)))
+            while await asyncio.to_thread(live.query, _MADE.format(account_id=payer.account_id)) < 500:
+                look()
                 await asyncio.sleep(0.5)
+            for _ in range(4):  # all of them wait now
+                look()
+                await asyncio.sleep(0.5)
+            await asyncio.to_thread(live.query, _CANCEL_ALL.format(account_id=payer.account_id))
             return await asyncio.gather(*posts)
 
     answers = asyncio.run(wait_all())
-    assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(202, "starting")}
-    assert len(payer.books()["predictions"]) == 500
+    # A machine that takes a minute for making them lets the first go before the last has come.
+    assert {(answer.status_code, answer.json()["status"]) for answer in answers} <= {
+        (201, "canceled"),
+        (202, "starting"),
+    }
     assert max(threads for threads, _ in seen) < 30
     assert 0 < max(held for _, held in seen) < 10
-    live.query(
-        "from execution.models import Prediction; from execution.services import predictions\n"
-        f"rows = list(Prediction.objects.filter(account_id={payer.account_id}).values_list('pk', flat=True))\n"
-        f"result = [predictions.cancel(account_id={payer.account_id}, prediction_id=one).status for one in rows]"
-    )
     assert_each_ended_and_was_charged_once(payer)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from marketplace.demo import SIMULATED
 from tests.servers.ports import free_port
-from tests.servers.system import ROOT, System, wait_until
+from tests.servers.system import ROOT, System, busyness, wait_until
 
 pytestmark = pytest.mark.live
 CHILDREN = ["web", "worker", "beat", *(provider.slug for provider in SIMULATED)]
@@ -59,14 +59,14 @@ def test_a_killed_child_is_whole_again_within_ten_seconds(system: System, child:
     wait_until(lambda: system.children().get(child, killed) != killed, within=10, what=f"a new {child}")
     ticks = system.log("worker").count(" received")
     wait_until(lambda: is_whole(system, child, ticks=ticks), within=10, what=f"{child} at work again")
-    assert time.monotonic() - died_at < 10
+    assert time.monotonic() - died_at < 10 * busyness()
 
 
 def test_ctrl_c_ends_every_process(system: System) -> None:
     family = family_of(system)
     started = time.monotonic()
     assert system.stop(signal.SIGINT) == 0
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 20 * busyness()
     assert survivors(family) == []
     assert system.children() == {}
 
@@ -85,7 +85,7 @@ def test_a_second_start_keeps_its_data_and_takes_seconds(system: System) -> None
     system.stop()
     started = time.monotonic()
     system.start()
-    assert time.monotonic() - started < 60  # ten where nothing else runs
+    assert time.monotonic() - started < 20 * busyness()  # ten where nothing else runs
     assert system.demo == before
     assert system.query(COUNT) == people
 
