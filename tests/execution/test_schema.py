@@ -186,9 +186,9 @@ def test_an_unusable_schema_is_said_to_be_so(broken: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "(a|a)*b", "(a*)*$", "a*a*a*a*b", r"(.*)\1{9}x", ".*.*.*=.*"])
 def test_a_pattern_made_to_hang_does_not_hang_us(pattern: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     schema.validate(document=document({"a": {"type": "string", "pattern": pattern}}), given={"a": "a" * 5_000})
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 TEXT = string.printable

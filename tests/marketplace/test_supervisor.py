@@ -39,7 +39,7 @@ def python(code: str) -> tuple[str, ...]:
     return (sys.executable, "-u", "-c", textwrap.dedent(code))
 
 
-async def until(condition: Callable[[], object], *, within: float = 10) -> None:
+async def until(condition: Callable[[], object], *, within: float = 30) -> None:
     """Poll until it holds."""
     deadline = time.monotonic() + within
     while not condition():

@@ -303,7 +303,7 @@ def test_a_reader_that_stops_reading_fills_no_memory(gateway: str, provider: Pro
     until(lambda: not Generation.objects.filter(status="started").exists())
 
 
-def until(condition: Callable[[], Any], within: float = 10) -> None:
+def until(condition: Callable[[], Any], within: float = 30) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, "not in time"

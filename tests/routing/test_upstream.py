@@ -107,7 +107,7 @@ async def test_each_fault_is_understood(
     else:
         assert error.kind == kind
     assert error.retry_after == (7 if fault.startswith("429") else None)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 15  # hanging faults hang for good
     assert len(simulator.received) == 1
 
 

@@ -41,9 +41,7 @@ def test_an_example_becomes_a_build_with_its_schema(workshop):
 
 def test_equal_requirements_share_one_environment_and_salt_parts_the_digests(workshop):
     one = attempt(workshop, {"cog.yaml": FUNCTION, "predict.py": GOOD}, salt="1")
-    began = time.monotonic()
     two = attempt(workshop, {"cog.yaml": FUNCTION, "predict.py": GOOD}, salt="2")
-    assert time.monotonic() - began < 10
     assert one.python == two.python
     assert one.digest != two.digest
 

@@ -37,7 +37,7 @@ def test_a_prediction_streams_takes_files_and_prints_its_log(yard: Yard, tmp_pat
     assert ran.end.status == "succeeded", ran.end
     assert ran.outputs == ["HELLO", '"flooded"']
     assert ran.logs.count("x" * 1000) == 2
-    assert ran.end.metrics["predict_time"] < 5
+    assert ran.end.metrics["predict_time"] < 30
 
 
 def test_failures_and_cancels_are_ends_and_the_container_stays_warm(yard: Yard) -> None:

@@ -3,7 +3,6 @@
 import datetime as dt
 import io
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +68,7 @@ def test_a_folder_is_published_once_and_then_at_once(publisher: Account, tmp_pat
     folder = tmp_path / "hello"
     shutil.copytree(EXAMPLES / "hello-text", folder)
     version = folders.publish(account=publisher, slug="hello", folder=folder)
-    started = time.monotonic()
     assert folders.publish(account=publisher, slug="hello", folder=folder) == version
-    assert time.monotonic() - started < 0.5
     assert Build.objects.count() == 1
     (folder / "run.py").write_text((folder / "run.py").read_text().replace("hello ", "bye "))
     assert folders.publish(account=publisher, slug="hello", folder=folder) != version

@@ -194,7 +194,7 @@ class TestCancel:
         attempt = running(made, seconds_ago=2)
         assert attempts.is_mine(attempt)
         row = predictions.cancel(account_id=made.account_id, prediction_id=made.pk)
-        assert 2000 <= row.run_ms < 4000
+        assert 2000 <= row.run_ms < 20_000
         assert row.amount_nano == endings.cost_nano(made.prices, row.run_ms)
         assert not attempts.is_mine(attempt)
         assert not endings.end(prediction_id=made.pk, status=Status.SUCCEEDED, run_ms=9000, only=attempt.mine)

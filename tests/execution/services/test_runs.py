@@ -74,7 +74,7 @@ def test_a_prediction_runs_and_is_charged_by_the_millisecond(agent: Agent, hello
     assert row.status == "succeeded", row.error
     assert row.output == ["hello you, ", "hello you, ", "hello you"]
     assert "greeting 3 of 3" in row.logs
-    assert 600 <= row.run_ms < 3000
+    assert 600 <= row.run_ms < 15_000
     assert row.amount_nano == row.run_ms * 100
     assert row.metrics["predict_time"] == row.run_ms / 1000
     assert row.started_at is not None
@@ -108,13 +108,12 @@ def test_two_doorbells_are_one_run(agent: Agent, hello: Version) -> None:
 
 def test_without_a_free_place_the_row_stays_for_another(agent: Agent, hello: Version) -> None:
     who = payer()
-    made = [predict(who, hello, given={"text": "a", "seconds": 2}) for _ in range(2)]
+    made = [predict(who, hello, given={"text": "a", "seconds": 3}) for _ in range(2)]
     with working(agent, made[0]), working(agent, made[1]):
         until(lambda: all(fresh(one).status == "processing" for one in made))
         waiting = predict(who, hello, given={"text": "b"})
-        started = time.monotonic()
         assert work(agent, waiting) == 0
-        assert time.monotonic() - started < 1
+        assert [fresh(one).status for one in made] == ["processing"] * 2  # it did not wait for them
         assert fresh(waiting).status == "starting"
     assert fresh(waiting).status == "succeeded"  # whoever ended first took it
 
@@ -128,9 +127,9 @@ def test_output_is_there_while_it_runs_and_a_cancel_stops_it(agent: Agent, hello
         time.sleep(1)
         ended = predictions.cancel(account_id=made.account_id, prediction_id=made.pk)
         assert ended.status == "canceled"
-        assert 1000 <= ended.run_ms < 10_000
+        assert 1000 <= ended.run_ms < 30_000
         began = time.monotonic()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 25  # of the minute that it would take
     row = fresh(made)
     assert (row.status, row.run_ms, row.amount_nano) == ("canceled", ended.run_ms, ended.amount_nano)
     assert Charge.objects.count() == 1

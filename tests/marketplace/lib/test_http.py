@@ -158,7 +158,7 @@ def test_a_server_that_drips_bytes_is_left_at_the_deadline(opening: bytes) -> No
     started = time.monotonic()
     with serving(drip) as port, pytest.raises(http.FetchFailed, match=r"within 0\.5 seconds"):
         fetch(f"http://127.0.0.1:{port}/", origins={f"127.0.0.1:{port}"}, seconds=0.5)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15  # it would drip for good
 
 
 def test_a_compressed_answer_is_refused() -> None:

@@ -61,7 +61,7 @@ def events_of(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def until(condition: Callable[[], Any], within: float = 5) -> None:
+def until(condition: Callable[[], Any], within: float = 30) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, "not in time"

@@ -390,11 +390,11 @@ async def test_nothing_that_was_said_is_kept(simulate: Simulate, alice: Buyer) -
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    for _ in range(150):
+    for _ in range(1_000):
         if condition():
             return
         await asyncio.sleep(0.02)
-    raise AssertionError("not within three seconds")
+    raise AssertionError("not within twenty seconds")
 
 
 async def test_a_silent_endpoint_is_left_long_before_the_senders_own_deadline(
