@@ -59,9 +59,13 @@ def _why_no_docker() -> str | None:
 
 
 def _place(item: pytest.Item) -> tuple[int, str, bool]:
-    """Where a test comes in the run: whole systems first in a process of their own, last where there is only one."""
+    """Where a test comes in the run: whole systems first in a process of their own, last where there is only one.
+
+    Within them the browser and the Docker engine come last, whose parts may still be on their way.
+    """
     order = ["systems", "hosting", ""] if "PYTEST_XDIST_WORKER" in os.environ else ["hosting", "", "systems"]
-    return order.index(shared(item.nodeid)), _system(item), item.get_closest_marker("browser") is not None
+    is_late = any(item.get_closest_marker(name) for name in ("browser", "docker"))
+    return order.index(shared(item.nodeid)), _system(item), is_late
 
 
 def _system(item: pytest.Item) -> str:

@@ -16,13 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.servers import binaries  # noqa: E402  after the path
+from tests.servers import ahead, binaries  # noqa: E402  after the path
 from tests.servers.postgres import Postgres  # noqa: E402  after the path
 from tests.servers.redis import Redis  # noqa: E402  after the path
 
-# One process for the whole systems, one for all else (tests/spread.py); in CI one after the other, which takes longer
-# and leaves the machine to the test that runs.
-SPREAD = [] if os.environ.get("CI") == "true" else ["-n", "2", "--no-loadscope-reorder"]
+# One process for the whole systems, one for all else (tests/spread.py).
+SPREAD = ["-n", "2", "--no-loadscope-reorder"]
 # What is looked for, and the Debian package that brings it.
 PARTS = {
     "PostgreSQL": (binaries.postgres_bin, "postgresql"),
@@ -56,9 +55,11 @@ def main() -> int:
         environment.pop(name, None)  # a developer's own servers are not for tests
     arguments = sys.argv[1:] or SPREAD  # a part is quicker in one process
     with contextlib.ExitStack() as stack:
+        if arguments is SPREAD:
+            stack.enter_context(ahead.fetching())
         if "PostgreSQL" not in missing:
             environment["DATABASE_URL"] = stack.enter_context(Postgres()).url
-            arguments.append("--reuse-db")  # nothing to drop: the whole server goes
+            arguments = [*arguments, "--reuse-db"]  # nothing to drop: the whole server goes
         if "Redis" not in missing:
             environment["REDIS_URL"] = stack.enter_context(Redis()).url
         return run_pytest(arguments, environment)

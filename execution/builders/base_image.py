@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import tarfile
@@ -23,13 +24,19 @@ class CannotMake(Exception):
 
 def tree(*, folder: Path, log: Callable[[str], None]) -> Path:
     """Debian as a tar file in `folder`, made once (a minute or two, as root). Raises CannotMake."""
-    archive = folder / f"{SUITE}.tar"
-    if archive.is_file():
-        return archive
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as mutex:
+        fcntl.flock(mutex, fcntl.LOCK_EX)  # whoever comes while it is being made waits for it
+        archive = folder / f"{SUITE}.tar"
+        if not archive.is_file():
+            _make(folder=folder, archive=archive, log=log)
+    return archive
+
+
+def _make(*, folder: Path, archive: Path, log: Callable[[str], None]) -> None:
     program = shutil.which("debootstrap") or shutil.which("debootstrap", path="/usr/sbin")
     if program is None:
         raise CannotMake("debootstrap is not installed: apt-get install debootstrap")
-    folder.mkdir(parents=True, exist_ok=True)
     root, half = folder / f"{SUITE}.root", folder / f"{SUITE}.tar.half"
     shutil.rmtree(root, ignore_errors=True)
     log(f"Fetching Debian {SUITE} (once; a minute or two).")
@@ -47,7 +54,6 @@ def tree(*, folder: Path, log: Callable[[str], None]) -> Path:
         half.rename(archive)  # whole or not at all
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    return archive
 
 
 def load(*, client: docker.DockerClient, archive: Path, name: str) -> str:

@@ -42,6 +42,15 @@ def run(name: str, *arguments: str, given: str = "", within: float = 120, **envi
     return json.loads(done.stdout)
 
 
+def build_all() -> None:
+    """Every client's environment, one after the other."""
+    for folder in sorted(HERE.iterdir()):
+        if (folder / "package-lock.json").is_file():
+            _node_packages(folder.name)
+        elif (folder / "requirements.txt").is_file():
+            _python(folder.name)
+
+
 def _command(name: str) -> list[str]:
     folder = HERE / name
     if (folder / "run.mjs").is_file():

@@ -18,9 +18,8 @@ import psutil
 
 from execution.builders import base_image
 from execution.runtimes import engine
-from tests.servers import binaries
+from tests.servers import ahead, binaries
 
-ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 
 
@@ -97,7 +96,7 @@ class DockerEngine:
             client.close()
 
     def _give_base_image(self) -> None:
-        archive = base_image.tree(folder=ROOT / "var" / "base", log=print)  # fetched once for all runs
+        archive = base_image.tree(folder=ahead.BASE, log=print)  # fetched once for all runs
         client = self.client()
         try:
             base_image.load(client=client, archive=archive, name=engine.base_image())

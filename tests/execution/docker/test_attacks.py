@@ -19,7 +19,7 @@ from tests.execution.docker.conftest import HERE, MEBIBYTE, Yard
 from tests.execution.workshop import Ran
 from tests.servers.docker import DockerEngine
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 
 ATTACKER = HERE / "attacker"
 

@@ -20,7 +20,7 @@ from tests.execution.workshop import Ran
 from tests.servers.docker import DockerEngine
 from tests.servers.system import wait_until
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 
 ATTACKER = HERE / "attacker"
 

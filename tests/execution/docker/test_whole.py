@@ -15,7 +15,7 @@ from tests.factories.marketplace import account
 from tests.servers.docker import DockerEngine
 from tests.servers.system import ROOT
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(200), pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(400), pytest.mark.django_db(transaction=True)]
 
 
 def test_an_upload_is_built_and_run_in_a_container_and_charged(docker_engine: DockerEngine) -> None:
