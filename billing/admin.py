@@ -12,9 +12,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from billing.forms import ThawForm
-from billing.models import Dispute, Payout, Recipient, Thaw, Wallet
-from billing.services import disputes, payouts, thaws
+from billing.forms import CreditLimitForm, ThawForm
+from billing.models import Dispute, Invoice, Payout, Recipient, Terms, Thaw, Wallet
+from billing.services import disputes, metered, payouts, thaws
 from marketplace.lib.errors import AppError
 from marketplace.lib.money import format_usd
 from marketplace.models import User
@@ -57,9 +57,37 @@ class WalletAdmin(_Shown):
         return f"${format_usd(wallet.free_nano)}"
 
     def get_urls(self) -> list[URLPattern]:
-        """The decision's page beside Django's own."""
+        """The decisions' pages beside Django's own."""
         thaw = path("<int:wallet_id>/thaw/", self.admin_site.admin_view(self.thaw), name="billing_wallet_thaw")
-        return [thaw, *super().get_urls()]
+        limit = path("<int:wallet_id>/limit/", self.admin_site.admin_view(self.limit), name="billing_wallet_limit")
+        return [thaw, limit, *super().get_urls()]
+
+    def limit(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
+        """How far the account may go below zero; sent, the decision."""
+        wallet = get_object_or_404(Wallet.objects.select_related("account"), pk=wallet_id)
+        user = request.user
+        if not isinstance(user, User) or not user.has_perm("billing.change_wallet"):
+            raise PermissionDenied
+        form = CreditLimitForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                made = metered.decide(account=wallet.account, decided_by=user, **form.asked())
+            except AppError as error:
+                form.add_error(None, error.message)
+            else:
+                self.log_change(request, wallet, f"Credit limit ${format_usd(made.credit_limit_nano)}: {made.reason}")
+                messages.success(request, f"The credit limit of {wallet.account} holds from now on.")
+                return redirect(reverse("admin:billing_wallet_change", args=[wallet.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Credit limit of {wallet.account}",
+            "opts": self.model._meta,
+            "form": form,
+            "wallet": wallet,
+            "invoices": metered.open_invoices(account_id=wallet.account_id),
+        }
+        status = 422 if form.errors else 200
+        return TemplateResponse(request, "admin/billing/wallet/limit.html", context, status=status)
 
     def thaw(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
         """The form with what is known of the case; sent, the decision."""
@@ -88,6 +116,30 @@ class WalletAdmin(_Shown):
         }
         status = 422 if form.errors else 200
         return TemplateResponse(request, "admin/billing/wallet/thaw.html", context, status=status)
+
+
+@admin.register(Terms)
+class TermsAdmin(_Shown):
+    """Who may pay afterwards, up to what, and why."""
+
+    list_display = ["account", "limit", "reason", "decided_by", "created_at"]
+    search_fields = ["account__slug", "account__name"]
+    list_select_related = ["account", "decided_by"]
+
+    @admin.display(description="Credit limit")
+    def limit(self, made: Terms) -> str:
+        """In dollars."""
+        return f"${format_usd(made.credit_limit_nano)}"
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(_Shown):
+    """Invoices for usage as they stand at Stripe."""
+
+    list_display = ["number", "account", "state", "is_overdue", "amount_cents", "period_end", "problem"]
+    list_filter = ["state", "is_overdue"]
+    search_fields = ["number", "account__slug"]
+    list_select_related = ["account"]
 
 
 @admin.register(Thaw)

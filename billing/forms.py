@@ -158,6 +158,18 @@ class ThawForm(forms.Form):
     )
 
 
+class CreditLimitForm(forms.Form):
+    """Staff's decision on how an account pays."""
+
+    credit_limit = _dollars("Credit limit", help_text="How far below zero it may go; 0 is prepaid.")
+    reason = forms.CharField(max_length=300, help_text="Kept with your name.", widget=forms.Textarea(attrs={"rows": 3}))
+
+    def asked(self) -> dict[str, Any]:
+        """What metered.decide takes."""
+        given = self.cleaned_data
+        return {"credit_limit_nano": int(given["credit_limit"] * NANO), "reason": given["reason"]}
+
+
 class UsageFilter(forms.Form):
     """What the usage page shows; wrong values count as left out."""
 

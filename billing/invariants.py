@@ -20,9 +20,11 @@ from billing.models import (
     DaybookLine,
     Entry,
     Hold,
+    Invoice,
     LedgerAccount,
     PaidInvoice,
     Payout,
+    Terms,
     TopUp,
     Transaction,
     UsageHour,
@@ -158,13 +160,37 @@ def hours_equal_their_charges() -> Iterator[str]:
 
 
 def tax_equals_its_payments() -> Iterator[str]:
-    """What is owed in tax is what was paid of it with top-ups and not given back; disputes are booked apart."""
+    """What is owed in tax is what was paid of it and not given back; disputes are booked apart."""
     rows = Entry.objects.filter(ledger_account__kind=LedgerAccount.Kind.TAX_PAYABLE)
     booked = rows.exclude(transaction__kind__in=["dispute", "dispute_won"]).aggregate(total=Sum("amount_nano"))["total"]
     paid = TopUp.objects.filter(state=TopUp.State.PAID).aggregate(total=Sum(F("tax_cents") - F("refunded_tax_cents")))
-    expected = (paid["total"] or 0) * 10_000_000
+    invoiced = Invoice.objects.filter(state=Invoice.State.PAID).aggregate(total=Sum("tax_cents"))
+    expected = ((paid["total"] or 0) + (invoiced["total"] or 0)) * 10_000_000
     if (booked or 0) != expected:
-        yield f"{booked or 0} are booked as tax, the top-ups say {expected}"
+        yield f"{booked or 0} are booked as tax, top-ups and invoices say {expected}"
+
+
+def paid_usage_equals_its_entries() -> Iterator[str]:
+    """An invoice for usage that is paid has filled the wallet once by what it counts; no other has filled any."""
+    rows = Entry.objects.filter(transaction__kind="invoice", ledger_account__kind=LedgerAccount.Kind.WALLET)
+    booked = {
+        (reference, account_id): amount
+        for reference, account_id, amount in rows.values_list(
+            "transaction__reference", "ledger_account__account_id", "amount_nano"
+        )
+    }
+    paid = Invoice.objects.filter(state=Invoice.State.PAID).exclude(usage_nano=0)
+    expected = {(pk, account_id): amount for pk, account_id, amount in paid.values_list("pk", "account", "usage_nano")}
+    for invoice_id, account_id in dict(booked.items() ^ expected.items()):
+        yield f"invoice {invoice_id} of account {account_id}: the wallet and the invoice disagree"
+
+
+def limits_equal_the_last_decision() -> Iterator[str]:
+    """How far a wallet may go below zero is what staff decided last."""
+    decided: dict[int, int] = dict(Terms.objects.order_by("pk").values_list("account_id", "credit_limit_nano"))
+    for account_id, limit in Wallet.objects.values_list("account_id", "credit_limit_nano"):
+        if limit != decided.get(account_id, 0):
+            yield f"wallet of account {account_id} has a limit of {limit}, the last decision says otherwise"
 
 
 def payouts_equal_their_entries() -> Iterator[str]:
@@ -214,6 +240,8 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
         daybook_equals_its_entries,
         hours_equal_their_charges,
         tax_equals_its_payments,
+        paid_usage_equals_its_entries,
+        limits_equal_the_last_decision,
         payouts_equal_their_entries,
         invoices_equal_their_entries,
         no_hold_is_forgotten,

@@ -9,7 +9,7 @@ from celery import shared_task
 
 from billing import invariants
 from billing.gateways.stripe import client as stripe
-from billing.services import balances, credits, daybook, inbox, payouts, refunds, rollups, topups, walk
+from billing.services import balances, credits, daybook, inbox, invoices, payouts, refunds, rollups, topups, walk
 
 logger = structlog.get_logger(__name__)
 
@@ -56,6 +56,7 @@ def work_off_inbox(**_: Any) -> None:
     if stripe.is_on():
         inbox.work_off()
         refunds.resume()
+        invoices.freeze_overdue()
 
 
 @shared_task(name="billing.walk")

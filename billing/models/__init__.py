@@ -2,6 +2,7 @@
 
 from billing.models.derived import Balance, Cursor, DaybookLine, UsageHour
 from billing.models.ledger import Allowance, Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
+from billing.models.metered import Invoice, Terms
 from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEvent, Refund, Thaw, TopUp
 from billing.models.payouts import PaidInvoice, Payout, Recipient
 
@@ -19,11 +20,13 @@ __all__ = [
     "Grant",
     "Hold",
     "InboxEvent",
+    "Invoice",
     "LedgerAccount",
     "PaidInvoice",
     "Payout",
     "Recipient",
     "Refund",
+    "Terms",
     "Thaw",
     "TopUp",
     "Transaction",

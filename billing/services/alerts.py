@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
 
-from billing.models import TopUp
+from billing.models import Invoice, TopUp
 from marketplace.lib.money import format_usd
 from marketplace.models import Member
 
@@ -35,12 +35,26 @@ def confirmation_needed(*, topup: TopUp) -> None:
     )
 
 
+def invoice_refused(*, invoice: Invoice) -> None:
+    """The card on file did not pay an invoice."""
+    amount = format_usd(invoice.amount_cents * NANO_PER_CENT)
+    text = f"The card was not charged ${amount} for invoice {invoice.number}. Stripe tries again; you can pay it now."
+    _tell(invoice, "Invoice not paid", f"{text}\n\n{invoice.url}".strip())
+
+
+def invoice_overdue(*, invoice: Invoice) -> None:
+    """An invoice is overdue, and requests are refused."""
+    amount = format_usd(invoice.amount_cents * NANO_PER_CENT)
+    text = f"Invoice {invoice.number} of ${amount} is overdue: requests are refused until it is paid."
+    _tell(invoice, "Invoice overdue", f"{text}\n\n{invoice.url}".strip())
+
+
 def _amount(topup: TopUp) -> str:
     return format_usd(topup.total_cents * NANO_PER_CENT)
 
 
-def _tell(topup: TopUp, subject: str, text: str) -> None:
-    account = topup.account
+def _tell(about: TopUp | Invoice, subject: str, text: str) -> None:
+    account = about.account
     link = f"{settings.PUBLIC_URL.rstrip('/')}/credits" if settings.PUBLIC_URL else "the credits page"
     people = Member.objects.filter(account=account, role__in=[Member.Role.OWNER, Member.Role.ADMIN])
     addresses = list(people.values_list("user__email", flat=True))

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from billing import portions
 from billing.gateways.stripe.client import Disputed
-from billing.models import Dispute, LedgerAccount, TopUp
+from billing.models import Dispute, Invoice, LedgerAccount, TopUp
 from billing.services import ledger
 from billing.services.topups import NANO_PER_CENT
 
@@ -38,7 +38,10 @@ def settle(told: Disputed) -> bool:
     if told.status in _WON:
         if taken and not told.is_withdrawn:
             _book(told, dispute, kind="dispute_won", sign=1)
-        if not freezing(account_id=topup.account_id).exclude(pk=told.id).exists():
+        overdue = Invoice.objects.for_account(topup.account_id).filter(
+            is_overdue=True, state__in=[Invoice.State.OPEN, Invoice.State.UNCOLLECTIBLE]
+        )
+        if not freezing(account_id=topup.account_id).exclude(pk=told.id).exists() and not overdue.exists():
             ledger.thaw(account_id=topup.account_id)
     return True
 

@@ -15,9 +15,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from billing.gateways.stripe import client as stripe
-from billing.gateways.stripe import connect
+from billing.gateways.stripe import connect, invoicing
 from billing.models import InboxEvent, Recipient, TopUp
-from billing.services import disputes, payouts, refunds, topups
+from billing.services import disputes, invoices, payouts, refunds, topups
 from marketplace.lib.errors import AppError
 
 logger = structlog.get_logger(__name__)
@@ -72,6 +72,8 @@ def _effect_of(row: InboxEvent) -> Effect:
         return _dispute_effect(stripe.disputed(object_id))
     if kind.startswith("refund.") or kind == "charge.refund.updated":
         return _refund_effect(stripe.refunded(object_id))
+    if kind.startswith("invoice."):
+        return _invoice_effect(invoicing.invoice(object_id))
     if kind.startswith("transfer."):
         transfer = connect.transferred(object_id)
         return lambda: payouts.settle(transfer)
@@ -115,6 +117,10 @@ def _refund_effect(told: stripe.Refunded) -> Effect:
         refunds.settle(told)
 
     return both
+
+
+def _invoice_effect(told: invoicing.Invoiced) -> Effect:
+    return lambda: invoices.settle(told)
 
 
 def _bank_effect(bank_payout_id: str, recipient_id: str) -> Effect:

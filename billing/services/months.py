@@ -34,6 +34,7 @@ MOVEMENTS: Final = {
     "refund_cleared": "Payments sent back after use",
     "dispute": "Disputed payments",
     "dispute_won": "Disputes won",
+    "invoice": "Invoices paid",
     "write_off": "Debts written off",
 }
 _USE: Final = ("charge", corrections.KIND)

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from billing import invariants, triggers
 from billing.models import Balance, Cursor, Entry, LedgerAccount
-from billing.services import balances, holds, ledger
+from billing.services import balances, holds, ledger, metered
 from marketplace.lib.errors import PaymentRequired
 from tests.billing.services.test_holds import cost, in_threads, place
 from tests.factories import marketplace as make
@@ -103,9 +103,7 @@ def test_frozen_wallets_refuse_and_thaw_only_when_covered(db: None) -> None:
 def test_a_credit_limit_is_drawn_on_after_the_balance(db: None) -> None:
     account = make.account()
     fund(account, "0.0000001")
-    wallet = ledger.wallet_of(account.pk)
-    wallet.credit_limit_nano = 50
-    wallet.save()
+    metered.decide(account=account, credit_limit_nano=50, reason="A known customer.", decided_by=None)
     hold = place(account, 150)
     with pytest.raises(holds.InsufficientCredit):
         place(account, 1)

@@ -148,6 +148,8 @@ _ROUTES: dict[tuple[str, str], Operation] = {
     ("post", "/v2/core/accounts"): lambda world, given: world.create_account(given),
     ("get", "/v2/core/accounts/{}"): lambda world, one, given: world.account(one, given),
     ("post", "/v2/core/account_links"): lambda world, given: world.create_account_link(given),
+    ("get", "/v1/invoices/{}"): lambda world, one, given: world.get(one, "invoice"),
+    ("get", "/v1/invoices/{}/lines"): lambda world, one, given: world.invoice_lines(one),
     ("post", "/v1/transfers"): lambda world, given: world.create_transfer(given),
     ("get", "/v1/transfers"): lambda world, given: world.listed("transfer", given),
     ("get", "/v1/transfers/{}"): lambda world, one, given: world.get(one, "transfer"),

@@ -8,13 +8,14 @@ import time
 from typing import Any
 
 from tests.fakes.stripe.connect import Connect
+from tests.fakes.stripe.metering import Metering
 from tests.fakes.stripe.refused import Refused
 
 FEE_BPS, FEE_FIXED, DISPUTE_FEE = 290, 30, 1500
 GOOD, DECLINED, SCA = "good", "declined", "sca"
 
 
-class World(Connect):
+class World(Connect, Metering):
     """Everything behind one lock, as one database would have it."""
 
     def __init__(self) -> None:

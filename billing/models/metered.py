@@ -1,0 +1,72 @@
+"""Post-paid accounts: staff's decisions on them, and the invoices that Stripe writes for what they used."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from marketplace.models import Account
+from marketplace.models.tenancy import TenantQuerySet
+
+
+class Terms(models.Model):
+    """Staff's decision on how an account pays: who, why, and how far it may go below zero; 0 is prepaid."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="terms")
+    credit_limit_nano = models.BigIntegerField()
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    reason = models.CharField(max_length=300)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[TenantQuerySet[Terms]] = TenantQuerySet["Terms"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(credit_limit_nano__gte=0), name="terms_limit_not_negative"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["account", "-created_at"], name="terms_of_account")]
+
+    def __str__(self) -> str:
+        return f"{self.account}, {self.created_at:%Y-%m-%d}: {self.credit_limit_nano}"
+
+
+class Invoice(models.Model):
+    """What Stripe asks a post-paid account to pay for a period. The wallet owes it until it is paid."""
+
+    class State(models.TextChoices):
+        """Stripe's words for it."""
+
+        DRAFT = "draft"
+        OPEN = "open"
+        PAID = "paid"
+        UNCOLLECTIBLE = "uncollectible"
+        VOID = "void"
+
+    id = models.CharField(primary_key=True, max_length=64)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="invoices")
+    number = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=16, choices=State.choices)
+    # What was used, as its lines count it in micro-dollars; and the same in whole cents, line by line, with tax.
+    usage_nano = models.BigIntegerField()
+    amount_cents = models.BigIntegerField()
+    tax_cents = models.BigIntegerField(default=0)
+    period_start = models.DateTimeField()
+    period_end = models.DateTimeField()
+    due_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    is_overdue = models.BooleanField(default=False)
+    # Lines whose cents are not what they count, rounded half up: to be looked at by a person.
+    problem = models.CharField(max_length=300, blank=True)
+    url = models.URLField(max_length=500, blank=True)
+    created_at = models.DateTimeField()
+
+    objects: ClassVar[TenantQuerySet[Invoice]] = TenantQuerySet["Invoice"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["account", "-period_end"], name="invoices_of_account")]
+
+    def __str__(self) -> str:
+        return f"{self.number or self.id}: {self.state}"

@@ -1,0 +1,60 @@
+"""Which accounts pay afterwards, and how far they may go below zero: staff's decision, kept with its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import transaction
+from django.db.models import F
+
+from billing.models import AutoTopUp, Invoice, Terms, Wallet
+from billing.services import ledger
+from marketplace.lib.errors import Conflict, InvalidRequest
+from marketplace.lib.money import NANO, format_usd
+from marketplace.models import Account, User
+
+MOST_NANO: Final = 1_000_000 * NANO
+LONGEST_REASON: Final = 300
+
+
+def is_metered(account_id: int) -> bool:
+    """Whether the account pays by invoice, afterwards."""
+    return ledger.wallet_of(account_id).credit_limit_nano > 0
+
+
+@transaction.atomic
+def decide(*, account: Account, credit_limit_nano: int, reason: str, decided_by: User | None) -> Terms:
+    """Let an account pay afterwards, up to a limit that its holds draw on; 0 makes it prepaid again.
+
+    Credit that is there stays and widens what can be spent; usage is invoiced all the same. Automatic top-up ends.
+    `decided_by` is None for a command at the host. Raises InvalidRequest for a limit or reason out of bounds, Conflict
+    for a frozen wallet, for a limit below what is owed and held, and for prepaid while an invoice is open.
+    """
+    reason = reason.strip()
+    if not 0 < len(reason) <= LONGEST_REASON:
+        raise InvalidRequest(f"Say why, in 1 to {LONGEST_REASON} characters.", metadata={"field": "reason"})
+    if not 0 <= credit_limit_nano <= MOST_NANO:
+        raise InvalidRequest(
+            f"A credit limit is between $0 and ${format_usd(MOST_NANO)}.", metadata={"field": "credit_limit"}
+        )
+    if credit_limit_nano == 0 and open_invoices(account_id=account.pk):
+        raise Conflict("An invoice is still open: the account is prepaid again once it is paid.")
+    wallet = ledger.wallet_of(account.pk)
+    covered = Wallet.objects.filter(pk=wallet.pk, is_frozen=False, balance_nano__gte=F("held_nano") - credit_limit_nano)
+    if not covered.update(credit_limit_nano=credit_limit_nano):
+        wallet.refresh_from_db()
+        if wallet.is_frozen:
+            raise Conflict(f"This wallet is frozen. {wallet.frozen_because}".strip())
+        used = wallet.held_nano - wallet.balance_nano
+        raise Conflict(f"${format_usd(used)} is owed or held now: the limit cannot be less.")
+    if credit_limit_nano:
+        AutoTopUp.objects.filter(account=account).update(is_enabled=False)
+    return Terms.objects.create(
+        account=account, credit_limit_nano=credit_limit_nano, reason=reason, decided_by=decided_by
+    )
+
+
+def open_invoices(*, account_id: int) -> list[Invoice]:
+    """What the account has been asked to pay and has not, the oldest first."""
+    rows = Invoice.objects.for_account(account_id)
+    return list(rows.filter(state__in=[Invoice.State.OPEN, Invoice.State.UNCOLLECTIBLE]).order_by("period_end"))
