@@ -22,7 +22,7 @@ class Weights:
 
     price: float = 1.0
     wait: float = 200_000.0  # a second until the first token
-    late: float = 10_000_000.0  # a first token after the SLO
+    late: float = 20_000_000.0  # a first token after the SLO
     generation: float = 20_000.0  # a second of the answer's coming
     failure: float = 100_000.0  # an attempt that fails, beside the time it takes
     tools: float = 0.0  # a tool call that is malformed

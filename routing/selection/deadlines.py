@@ -8,7 +8,7 @@ from typing import Final
 LEAST: Final = 1.0
 MOST: Final = 10.0
 PROBE_MOST: Final = 1.75
-SPREADS: Final = 6.0
+SPREADS: Final = 4.0
 
 
 def first_chunk(*, expected: float, spread: float, whole: float, is_last: bool, is_probe: bool = False) -> float:

@@ -59,6 +59,12 @@ class Latency:
         self.samples += 1
         self.at = now
 
+    def at_least(self, *, seconds: float, now: float) -> None:
+        """No first token had come after `seconds`."""
+        self.intercept = max(self.level(now), seconds)
+        self.spread = min(self.spread + 0.05 * seconds, 1.0)
+        self.at = now
+
     def restart(self, *, seconds: float, tokens: int, now: float) -> None:
         """The first token after an outage: what was learned during it says nothing any more."""
         self.intercept = max(0.0, seconds - self.per_token * tokens)

@@ -195,9 +195,9 @@ class Standing:
         self.refresh(now)
 
     def cut_off(self, *, seconds: float, now: float) -> None:
-        """We stopped waiting after so long: how long it would have taken stays unknown, so expect more spread."""
+        """We stopped waiting after so long: it would have taken longer still, nobody knows by how much."""
         if not self.breaker.is_open:
-            self.latency.spread = min(self.latency.spread + 0.05 * seconds, 1.0)
+            self.latency.at_least(seconds=seconds, now=now)
         self.refresh(now)
 
     def dropped(self, ticket: Ticket, *, now: float) -> None:
