@@ -22,6 +22,7 @@ from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
 
 from marketplace.lib import addresses, env, pool
+from routing.adapters import limits as rate_limits
 from routing.adapters.base import Adapter, HttpRequest, Reader, StreamParser
 from routing.canonical import Chunk, UpstreamError
 
@@ -246,7 +247,10 @@ class Sender:
         for place in range(CONNECTS):
             client = await self._client(request.url)
             try:
-                return await self._post(client, request, stack, whole=whole)
+                response = await self._post(client, request, stack, whole=whole)
+                if request.hear is not None:
+                    request.hear({name: said for name in rate_limits.HEADERS if (said := response.get_header(name))})
+                return response
             except (ConnectError, ConnectTimeoutError) as error:
                 # Mostly a kept connection that the provider closed just as it was taken: no byte of an answer came.
                 if place == 0 and isinstance(error, ConnectError):

@@ -24,13 +24,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """An HTTP request, ready to send. `sign` gives the headers that depend on when it is sent (UTC)."""
+    """An HTTP request, ready to send.
+
+    `sign` gives the headers that depend on when it is sent (UTC); `hear` is told what the answer's headers say of
+    the provider's rate limit, by lower-case name, whatever its status.
+    """
 
     url: str
     headers: Headers
     body: bytes
     sign: Callable[[datetime], Headers] | None = None
     method: str = "POST"
+    hear: Callable[[Mapping[str, str]], None] | None = None
 
 
 class StreamParser(Protocol):

@@ -14,7 +14,9 @@ MOST_LOWERED: Final = 0.9  # of the former rate, by one refusal
 RAISED: Final = ((6.0, 0.5), (3.0, 0.25), (1.5, 0.12))
 MEASURED_SECONDS: Final = 1.0
 LEAST: Final = 0.2
+LEAST_SAID: Final = 1e-5  # one a day
 BURST_SECONDS: Final = 1.0
+DISTRUST_SECONDS: Final = 60.0
 PAUSE: Final = 0.25  # after a refusal that names no time
 PAUSE_MAX: Final = 8.0
 RETRY_AFTER_MAX: Final = 300.0
@@ -23,10 +25,14 @@ RETRY_AFTER_MAX: Final = 300.0
 class RateCap:
     """A learned rate in requests per second (None: no limit met yet) and the time until which it is refused."""
 
-    __slots__ = ("accepted", "at", "blocked_until", "rate", "refusals", "refused_at", "taken_since", "tokens")
+    __slots__ = (
+        "accepted", "at", "blocked_until", "distrusted_until", "most", "rate", "refusals", "refused_at",
+        "taken_since", "tokens",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.rate: float | None = None
+        self.most: float | None = None  # requests at once, where the endpoint says so
         self.tokens = 1.0
         self.accepted = 0.0
         self.at = 0.0
@@ -34,12 +40,25 @@ class RateCap:
         self.refused_at = 0.0
         self.taken_since = 0
         self.blocked_until = 0.0
+        self.distrusted_until = 0.0
 
     def seed(self, *, per_second: float, now: float) -> None:
-        """The endpoint says its limit."""
+        """Somebody else's idea of the rate: taken where none of our own is known."""
         if per_second > 0 and self.rate is None:
             self._flow(now)
             self.rate = max(LEAST, per_second)
+
+    def said(self, *, left: float, most: float, per_second: float, now: float) -> None:
+        """The endpoint says that `left` requests are left of `most`, and how many come back a second.
+
+        It knows best, but for a while after it refused while this count was not used up: then another limit binds.
+        """
+        if per_second <= 0 or now < self.distrusted_until:
+            return
+        self._flow(now)
+        if self.most is None or self.tokens >= 0:  # else places are reserved ahead
+            self.tokens = left
+        self.rate, self.most = max(LEAST_SAID, per_second), max(1.0, most)
 
     def reserve(self, *, now: float, most: float = 1e9) -> float:
         """A place for one request; answers how many seconds from now it is for.
@@ -57,7 +76,7 @@ class RateCap:
         self._flow(now)
         self.accepted += 1
         self.taken_since += 1
-        if self.rate is not None and self.tokens < self.rate / 3:
+        if self.rate is not None and self.most is None and self.tokens < self.rate / 3:
             calm = now - self.refused_at
             for seconds, share in RAISED:
                 if calm > seconds:
@@ -72,9 +91,12 @@ class RateCap:
         if now >= self.blocked_until:  # refusals of what was already under way say nothing new
             seen = max(LEAST, LOWERED * self.accepted / WINDOW)
             since = now - self.refused_at
-            if self.rate is None:
+            if self.most is not None and self.tokens >= 1:  # what it says of its limit is not all
+                self.distrusted_until = now + DISTRUST_SECONDS
+                self.rate, self.most = max(1.0, seen), None
+            elif self.rate is None:
                 self.rate = max(1.0, seen)
-            else:  # between two refusals as much was taken as came free
+            elif self.most is None:  # between two refusals as much was taken as came free
                 if since > MEASURED_SECONDS:
                     seen = max(seen, self.taken_since / since)
                 self.rate = min(self.rate, max(seen, self.rate * MOST_LOWERED))
@@ -115,4 +137,5 @@ class RateCap:
         if self.rate is None:
             self.tokens = 1.0
             return
-        self.tokens = min(max(1.0, self.rate * BURST_SECONDS), self.tokens + passed * self.rate)
+        most = self.most if self.most is not None else max(1.0, self.rate * BURST_SECONDS)
+        self.tokens = min(most, self.tokens + passed * self.rate)

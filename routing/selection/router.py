@@ -132,6 +132,12 @@ class Router:
         """A place under the endpoint's rate cap; answers how many seconds to wait for it, `WAIT_MOST` at most."""
         return self.standing(endpoint_id).rate.reserve(now=now, most=WAIT_MOST)
 
+    def said(self, endpoint_id: int, *, left: float, most: float, per_second: float, now: float) -> None:
+        """The endpoint says how many requests are left to us, of how many, and how many come back a second."""
+        standing = self.standing(endpoint_id)
+        standing.rate.said(left=left, most=most, per_second=per_second, now=now)
+        standing.refresh(now)
+
     def hold(
         self, candidates: Sequence[Candidate], *, tokens: int, waited: float, now: float, was_refused: bool = False
     ) -> float:

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 import structlog
@@ -176,7 +177,10 @@ class Call:
         ticket = HEALTH.begin(endpoint_id, tokens=tokens, is_whole=is_whole)
         patience, whole = self._patience(ticket, attempt, left)
         try:
-            answer = await send(self._build(await _authorised(attempt), request), route.dialect, patience)
+            ready = self._build(await _authorised(attempt), request)
+            if not route.is_own:  # the limits of an account's own key are not the endpoint's
+                ready = replace(ready, hear=partial(HEALTH.said, endpoint_id))
+            answer = await send(ready, route.dialect, patience)
         except UpstreamError as error:
             seconds = time.monotonic() - started
             HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and patience < whole)

@@ -7,11 +7,12 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from django.conf import settings
 
+from routing.adapters.limits import read_limit
 from routing.canonical import ChatRequest, ProviderPreferences, UpstreamError
 from routing.selection.affinity import key_of
 from routing.selection.candidates import Candidate, Need
@@ -78,6 +79,15 @@ class Health:
             return self.router.hold(
                 candidates, tokens=tokens, waited=waited, now=self._clock(), was_refused=was_refused
             )
+
+    def said(self, endpoint_id: int, headers: Mapping[str, str]) -> None:
+        """What an answer's headers say of the endpoint's rate limit, if anything."""
+        limit = read_limit(headers) if headers else None
+        if limit is not None:
+            with self._lock:
+                self.router.said(
+                    endpoint_id, left=limit.left, most=limit.most, per_second=limit.per_second, now=self._clock()
+                )
 
     def reserve(self, endpoint_id: int) -> float:
         """A place under the endpoint's rate cap; answers how many seconds to wait for it, about one at most."""

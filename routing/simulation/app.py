@@ -16,7 +16,8 @@ from typing import Any, Final
 from routing.simulation.answers import answer
 from routing.simulation.dialects import DIALECTS
 from routing.simulation.exchange import Exchange, Headers, NotAsked
-from routing.simulation.faults import Rates, Script, UnknownFault
+from routing.simulation.faults import Fault, Rates, Script, UnknownFault
+from routing.simulation.quota import Quota
 from routing.simulation.whole import FILMS, PATHS, Whole, shown
 
 Scope = dict[str, Any]
@@ -62,8 +63,10 @@ class Simulator:
     api_key: str = ""
     models: tuple[str, ...] = ("simulated",)
     dialect: str = "openai_chat"
+    per_minute: int = 0  # requests; 0: no limit
 
     def __post_init__(self) -> None:
+        self.quota = Quota(self.per_minute)
         self.script = Script(rates=self.rates, seed=self.seed)
         self.received: deque[Received] = deque(maxlen=REMEMBERED)
         self.ids = itertools.count(1)
@@ -128,6 +131,9 @@ class Simulator:
         except ValueError:
             given = None
         fault = self.script.next()
+        if not self.quota.take():
+            fault = Fault("429", self.quota.retry_after)
+        send = _saying(self.quota.headers(self.dialect), send)
         one = Received(scope["path"], shown, given if len(body) <= BODY_SHOWN else "too long to show", fault.kind)
         self.received.append(one)
         if self.api_key and self.api_key not in {headers.get(name, "").removeprefix("Bearer ") for name in KEY_HEADERS}:
@@ -154,6 +160,17 @@ class Simulator:
     async def _refuse(self, send: Send, status: int, why: str) -> None:
         further, shape = self.exchange.refusal(status, why)
         await _json(send, status, shape, further)
+
+
+def _saying(further: Headers, send: Send) -> Send:
+    """The same, with these headers before every answer."""
+
+    async def saying(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *further]}
+        await send(message)
+
+    return saying if further else send
 
 
 async def _until_disconnect(exchange: Exchange | Whole, one: Received, receive: Receive) -> None:

@@ -33,6 +33,9 @@ class Command(BaseCommand):
         parser.add_argument("--tokens", type=int, default=40, help="tokens of an answer, unless the request caps it")
         parser.add_argument("--error-rate", type=float, default=0.0, help="share of requests answered with a 500")
         parser.add_argument("--rate-limit-rate", type=float, default=0.0, help="… with a 429 and Retry-After")
+        parser.add_argument(
+            "--per-minute", type=int, default=0, help="requests that it takes; its answers tell of it; 0: no limit"
+        )
         parser.add_argument("--hang-rate", type=float, default=0.0, help="… never")
         parser.add_argument("--cut-rate", type=float, default=0.0, help="… with a connection cut in the middle")
         parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same faults")
@@ -52,6 +55,7 @@ class Command(BaseCommand):
             seed=options["seed"],
             api_key=options["api_key"],
             dialect=options["dialect"],
+            per_minute=options["per_minute"],
         )
         bound = listen(options["port"], host=options["host"])
         self.stdout.write(f"{options['name']} (simulated) listens on {options['host']}:{bound.getsockname()[1]}")

@@ -12,6 +12,7 @@ from openai import AuthenticationError, OpenAI
 from routing.simulation import faults
 from routing.simulation.app import Pace, Simulator
 from routing.simulation.faults import Rates, Script
+from routing.simulation.quota import Quota
 from routing.simulation.server import running
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "Say something nice"}]}
@@ -153,3 +154,15 @@ def test_always_holds_until_the_next_order() -> None:
     assert [script.next().kind for _ in range(4)] == ["status", "hang", "hang", "hang"]
     script.order([])
     assert script.next() == faults.OK
+
+
+def test_a_quota_is_told_of_in_every_answer_and_kept(simulator: Simulator, provider: httpx.Client) -> None:
+    simulator.quota = Quota(2, period=3_600)
+    said = [ask(provider).headers for _ in range(2)]
+    assert [one["x-ratelimit-remaining-requests"] for one in said] == ["1", "0"]
+    assert said[0]["x-ratelimit-limit-requests"] == "2"
+    assert said[0]["x-ratelimit-reset-requests"].startswith("1800.")
+    refused = ask(provider)
+    assert refused.status_code == 429
+    assert 1_700 < int(refused.headers["retry-after"]) <= 1_800
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
