@@ -24,6 +24,7 @@ TITLES: Final = {
     "dispute": "Disputes",
     "dispute_won": "Disputes won",
     "write_off": "Debts written off",
+    "bank_transfer": "Stripe's fees for transfers to the bank",
     "settlement": "Invoices that differed from the books",
 }
 

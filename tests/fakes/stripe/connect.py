@@ -105,6 +105,13 @@ class Connect:
         with self.lock:
             self._line("topup", cents, 0, "tu_1")
 
+    def withdraw(self, cents: int, *, fee: int = 0) -> None:
+        """The platform sends a part of its balance to its own bank."""
+        with self.lock:
+            made = self._new("po", "payout", amount=cents, status="paid", failure_message=None)
+            self._line("payout", -cents, fee, made["id"])
+            self._tell("payout.paid", made)
+
     def onboard(self, account_id: str) -> None:
         """The recipient fills in Stripe's page, and Stripe is content."""
         self._change(account_id, ACTIVE, "")
