@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
 
-from billing.models import Invoice, TopUp
+from billing.models import Invoice, Payout, TopUp
 from marketplace.lib.money import format_usd
 from marketplace.models import Member
 
@@ -49,13 +49,35 @@ def invoice_overdue(*, invoice: Invoice) -> None:
     _tell(invoice, "Invoice overdue", f"{text}\n\n{invoice.url}".strip())
 
 
+def payout_sent(*, payout: Payout) -> None:
+    """Earnings are on their way."""
+    text = (
+        f"${format_usd(payout.amount_nano)} of your earnings were sent to your account at Stripe, which pays your bank."
+    )
+    _tell(payout, "Payout sent", text, page="earnings")
+
+
+def payout_failed(*, payout: Payout) -> None:
+    """Stripe did not take a payout."""
+    text = f"${format_usd(payout.amount_nano)} could not be sent: {payout.error}\n\nThey are owed to you; we try again."
+    _tell(payout, "Payout failed", text, page="earnings")
+
+
+def payout_returned(*, payout: Payout, amount_nano: int) -> None:
+    """What was sent was taken back."""
+    text = (
+        f"${format_usd(amount_nano)} of a payout were taken back at Stripe. They are owed to you; payouts are paused."
+    )
+    _tell(payout, "Payout taken back", text, page="earnings")
+
+
 def _amount(topup: TopUp) -> str:
     return format_usd(topup.total_cents * NANO_PER_CENT)
 
 
-def _tell(about: TopUp | Invoice, subject: str, text: str) -> None:
+def _tell(about: TopUp | Invoice | Payout, subject: str, text: str, *, page: str = "credits") -> None:
     account = about.account
-    link = f"{settings.PUBLIC_URL.rstrip('/')}/credits" if settings.PUBLIC_URL else "the credits page"
+    link = f"{settings.PUBLIC_URL.rstrip('/')}/{page}" if settings.PUBLIC_URL else f"the {page} page"
     people = Member.objects.filter(account=account, role__in=[Member.Role.OWNER, Member.Role.ADMIN])
     addresses = list(people.values_list("user__email", flat=True))
     body = f"{text}\n\nAccount: {account.slug}\nSee {link}"

@@ -20,7 +20,7 @@ from billing.gateways.stripe import client as stripe
 from billing.gateways.stripe import connect
 from billing.gateways.stripe.connect import BankPayout, Connected, Transferred
 from billing.models import LedgerAccount, Payout, Recipient
-from billing.services import balances, earnings, ledger
+from billing.services import alerts, balances, earnings, ledger
 from billing.services.topups import KEY_LIVES, NANO_PER_CENT, UNKNOWN_AFTER
 from marketplace.lib.errors import InvalidRequest
 from marketplace.models import Account, User
@@ -192,9 +192,13 @@ def settle(told: Transferred) -> bool:
     if not told.id:
         _fail(payout, told.message)
         return True
-    Payout.objects.filter(pk=payout.pk).exclude(state=Payout.State.PAID).update(
-        state=Payout.State.PAID, transfer_id=told.id, error="", ended_at=timezone.now()
+    sent = (
+        Payout.objects.filter(pk=payout.pk)
+        .exclude(state=Payout.State.PAID)
+        .update(state=Payout.State.PAID, transfer_id=told.id, error="", ended_at=timezone.now())
     )
+    if sent:
+        alerts.payout_sent(payout=payout)
     if ledger.is_posted(kind="payout_failed", reference=str(payout.pk)):  # we had given it up: taken once more
         _post("payout_sent", payout, sign=-1, other=LedgerAccount.Kind.STRIPE_CLEARING, memo="Payout sent")
     else:
@@ -214,6 +218,8 @@ def _fail(payout: Payout, message: str) -> None:
     )
     if ended:
         logger.error("payout_failed", payout=str(payout.pk), error=message)
+        payout.refresh_from_db()
+        alerts.payout_failed(payout=payout)
         _post("payout_failed", payout, sign=1, other=LedgerAccount.Kind.PAYOUTS_CLEARING, memo="Payout that failed")
 
 
@@ -233,6 +239,7 @@ def _return(payout: Payout, reversal_id: str, cents: int) -> None:
     ]
     ledger.post(kind="payout_returned", reference=reversal_id, legs=legs, memo="Payout that came back")
     Recipient.objects.filter(account_id=payout.account_id).update(paused_because=RETURNED)
+    alerts.payout_returned(payout=payout, amount_nano=amount)
 
 
 def _post(kind: str, payout: Payout, *, sign: int, other: str, memo: str) -> None:

@@ -8,6 +8,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
@@ -276,6 +277,18 @@ class TestPaying:
 class TestWhatStripeTells:
     """Webhooks and the walk."""
 
+    def test_what_the_platform_moves_to_its_bank_and_back_is_booked_once(
+        self, stripe: FakeStripe, post: Post, maker: Account
+    ) -> None:
+        stripe.world.withdraw(20_000, fee=200)
+        stripe.world.deposit(5_000)
+        stripe.deliver(post, copies=2)
+        for _ in range(2):
+            walk.walk()
+        assert balances.of(kind=Kind.BANK) == -15_000 * CENT
+        assert walk.difference_cents() == 0
+        agree(stripe)
+
     @pytest.mark.parametrize("seed", range(3))
     def test_what_is_taken_back_is_owed_again_once_and_pauses(
         self, stripe: FakeStripe, post: Post, maker: Account, seed: int
@@ -316,6 +329,35 @@ class TestWhatStripeTells:
         assert f"payout {payout.pk} says tr_gone, which Stripe does not list" in payouts.compare()
         Payout.objects.filter(pk=payout.pk).update(state="pending")
         assert "payouts_equal_their_entries" in {one.check for one in invariants.run()}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_manages_the_account_is_told_by_mail(stripe: FakeStripe, post: Post) -> None:
+    account = earner(stripe, post, make.account())
+    recipient = connected(stripe, account)
+    stripe.world.restrict(recipient.recipient_id, "identity.document")
+    pay(account)
+    stripe.world.onboard(recipient.recipient_id)
+    payout = pay(account)
+    assert payout is not None
+    stripe.world.reverse(payout.transfer_id or "", 100)
+    stripe.deliver(post, copies=2)
+    assert [one.subject for one in mail.outbox] == ["Payout failed", "Payout sent", "Payout taken back"]
+    assert {address for one in mail.outbox for address in one.to} == {"maker@example.com"}
+    assert "$1.00" in str(mail.outbox[2].body)
+    assert "earnings page" in str(mail.outbox[2].body)
+
+
+def test_the_clock_pays_where_stripe_is_and_does_nothing_where_it_is_not(
+    stripe: FakeStripe, maker: Account, settings: Any
+) -> None:
+    connected(stripe, maker)
+    key, settings.STRIPE_SECRET_KEY = settings.STRIPE_SECRET_KEY, ""
+    tasks.pay_out()
+    assert not Payout.objects.exists()
+    settings.STRIPE_SECRET_KEY = key
+    tasks.pay_out()
+    assert Payout.objects.get().state == "paid"
 
 
 def test_the_command_pays_one_or_all(stripe: FakeStripe, maker: Account) -> None:
