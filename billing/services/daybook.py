@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import BigIntegerField, Count, DateField, F, QuerySet, Sum, TextField, Value
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Coalesce, TruncDate, TruncMonth
+from django.db.models.functions import Cast, Coalesce, Left, TruncDate, TruncMonth
 
 from billing.models import Cursor, DaybookLine, Entry, LedgerAccount
 from billing.services import balances
@@ -109,12 +109,13 @@ def _spread(entries: QuerySet[Entry]) -> QuerySet[Any]:
     """Entries with what their charge says of them; what has no charge has empty names."""
     labels = "transaction__charge__labels"
     nothing = Value("", output_field=TextField())
+    model, provider = (Coalesce(KeyTextTransform(name, labels), nothing) for name in ("model", "provider"))
     return entries.annotate(
         day=TruncDate("transaction__created_at", tzinfo=dt.UTC),
         month=TruncMonth("transaction__created_at", tzinfo=dt.UTC, output_field=DateField()),
         kind=F("transaction__kind"),
-        model=Coalesce(KeyTextTransform("model", labels), nothing),
-        provider=Coalesce(KeyTextTransform("provider", labels), nothing),
+        model=Left(model, 200),  # as wide as a line's
+        provider=Left(provider, 100),
         endpoint=Coalesce(Cast(KeyTextTransform("endpoint", labels), BigIntegerField()), 0),
     )
 
