@@ -8,5 +8,6 @@ BEAT: dict[str, tuple[str, float]] = {
     "billing-topups": ("billing.top_up", 10.0),
     "billing-inbox": ("billing.work_off_inbox", 30.0),
     "billing-payouts": ("billing.pay_out", 300.0),
+    "billing-usage": ("billing.export_usage", 300.0),
     "billing-walk": ("billing.walk", 86_400.0),
 }

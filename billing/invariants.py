@@ -11,6 +11,7 @@ from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from billing import meters
 from billing.models import (
     Allowance,
     Balance,
@@ -22,6 +23,7 @@ from billing.models import (
     Hold,
     Invoice,
     LedgerAccount,
+    MeterRow,
     PaidInvoice,
     Payout,
     Terms,
@@ -185,6 +187,19 @@ def paid_usage_equals_its_entries() -> Iterator[str]:
         yield f"invoice {invoice_id} of account {account_id}: the wallet and the invoice disagree"
 
 
+def meter_rows_add_up() -> Iterator[str]:
+    """What a priced meter was given to count is all that was charged in its family, less than a micro-dollar apart."""
+    latest: dict[tuple[int, str], int] = {}
+    given: dict[tuple[int, str], int] = {}
+    rows = MeterRow.objects.exclude(meter__in=meters.QUANTITIES).order_by("hour")
+    for account_id, meter, value, total in rows.values_list("account_id", "meter", "value", "total_nano"):
+        latest[account_id, meter] = total
+        given[account_id, meter] = given.get((account_id, meter), 0) + value
+    for (account_id, meter), total in latest.items():
+        if given[account_id, meter] != total // meters.NANO_PER_MICRO:
+            yield f"{meter} of account {account_id} counts {given[account_id, meter]}, {total} nano-USD were charged"
+
+
 def limits_equal_the_last_decision() -> Iterator[str]:
     """How far a wallet may go below zero is what staff decided last."""
     decided: dict[int, int] = dict(Terms.objects.order_by("pk").values_list("account_id", "credit_limit_nano"))
@@ -241,6 +256,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
         hours_equal_their_charges,
         tax_equals_its_payments,
         paid_usage_equals_its_entries,
+        meter_rows_add_up,
         limits_equal_the_last_decision,
         payouts_equal_their_entries,
         invoices_equal_their_entries,

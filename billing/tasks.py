@@ -9,7 +9,20 @@ from celery import shared_task
 
 from billing import invariants
 from billing.gateways.stripe import client as stripe
-from billing.services import balances, credits, daybook, inbox, invoices, payouts, refunds, rollups, topups, walk
+from billing.services import (
+    balances,
+    credits,
+    daybook,
+    inbox,
+    invoices,
+    metering,
+    payouts,
+    refunds,
+    rollups,
+    subscriptions,
+    topups,
+    walk,
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -59,6 +72,16 @@ def work_off_inbox(**_: Any) -> None:
         invoices.freeze_overdue()
 
 
+@shared_task(name="billing.export_usage")
+def export_usage(**_: Any) -> None:
+    """Tell Stripe what post-paid accounts used in the hours that are closed; subscribe those that are new."""
+    if not stripe.is_on():
+        return
+    if subscriptions.is_due():
+        subscriptions.sync()
+    metering.export()
+
+
 @shared_task(name="billing.walk")
 def nightly_walk(**_: Any) -> None:
     """Look through Stripe's own lists for what never reached us."""
@@ -78,3 +101,5 @@ def pay_out(**_: Any) -> None:
     if stripe.is_on():
         payouts.resume()
         payouts.pay_due()
+    for one in metering.differences():
+        logger.error("meter_difference", account=one.account_id, meter=one.meter, ours=one.ours, theirs=one.theirs)

@@ -244,6 +244,10 @@ STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET")
 STRIPE_THIN_WEBHOOK_SECRET = env.secret("STRIPE_THIN_WEBHOOK_SECRET")
 STRIPE_API_BASE = env.text("STRIPE_API_BASE")
 STRIPE_TAX = env.flag("STRIPE_TAX")
+# Usage goes over the stream of API v2, a hundred rows at once; otherwise row by row, looked at while it is sent.
+STRIPE_METER_STREAM = env.flag("STRIPE_METER_STREAM")
+# What an account without a saved card has to pay its invoice.
+STRIPE_INVOICE_DAYS = env.integer("STRIPE_INVOICE_DAYS", 14, minimum=1)
 TOPUP_MIN_CENTS = env.integer("TOPUP_MIN_CENTS", 500, minimum=50)
 TOPUP_FEE_BPS = env.integer("TOPUP_FEE_BPS", 550, minimum=0)
 TOPUP_FEE_MIN_CENTS = env.integer("TOPUP_FEE_MIN_CENTS", 80, minimum=0)

@@ -2,7 +2,7 @@
 
 from billing.models.derived import Balance, Cursor, DaybookLine, UsageHour
 from billing.models.ledger import Allowance, Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
-from billing.models.metered import Invoice, Terms
+from billing.models.metered import Invoice, Meter, MeterRow, Subscription, Terms
 from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEvent, Refund, Thaw, TopUp
 from billing.models.payouts import PaidInvoice, Payout, Recipient
 
@@ -22,10 +22,13 @@ __all__ = [
     "InboxEvent",
     "Invoice",
     "LedgerAccount",
+    "Meter",
+    "MeterRow",
     "PaidInvoice",
     "Payout",
     "Recipient",
     "Refund",
+    "Subscription",
     "Terms",
     "Thaw",
     "TopUp",

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from marketplace.lib import ids
 from marketplace.models import Account
 from marketplace.models.tenancy import TenantQuerySet
 
@@ -70,3 +71,66 @@ class Invoice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number or self.id}: {self.state}"
+
+
+class Meter(models.Model):
+    """A meter as `stripe_sync` made it; quantities have no price."""
+
+    name = models.CharField(primary_key=True, max_length=64)
+    meter_id = models.CharField(max_length=64)
+    price_id = models.CharField(max_length=64, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Subscription(models.Model):
+    """A post-paid account's subscription at Stripe, and up to where its usage has been collected into rows."""
+
+    account = models.OneToOneField(Account, primary_key=True, on_delete=models.PROTECT, related_name="subscription")
+    subscription_id = models.CharField(max_length=64, unique=True)
+    started_at = models.DateTimeField()
+    collected_until = models.DateTimeField()
+    # The account is prepaid again from here on: collected up to here, then canceled.
+    ends_at = models.DateTimeField(null=True)
+    canceled_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.account}: {self.subscription_id}"
+
+
+class MeterRow(models.Model):
+    """What one meter is to count for one account and hour: written first, then sent, once by its identifier."""
+
+    class State(models.TextChoices):
+        """Nothing: less than a micro-dollar, which is carried over. Refused: for a person to look at."""
+
+        WAITING = "waiting"
+        SENT = "sent"
+        NOTHING = "nothing"
+        REFUSED = "refused"
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="meter_rows")
+    meter = models.CharField(max_length=64)
+    hour = models.DateTimeField()
+    value = models.BigIntegerField()
+    # All that was charged to the account in this family up to here; 0 for quantities.
+    total_nano = models.BigIntegerField(default=0)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    error = models.CharField(max_length=300, blank=True)
+    first_tried_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[TenantQuerySet[MeterRow]] = TenantQuerySet["MeterRow"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "meter", "hour"], name="meter_row_once"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["hour"], condition=Q(state="waiting"), name="meter_rows_to_send"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account}, {self.meter} at {self.hour:%Y-%m-%d %H}: {self.value}"

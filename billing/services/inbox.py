@@ -16,8 +16,9 @@ from django.db.models import F
 
 from billing.gateways.stripe import client as stripe
 from billing.gateways.stripe import connect, invoicing
+from billing.gateways.stripe import metering as metering_gateway
 from billing.models import InboxEvent, Recipient, TopUp
-from billing.services import disputes, invoices, payouts, refunds, topups
+from billing.services import disputes, invoices, metering, payouts, refunds, topups
 from marketplace.lib.errors import AppError
 
 logger = structlog.get_logger(__name__)
@@ -74,6 +75,9 @@ def _effect_of(row: InboxEvent) -> Effect:
         return _refund_effect(stripe.refunded(object_id))
     if kind.startswith("invoice."):
         return _invoice_effect(invoicing.invoice(object_id))
+    if kind in metering_gateway.DROPPED:
+        report = metering_gateway.report(row.pk)
+        return lambda: metering.refuse(report)
     if kind.startswith("transfer."):
         transfer = connect.transferred(object_id)
         return lambda: payouts.settle(transfer)

@@ -6,8 +6,9 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
-from billing.models import AutoTopUp, Invoice, Terms, Wallet
+from billing.models import AutoTopUp, Invoice, Subscription, Terms, Wallet
 from billing.services import ledger
 from marketplace.lib.errors import Conflict, InvalidRequest
 from marketplace.lib.money import NANO, format_usd
@@ -47,11 +48,24 @@ def decide(*, account: Account, credit_limit_nano: int, reason: str, decided_by:
             raise Conflict(f"This wallet is frozen. {wallet.frozen_because}".strip())
         used = wallet.held_nano - wallet.balance_nano
         raise Conflict(f"${format_usd(used)} is owed or held now: the limit cannot be less.")
+    _bound_usage(account, is_metered=credit_limit_nano > 0)
     if credit_limit_nano:
         AutoTopUp.objects.filter(account=account).update(is_enabled=False)
     return Terms.objects.create(
         account=account, credit_limit_nano=credit_limit_nano, reason=reason, decided_by=decided_by
     )
+
+
+def _bound_usage(account: Account, *, is_metered: bool) -> None:
+    """What is charged while an account is prepaid is not invoiced."""
+    now = timezone.now()
+    running = Subscription.objects.filter(account=account, canceled_at=None)
+    if not is_metered:
+        running.filter(ends_at=None).update(ends_at=now)
+        return
+    # Collected to its end, and not canceled yet: it goes on from here; else as if it had never ended.
+    running.filter(collected_until__gte=F("ends_at")).update(collected_until=now)
+    running.update(ends_at=None)
 
 
 def open_invoices(*, account_id: int) -> list[Invoice]:

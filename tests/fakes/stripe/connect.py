@@ -178,7 +178,7 @@ class Connect:
     def _tell(self, kind: str, one: dict[str, Any], **more: Any) -> None:
         raise NotImplementedError
 
-    def _tell_thinly(self, kind: str, one: dict[str, Any]) -> None:
+    def _tell_thinly(self, kind: str, one: dict[str, Any] | None) -> dict[str, Any]:
         raise NotImplementedError
 
 

@@ -150,6 +150,20 @@ _ROUTES: dict[tuple[str, str], Operation] = {
     ("post", "/v2/core/account_links"): lambda world, given: world.create_account_link(given),
     ("get", "/v1/invoices/{}"): lambda world, one, given: world.get(one, "invoice"),
     ("get", "/v1/invoices/{}/lines"): lambda world, one, given: world.invoice_lines(one),
+    ("post", "/v1/billing/meters"): lambda world, given: world.create_meter(given),
+    ("get", "/v1/billing/meters"): lambda world, given: world.listed("billing.meter", given),
+    ("get", "/v1/billing/meters/{}/event_summaries"): lambda world, one, given: world.summaries(one, given),
+    ("post", "/v1/billing/meter_events"): lambda world, given: world.count(given),
+    ("post", "/v2/billing/meter_event_session"): lambda world, given: world.open_meter_session(),
+    ("post", "/v2/billing/meter_event_stream"): lambda world, given: world.stream(given),
+    ("get", "/v2/core/events/{}"): lambda world, one, given: world.thin_event(one),
+    ("post", "/v1/prices"): lambda world, given: world.create_price(given),
+    ("get", "/v1/prices"): lambda world, given: world.list_prices(given),
+    ("post", "/v1/subscriptions"): lambda world, given: world.create_subscription(given),
+    ("get", "/v1/subscriptions"): lambda world, given: world.list_subscriptions(given),
+    ("delete", "/v1/subscriptions/{}"): lambda world, one, given: world.cancel_subscription(one, given),
+    ("get", "/v1/subscription_items"): lambda world, given: world.list_items(given),
+    ("post", "/v1/subscription_items"): lambda world, given: world.create_item(given),
     ("post", "/v1/transfers"): lambda world, given: world.create_transfer(given),
     ("get", "/v1/transfers"): lambda world, given: world.listed("transfer", given),
     ("get", "/v1/transfers/{}"): lambda world, one, given: world.get(one, "transfer"),
@@ -168,6 +182,10 @@ def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path, _, query = self.path.partition("?")
             self._answer("get", path, query)
+
+        def do_DELETE(self) -> None:
+            path, _, query = self.path.partition("?")
+            self._answer("delete", path, query)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()

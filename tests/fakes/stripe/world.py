@@ -19,6 +19,7 @@ class World(Connect, Metering):
     """Everything behind one lock, as one database would have it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lock = threading.RLock()
         self.objects: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
@@ -302,15 +303,17 @@ class World(Connect, Metering):
             }
         )
 
-    def _tell_thinly(self, kind: str, one: dict[str, Any]) -> None:
-        related = {"id": one["id"], "type": one["object"], "url": f"/v2/core/accounts/{one['id']}"}
-        self.thin_events.append(
-            {
-                "id": f"evt_thin_{next(self._numbers):08d}",
-                "object": "v2.core.event",
-                "type": kind,
-                "created": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
-                "livemode": False,
-                "related_object": related,
-            }
-        )
+    def _tell_thinly(self, kind: str, one: dict[str, Any] | None) -> dict[str, Any]:
+        """A thin event; what it is about, if anything, is only named."""
+        made: dict[str, Any] = {
+            "id": f"evt_thin_{next(self._numbers):08d}",
+            "object": "v2.core.event",
+            "type": kind,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
+            "livemode": False,
+        }
+        if one is not None:
+            version = "v2/core/accounts" if one["object"].startswith("v2") else "v1/billing/meters"
+            made["related_object"] = {"id": one["id"], "type": one["object"], "url": f"/{version}/{one['id']}"}
+        self.thin_events.append(made)
+        return made
