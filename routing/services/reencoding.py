@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from django.conf import settings
 
-from marketplace.lib import env, http, pdf
+from marketplace.lib import env, http, pdf, pool
 from marketplace.lib.addresses import Refused
 from marketplace.lib.errors import InvalidRequest
 from marketplace.services.guardrails import Policy
@@ -29,6 +29,7 @@ MAX_BYTES: Final = env.integer("MEDIA_FETCH_MAX_BYTES", 20 * 1024 * 1024, minimu
 MAX_FETCHES: Final = 20
 AT_ONCE: Final = 4  # of a request: the threads are everybody's
 SECONDS: Final = 30.0
+READING_SECONDS: Final = 60.0  # with the wait for its turn
 # Apart from the threads of the database: a slow file server holds up nothing but other fetches.
 _FETCHERS: Final = ThreadPoolExecutor(64, thread_name_prefix="media")
 _READERS: Final = ThreadPoolExecutor(2, thread_name_prefix="documents")  # each waits for a process that takes a core
@@ -119,9 +120,13 @@ class Media:
         """The pages of a PDF in base64. Raises pdf.Unreadable."""
         key = (content, with_pictures)
         if key not in self._read:
-            self._read[key] = await asyncio.get_running_loop().run_in_executor(
+            reading = asyncio.get_running_loop().run_in_executor(
                 _READERS, lambda: pdf.pages(base64.b64decode(content), with_pictures=with_pictures)
             )
+            try:
+                self._read[key] = await asyncio.wait_for(reading, READING_SECONDS)
+            except TimeoutError:
+                raise pdf.Unreadable("too many others are being read, try again later") from None
         return self._read[key]
 
 
@@ -156,7 +161,7 @@ class _Fit:
         if not isinstance(part, File):
             return [self._inlined(part)]
         if step == "unfold":
-            return [self._screened(new, is_users=is_users) for new in await self._unfolded(part)]
+            return [await self._screened(new, is_users=is_users) for new in await self._unfolded(part)]
         return await self._part(self._file(part), is_users=is_users)
 
     def _inlined(self, part: Part) -> Part:
@@ -197,9 +202,10 @@ class _Fit:
         name = part.filename or "document"
         data = part.data or ""
         encoded = media.read_data_url(data, fallback="").data if media.is_data_url(data) else data
-        if not media.is_base64(encoded):
-            raise _bad(f"The content of the file {name} is not valid base64")
-        content = base64.b64decode(encoded)
+        try:
+            content = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            raise _bad(f"The content of the file {name} is not valid base64") from None
         kind = media.type_shown(content[:64], said="")
         if kind.startswith("image/"):
             return [Image(f"data:{kind};base64,{encoded}", part.extra)]
@@ -220,8 +226,10 @@ class _Fit:
         )
         return takes is None and "image" not in self.candidate.prices
 
-    def _screened(self, part: Part, *, is_users: bool) -> Part:
-        return Text(self.policy.text(part.text, is_users=is_users)) if isinstance(part, Text) else part
+    async def _screened(self, part: Part, *, is_users: bool) -> Part:
+        if not self.policy.filters or not isinstance(part, Text):
+            return part
+        return Text(await pool.run(self.policy.text, part.text, is_users=is_users))
 
 
 def _shown(name: str, pages: list[pdf.Page]) -> Iterator[Part]:

@@ -190,6 +190,22 @@ async def test_a_text_file_becomes_words_and_a_picture_called_a_file_a_picture(
     assert f"data:image/png;base64,{inline(picture)}" in sent(sim)
 
 
+async def test_a_document_waits_its_turn_only_so_long(
+    simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await serve(simulate, "deepseek", ["text"])
+    monkeypatch.setattr(reencoding, "READING_SECONDS", 0.001)
+    with pytest.raises(InvalidRequest, match="too many others are being read"):
+        await ask(alice, file(documents.pdf("Words")))
+
+
+async def test_a_file_that_is_no_base64_is_named(simulate: Simulate, alice: Buyer) -> None:
+    sim = await serve(simulate, "deepseek", ["text"])
+    with pytest.raises(InvalidRequest, match=r"The content of the file letter\.pdf is not valid base64"):
+        await ask(alice, file("data:application/pdf;base64,JVBE*"))
+    assert sim.calls == 0
+
+
 @pytest.mark.parametrize(
     ("part", "why"),
     [
