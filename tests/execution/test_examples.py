@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,12 @@ def ran(workshop: Workshop, example: str, picture: Path, **given: Any) -> Ran:
     instance = workshop.start(EXAMPLES / example)
     name = f"input-file:0/{picture.name}"
     return Ran(instance, input={"image": name, **given}, files={name: picture})
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """Skips where a system package is missing; the builder itself says which, and how to install it."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed on this host: {', '.join(missing)}")
 
 
 def test_the_drawn_face_is_found_where_it_was_drawn(workshop: Workshop) -> None:
@@ -55,3 +63,71 @@ def test_a_box_that_leaves_the_picture_is_told_so(workshop: Workshop) -> None:
     picture = EXAMPLES / "segment-grabcut" / "sample.png"
     done = ran(workshop, "segment-grabcut", picture, x=400, y=30, width=120, height=120)
     assert (done.end.status, "480 x 320" in done.end.error) == ("failed", True)
+
+
+@needs("tesseract")
+def test_the_bill_is_read_line_by_line_where_it_is_written(workshop: Workshop) -> None:
+    done = ran(workshop, "ocr-tesseract", EXAMPLES / "ocr-tesseract" / "sample.png")
+    assert done.end.status == "succeeded", done.end
+    page = done.outputs[-1]
+    assert page["text"].splitlines() == [
+        "Corner Bakery",
+        "Invoice 2041",
+        "Bread 12.40 USD",
+        "Coffee 31.20 USD",
+        "Total due 43.60 USD",
+    ]
+    tops = [line["box"][1] for line in page["boxes"]]
+    assert all(40 + number * 66 <= top < 40 + (number + 1) * 66 for number, top in enumerate(tops))
+    assert all(0.7 < line["confidence"] <= 1 for line in page["boxes"])
+
+
+@needs("flite", "ffmpeg")
+def test_what_one_example_says_another_writes_down(workshop: Workshop, tmp_path: Path) -> None:
+    sentence = "the quick brown fox jumps over the lazy dog"
+    spoken = Ran(workshop.start(EXAMPLES / "tts-flite"), input={"text": sentence, "voice": "slt"})
+    assert spoken.end.status == "succeeded", spoken.end
+    [(name, content_type, sound)] = spoken.files
+    assert (name, content_type) == ("speech.wav", "audio/wav")
+    with wave.open(io.BytesIO(sound)) as file:
+        assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
+        assert 2 < file.getnframes() / 16_000 < 5
+    said = tmp_path / "said.wav"
+    said.write_bytes(sound)
+    instance = workshop.start(EXAMPLES / "asr-sphinx")
+    files = {"input-file:0/said.wav": said}
+    heard = Ran(instance, input={"audio": "input-file:0/said.wav"}, files=files)
+    assert heard.end.status == "succeeded", heard.end
+    assert heard.outputs[-1]["text"] == sentence
+    starts = [word["start"] for word in heard.outputs[-1]["words"]]
+    assert starts == sorted(starts)
+    given = {"audio": "input-file:0/said.wav", "phrases": f"open the door\n{sentence}"}
+    assert Ran(instance, input=given, files=files).outputs[-1]["text"] == sentence
+    refused = Ran(instance, input={**given, "phrases": "open the zzyzx"}, files=files)
+    assert (refused.end.status, "'zzyzx' is not in the dictionary" in refused.end.error) == ("failed", True)
+
+
+@needs("ffmpeg")
+def test_each_scene_of_the_film_gives_one_picture(workshop: Workshop) -> None:
+    film = EXAMPLES / "video-frames" / "sample.mp4"
+    instance = workshop.start(EXAMPLES / "video-frames")
+    files = {"input-file:0/sample.mp4": film}
+    done = Ran(instance, input={"video": "input-file:0/sample.mp4"}, files=files)
+    assert done.end.status == "succeeded", done.end
+    files_by_name = {name: content for name, _, content in done.files}
+    colours = []
+    frames = done.outputs[-1]["frames"]
+    for frame in frames:
+        with Image.open(io.BytesIO(files_by_name[frame["image"].removeprefix("kept:")])) as picture:
+            assert picture.format == "PNG"
+            red, green, blue = picture.convert("RGB").resize((1, 1)).tobytes()
+            colours.append(max((red, "r"), (green, "g"), (blue, "b"))[1])
+    assert colours == ["b", "g", "r"]
+    assert [frame["seconds"] for frame in frames] == [0, 2, 4]
+    steady = Ran(
+        instance, input={"video": "input-file:0/sample.mp4", "mode": "steady", "fps": 2, "most": 5}, files=files
+    )
+    assert len(steady.files) == 5
+    text = EXAMPLES / "video-frames" / "README.md"
+    refused = Ran(instance, input={"video": "input-file:0/a"}, files={"input-file:0/a": text})
+    assert (refused.end.status, "cannot be read" in refused.end.error) == ("failed", True)
