@@ -34,6 +34,7 @@ _MEDIA: Final = {
     "audio": "audio|sound|speech|voice|wav|mp3",
     "video": "video|clip|mp4",
 }
+CHAT: Final = "x-turnpike-chat"
 INPUT: Final = "Input"
 OUTPUT: Final = "Output"
 
@@ -302,6 +303,19 @@ def _sentence(error: jsonschema.ValidationError) -> str:
 def file_inputs(document: Schema) -> frozenset[str]:
     """The names of the inputs that are files or lists of files."""
     return frozenset(one.name for one in fields(document) if one.kind in ("file", "files"))
+
+
+def of_chat(offer: Mapping[str, int]) -> dict[str, Any]:
+    """The schema of a version that serves chats: it takes no inputs of a prediction, and says what it offers."""
+    schemas = {INPUT: {"type": "object", "title": INPUT, "properties": {}}, OUTPUT: {"type": "string", "title": OUTPUT}}
+    info = {"title": "Chat", "version": "1"}
+    return {"openapi": "3.0.2", "info": info, "paths": {}, "components": {"schemas": schemas}, CHAT: dict(offer)}
+
+
+def chat_offer(document: Schema) -> Mapping[str, int] | None:
+    """What a version that serves chats offers, under the names of package.Chat; None for one that runs predictions."""
+    found = document.get(CHAT)
+    return found if isinstance(found, Mapping) else None
 
 
 def modalities(document: Schema) -> tuple[list[str], list[str]]:

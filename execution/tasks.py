@@ -56,6 +56,7 @@ def remove_old_data(**_: Any) -> None:
 @worker_ready.connect
 def _open_agent(**_: Any) -> None:
     keeper.start(agent=host.agent(), hardware=host.hardware(), worker=_owner())
+    host.open_chat_door()
 
 
 @worker_shutting_down.connect

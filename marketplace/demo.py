@@ -75,6 +75,11 @@ def ports() -> dict[str, int]:
     return {provider.slug: base + place for place, provider in enumerate(SIMULATED)}
 
 
+def chat_port() -> int:
+    """The port of this host's hosted chats: the one behind those of the simulated providers."""
+    return max(ports().values()) + 1
+
+
 def settle_ports() -> dict[str, int]:
     """As `ports`, but chooses anew if another program has meanwhile taken one. Call before starting them."""
     base = _remembered_base()
@@ -113,7 +118,7 @@ def _free_base() -> int:
 
 
 def _all_free(base: int) -> bool:
-    return not any(why_taken("127.0.0.1", base + place) for place in range(len(SIMULATED)))
+    return not any(why_taken("127.0.0.1", base + place) for place in range(len(SIMULATED) + 1))
 
 
 def why_taken(host: str, port: int) -> OSError | None:

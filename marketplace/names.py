@@ -9,3 +9,6 @@ RESERVED = frozenset(
     trainings turnpike usage v1 v1beta v2 wallet webhooks
     """.split()  # noqa: SIM905  a list of quoted words would fill a page
 )
+
+# What the providers of models hosted here begin with; no slug that anybody can choose has an @.
+HOSTED = "hosted@"

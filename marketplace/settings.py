@@ -29,8 +29,22 @@ DEBUG = env.flag("DEBUG")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1 localhost [::1]")
 PUBLIC_URL = env.text("PUBLIC_URL")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+
+
+def _remembered_port(file: Path) -> int:
+    """The port that `manage.py serve` has chosen for this var/, so that commands beside it know it too; 0: none."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+# Where the worker of this host answers the gateway for hosted servers of chats; 0: there are none.
+CHAT_PORT = env.integer("TURNPIKE_CHAT_PORT", _remembered_port(VAR / "chat-port"), minimum=0)
 # Origins on private addresses that may be called, exactly as written: 127.0.0.1:9001, …
-PRIVATE_ORIGINS = frozenset(env.words("TURNPIKE_PRIVATE_ORIGINS"))
+PRIVATE_ORIGINS = frozenset(
+    [*env.words("TURNPIKE_PRIVATE_ORIGINS"), *([f"127.0.0.1:{CHAT_PORT}"] if CHAT_PORT else [])]
+)
 # The same for media that chats name. Apart: what an operator's own provider tells is not for callers to read.
 MEDIA_ORIGINS = frozenset(env.words("TURNPIKE_MEDIA_ORIGINS"))
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from execution.package import CogConfig, PackageError, digest
 from execution.package.config import Requirement
 from execution.runtimes import engine
 from execution.runtimes.base import RunLimits
+from execution.schema import of_chat
 
 LAYOUT: Final = "1"  # raise it when dependencies are made differently
 VENV: Final = "/opt/venv"
@@ -96,8 +98,11 @@ def _build(
     frozen = source_folder.freeze(source, staging / "src", work.limits)
     coded = work.image(_code(dependencies, config), _context(frozen, under="src"), what="The sources", network="none")
     try:
-        work.log(f"Reading the inputs and outputs of {config.reference}.")
-        schema = work.inspect(coded, config)
+        if config.chat is not None:
+            schema = of_chat(asdict(config.chat))
+        else:
+            work.log(f"Reading the inputs and outputs of {config.reference}.")
+            schema = work.inspect(coded, config)
         text = json.dumps(schema, indent=1)
         extra = [f"cog=={COG_VERSION}", f"python=={python}", f"base=={base.id}", *config.run_commands, *packages, salt]
         name = digest(frozen, extra=extra)
@@ -137,6 +142,7 @@ def _record(config: CogConfig, image: str, name: str, python: str) -> dict[str, 
         "kind": "docker",
         "image": image,
         "reference": config.reference,
+        "serves": "chat" if config.chat else "predictions",
         "python_version": python,
         "concurrency": config.concurrency,
         "gpu": config.gpu,

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from execution.builders.base import COG_VERSION, BuildCanceled, BuildFailed, Bui
 from execution.builders.interpreters import Interpreter
 from execution.package import CogConfig, PackageError, digest
 from execution.runtimes import sandbox
+from execution.schema import of_chat
 
 INSPECTION: Final = Path(__file__).with_name("inspection.py")
 INSPECTION_AT: Final = "/run/turnpike/inspection.py"
@@ -54,8 +56,11 @@ def build(
     shutil.rmtree(staging, ignore_errors=True)
     try:
         frozen = source_folder.freeze(source, staging / "src", limits)
-        log(f"Reading the inputs and outputs of {config.reference}.")
-        schema = _inspect(frozen, environment, interpreter, config, log=log, limits=limits, is_canceled=is_canceled)
+        if config.chat is not None:
+            schema = of_chat(asdict(config.chat))
+        else:
+            log(f"Reading the inputs and outputs of {config.reference}.")
+            schema = _inspect(frozen, environment, interpreter, config, log=log, limits=limits, is_canceled=is_canceled)
         (frozen / ".cog").mkdir(exist_ok=True)
         (frozen / ".cog/openapi_schema.json").write_text(json.dumps(schema, indent=1))
         extra = [f"cog=={COG_VERSION}", f"python=={interpreter.version}", *environment.packages, salt]
@@ -71,6 +76,7 @@ def build(
         )
         record = {
             "reference": config.reference,
+            "serves": "chat" if config.chat else "predictions",
             "environment": str(environment.folder),
             "python_folders": [str(interpreter.prefix)],
             "python_version": interpreter.version,

@@ -10,12 +10,16 @@ from typing import Any, Final
 import yaml
 
 from execution.package.errors import PackageError
+from marketplace.lib import money
 
 MAX_CONFIG_CHARACTERS: Final = 64 * 1024
 MAX_DEPTH: Final = 10
 MAX_REQUIREMENTS: Final = 500
 PYTHON_VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13")
-TOP_KEYS: Final = frozenset({"build", "image", "predict", "run", "train", "concurrency", "weights", "environment"})
+TOP_KEYS: Final = frozenset(
+    {"build", "image", "predict", "run", "train", "concurrency", "weights", "environment", "chat"}
+)
+CHAT_KEYS: Final = frozenset({"server", "context_length", "max_output", "prompt", "completion"})
 BUILD_KEYS: Final = frozenset(
     {
         "gpu",
@@ -30,6 +34,8 @@ BUILD_KEYS: Final = frozenset(
         "fast",
     }
 )
+MOST_TOKENS: Final = 10_000_000
+PRICE: Final = re.compile(r"\d{1,5}(?:\.\d{1,6})?")
 REFERENCE: Final = re.compile(r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_./-]*\.py):(?P<name>[A-Za-z_]\w*)")
 SYSTEM_PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.:~=_-]{0,127}")
 REQUIREMENT: Final = re.compile(
@@ -51,8 +57,21 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Chat:
+    """What a server of OpenAI's chat API offers: tokens, and nano-USD for a million of them."""
+
+    context_length: int
+    max_output: int
+    prompt_nano: int
+    completion_nano: int
+
+
+@dataclass(frozen=True, slots=True)
 class CogConfig:
-    """A cog.yaml. `path` and `name` say which class or function of which file is run."""
+    """A cog.yaml. `path` and `name` say which class or function of which file is run.
+
+    With `chat`, `path` is a program that serves chats, and there is no class.
+    """
 
     path: str
     name: str
@@ -65,11 +84,12 @@ class CogConfig:
     cuda: str = ""
     concurrency: int = 1
     train: str = ""
+    chat: Chat | None = None
 
     @property
     def reference(self) -> str:
-        """What Cog calls the type stub, "predict.py:Predictor"."""
-        return f"{self.path}:{self.name}"
+        """What Cog calls the type stub, "predict.py:Predictor"; of a server its file."""
+        return f"{self.path}:{self.name}" if self.name else self.path
 
 
 class _Reader:
@@ -168,6 +188,37 @@ def _reference(top: _Reader, key: str) -> tuple[str, str]:
     return found["path"], found["name"]
 
 
+def _server(chat: _Reader) -> tuple[str, str]:
+    """The file that serves, and no name of a class in it."""
+    chat.only(CHAT_KEYS)
+    if not chat.has("server"):
+        raise PackageError('cog.yaml: chat.server is missing; add a line such as server: "server.py".')
+    found = REFERENCE.fullmatch(f"{chat.text('server')}:server")
+    if not found or ".." in found["path"].split("/") or "//" in found["path"]:
+        raise chat.fail(
+            "server", f"must be a Python file of the upload, such as server.py, not {chat.text('server')[:80]!r}."
+        )
+    return found["path"], ""
+
+
+def _chat(chat: _Reader) -> Chat:
+    def tokens(key: str) -> int:
+        given = chat.text(key) if chat.has(key) else ""
+        if not given.isdecimal() or not 1 <= int(given[:9]) <= MOST_TOKENS:
+            raise chat.fail(key, f"must be a number of tokens from 1 to {MOST_TOKENS:,}.")
+        return int(given)
+
+    def price(key: str) -> int:
+        given = chat.text(key) if chat.has(key) else ""
+        if not PRICE.fullmatch(given):
+            raise chat.fail(key, 'must be dollars for a million tokens in quotes, such as "0.25"; "0" is free.')
+        return money.parse_usd(given)
+
+    context = tokens("context_length")
+    longest = tokens("max_output") if chat.has("max_output") else context
+    return Chat(min(context, MOST_TOKENS), min(longest, context), price("prompt"), price("completion"))
+
+
 def _python_version(build: _Reader) -> str:
     if not build.has("python_version"):
         return ""
@@ -211,12 +262,17 @@ def read_config(text: str) -> CogConfig:
     if top.has("predict") and top.has("run"):
         raise top.fail("run", "and predict name the same thing; keep one of them.")
     key = "run" if top.has("run") else "predict"
-    if not top.has(key):
+    if top.has("chat"):
+        if top.has(key):
+            raise top.fail("chat", f"and {key} exclude each other: a model answers chats or runs predictions.")
+        path, name, chat = *_server(top.mapping("chat")), _chat(top.mapping("chat"))
+    elif not top.has(key):
         raise PackageError('cog.yaml: predict is missing; add a line such as predict: "predict.py:Predictor".')
-    path, name = _reference(top, key)
+    else:
+        path, name, chat = *_reference(top, key), None
     train = ":".join(_reference(top, "train")) if top.has("train") else ""
     if not top.has("build"):
-        return CogConfig(path=path, name=name, concurrency=_concurrency(top), train=train)
+        return CogConfig(path=path, name=name, concurrency=_concurrency(top), train=train, chat=chat)
     build = top.mapping("build")
     build.only(BUILD_KEYS)
     if build.has("python_requirements") and build.has("python_packages"):
@@ -244,6 +300,7 @@ def read_config(text: str) -> CogConfig:
         cuda=build.text("cuda") if build.has("cuda") else "",
         concurrency=_concurrency(top),
         train=train,
+        chat=chat,
     )
 
 

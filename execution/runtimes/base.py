@@ -131,6 +131,11 @@ class Instance(Protocol):
     setup_seconds: float
 
     @property
+    def address(self) -> str:
+        """The unix socket of its server, for those who speak to it themselves."""
+        ...
+
+    @property
     def setup_logs(self) -> str:
         """What the creator's setup printed, as far as it is known by now."""
         ...

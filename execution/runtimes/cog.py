@@ -109,6 +109,7 @@ class Client:
 
     address: str
     limits: RunLimits
+    chats: bool = False  # not Cog's server but one of chats: all that is asked of it here is whether it is ready
     _http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +126,8 @@ class Client:
 
     def health(self) -> Health:
         """What /health-check says. Raises Gone."""
+        if self.chats:
+            return self._chat_health()
         try:
             with self._http.stream("GET", "/health-check", timeout=3.0) as answer:
                 body = b""
@@ -137,6 +140,19 @@ class Client:
             return Health(status=str(found["status"]), logs=str(setup.get("logs") or ""))
         except (httpx.HTTPError, ValueError, KeyError, AttributeError) as error:
             raise Gone(str(error)) from error
+
+    def _chat_health(self) -> Health:
+        """Whether the list of models answers, which every server of this API has once it is loaded. Raises Gone."""
+        deadline = time.monotonic() + 3.0
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as near:
+                near.settimeout(1.0)
+                near.connect(self.address)
+                near.sendall(b"GET /v1/models HTTP/1.0\r\nHost: model\r\n\r\n")
+                status, _ = _head(near, lambda: time.monotonic() > deadline)
+        except (OSError, ValueError) as error:
+            raise Gone(str(error)) from error
+        return Health(status="READY" if status == 200 else "STARTING")
 
     def cancel(self, prediction_id: str) -> None:
         """Ask to end the prediction; unknown ids and dead servers are ignored."""

@@ -81,7 +81,7 @@ class DockerRuntime:
                 home=home,
                 body=body,
                 limits=spec.limits,
-                client=Client(address=place.address("model.sock"), limits=spec.limits),
+                client=Client(place.address("model.sock"), spec.limits, chats=starting.serves_chats(build)),
                 door=door,
                 places=(place, doors),
                 tail=Tail(body.pipe()),
@@ -276,9 +276,8 @@ def _command(spec: InstanceSpec, build: Mapping[str, Any]) -> list[str]:
         "back": f"{DOORS_AT}/back.sock",
         "limits": {"core": 0},
     }
-    server = ["python", "-m", "cog.server.http", "--host", "127.0.0.1"]
-    upload = ["--upload-url", f"http://127.0.0.1:{DOOR_PORT}/out/"]
-    return ["python3", "-I", "-S", INSIDE_AT, "serve", json.dumps(settings), *server, *upload]
+    server = starting.command(build, door_port=DOOR_PORT)
+    return ["python3", "-I", "-S", INSIDE_AT, "serve", json.dumps(settings), *server]
 
 
 def _variables(spec: InstanceSpec, build: Mapping[str, Any]) -> dict[str, str]:

@@ -81,7 +81,7 @@ class ProcessRuntime:
             home=home,
             body=confined,
             limits=spec.limits,
-            client=Client(address=place.address("model.sock"), limits=spec.limits),
+            client=Client(place.address("model.sock"), spec.limits, chats=starting.serves_chats(build)),
             door=door,
             places=(place, door_place),
             tail=Tail(confined.process.stdout),
@@ -138,15 +138,7 @@ def _order(
         *(sandbox.Mount(Path(one)) for one in build.get("python_folders", ())),
     ]
     return sandbox.Order(
-        command=[
-            "python",
-            "-m",
-            "cog.server.http",
-            "--host",
-            "127.0.0.1",
-            "--upload-url",
-            f"http://127.0.0.1:{door_port}/out/",
-        ],
+        command=starting.command(build, door_port=door_port),
         cwd=SOURCE_AT if boxed else str(source),
         mounts=mounts,
         environment=variables,

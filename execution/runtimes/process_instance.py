@@ -90,6 +90,11 @@ class ProcessInstance:
         if not body.counts_memory:
             threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
 
+    @property
+    def address(self) -> str:
+        """The unix socket of its server."""
+        return self.client.address
+
     def is_running(self) -> bool:
         """Whether the outermost process is there."""
         return not self._stopped.is_set() and self._body.is_running()

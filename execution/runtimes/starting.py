@@ -32,8 +32,21 @@ def is_iterator(schema: Mapping[str, Any]) -> bool:
     return bool(output.get("x-cog-array-type") == "iterator")
 
 
+def command(build: Mapping[str, Any], *, door_port: int) -> list[str]:
+    """What runs inside: Cog's server, or the version's own server of chats."""
+    if serves_chats(build):
+        return ["python", str(build["reference"])]
+    upload = ["--upload-url", f"http://127.0.0.1:{door_port}/out/"]
+    return ["python", "-m", "cog.server.http", "--host", "127.0.0.1", *upload]
+
+
+def serves_chats(build: Mapping[str, Any]) -> bool:
+    """Whether the version is a server of OpenAI's chat API."""
+    return build.get("serves") == "chat"
+
+
 def variables(spec: InstanceSpec, build: Mapping[str, Any], *, path: str, home: str, port: int) -> dict[str, str]:
-    """The environment of Cog's server, whatever the walls."""
+    """The environment of the server, whatever the walls."""
     return {
         # Cog starts its worker as `python` from PATH, whatever python it runs under itself.
         "PATH": path,
@@ -76,6 +89,8 @@ def _await_ready(instance: ProcessInstance, spec: InstanceSpec, is_canceled: Cal
     limit = spec.limits.setup_seconds
     # Cog has the limit too and says it more exactly; ours is for a server that says nothing at all.
     answered, deadline = False, time.monotonic() + START_SECONDS
+    if instance.client.chats:  # such a server loads its model first and listens then
+        answered, deadline = True, time.monotonic() + limit
     while True:
         try:
             health = instance.client.health()

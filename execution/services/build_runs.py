@@ -19,7 +19,8 @@ from execution import builders, limits, package, schema, texts
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.models import Build
 from execution.runtimes import host
-from execution.services import builds
+from execution.services import builds, chats
+from marketplace.lib.errors import Unprocessable
 from marketplace.models import Version
 
 logger = structlog.get_logger(__name__)
@@ -150,7 +151,12 @@ def _build(build: Build, target: Path, journal: _Journal, build_limits: BuildLim
         )
     try:
         schema.modalities(built.schema)
+        if schema.chat_offer(built.schema) is not None:
+            chats.address()
     except schema.InvalidSchema as error:
         shutil.rmtree(target, ignore_errors=True)
         raise BuildFailed(f"The inputs or outputs of the predictor cannot be used: {error}.") from None
+    except Unprocessable as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise BuildFailed(error.message) from None
     return built

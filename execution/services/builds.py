@@ -14,6 +14,7 @@ from django.utils import timezone
 from execution import limits, schema
 from execution.builders.base import Built
 from execution.models import Build
+from execution.services import chats
 from execution.states import BuildStatus
 from marketplace.lib import jobs
 from marketplace.lib.errors import Conflict, NotFound
@@ -88,6 +89,7 @@ def end(*, build_id: str, fence: int, status: str, error: str = "", built: Built
             if version.deleted_at is not None:  # the same content again, after its version was deleted
                 Version.with_deleted.filter(pk=version.pk).update(deleted_at=None)
             Build.objects.filter(pk=build_id).update(version=version)
+            chats.offer(version=Version.objects.select_related("model__publisher").get(pk=version.pk))
             into, out = schema.modalities(built.schema)
             Model.objects.filter(pk=build.model_id).update(input_modalities=into, output_modalities=out)
     return True

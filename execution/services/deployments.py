@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from execution import limits
 from execution.models import Deployment, Prediction, Release
-from execution.services import predictions, trust
+from execution.services import chats, predictions, trust
 from execution.services.endings import cost_nano
 from execution.states import LIVE, Status
 from marketplace.lib.errors import Conflict, NotFound, PaymentRequired, Unavailable, Unprocessable
@@ -144,6 +144,7 @@ def _version(model: Model, given: Any) -> Version:
     found = Version.objects.select_related("model__publisher__account").filter(model=model, pk=str(given)[:64]).first()
     if found is None:
         raise Unprocessable(f"`version`: {model.full_slug} has no version {given}.")
+    chats.refuse_predictions(found)
     return found
 
 

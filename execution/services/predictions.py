@@ -14,7 +14,7 @@ from django.utils import timezone
 from billing.services import holds
 from execution import limits
 from execution.models import Deployment, File, IdempotencyKey, Prediction, Webhook, new_id
-from execution.services import endings, idempotency, inputs, trust
+from execution.services import chats, endings, idempotency, inputs, trust
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
 from marketplace.lib import jobs
@@ -98,6 +98,7 @@ def create(
     Raises Unprocessable for the input, Forbidden for what a guardrail refuses, PaymentRequired, Unavailable when
     the version has no priced hardware.
     """
+    chats.refuse_predictions(version)
     hardware = deployment.release.hardware if deployment else version.model.hardware
     if hardware is None or not hardware.is_active:
         raise Unavailable(f"{version.model.full_slug} has no hardware to run on at the moment.")

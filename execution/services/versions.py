@@ -20,7 +20,7 @@ from django.utils import timezone
 from execution import limits
 from execution.builders import docker as images
 from execution.models import Build, Deployment, Prediction, new_id
-from execution.services import builds, listings, trust
+from execution.services import builds, chats, listings, trust
 from execution.states import LIVE
 from marketplace.lib import jobs
 from marketplace.lib.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, Unprocessable
@@ -132,6 +132,7 @@ def delete(*, account_id: int, owner: str, name: str, version_id: str) -> None:
         raise Conflict("A deployment runs this version: give it another one, or delete it, first.")
     with transaction.atomic():
         Version.objects.filter(pk=version.pk).update(deleted_at=timezone.now())
+        chats.withdraw(version_id=version.pk)
         jobs.enqueue(REMOVE, queue=builds.QUEUE, version_id=version.pk)
 
 

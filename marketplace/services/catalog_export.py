@@ -8,6 +8,7 @@ import yaml
 from django.conf import settings
 from django.db.models import Q
 
+from marketplace import names
 from marketplace.catalogue import margins
 from marketplace.catalogue.form import write_price
 from marketplace.lib.errors import Conflict
@@ -20,7 +21,7 @@ def export(*, providers: frozenset[str] = frozenset()) -> str:
 
     Credentials are written as `env:NAME` or `kept:FINGERPRINT`. Raises Conflict when some do not open any more.
     """
-    rows = Provider.objects.select_related("account").order_by("slug")
+    rows = Provider.objects.select_related("account").exclude(slug__startswith=names.HOSTED).order_by("slug")
     if providers:
         rows = rows.filter(slug__in=providers)
     endpoints = list(

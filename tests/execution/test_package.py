@@ -1,6 +1,7 @@
 """Uploads of strangers: cog.yaml in both spellings, and every way in which an archive can attack us."""
 
 import io
+import re
 import stat
 import struct
 import tempfile
@@ -305,3 +306,31 @@ class TestDigest:
         (tmp_path / "one/ab").write_text("c")
         (tmp_path / "two/a").write_text("bc")
         assert digest(tmp_path / "one") != digest(tmp_path / "two")
+
+
+CHAT = 'chat:\n  server: server.py\n  context_length: 4096\n  prompt: "0.10"\n  completion: "0.4"\n'
+
+
+def test_a_server_of_chats_says_its_tokens_and_prices():
+    config = read_config(CHAT)
+    assert (config.path, config.reference) == ("server.py", "server.py")
+    assert config.chat is not None
+    assert (config.chat.context_length, config.chat.max_output) == (4096, 4096)
+    assert (config.chat.prompt_nano, config.chat.completion_nano) == (100_000_000, 400_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (CHAT + 'run: "predict.py:Runner"\n', "line 1: chat and run exclude each other"),
+        (CHAT.replace("server.py", "../server.py"), "line 2: chat.server must be a Python file"),
+        (CHAT.replace("  server: server.py\n", ""), "chat.server is missing"),
+        (CHAT.replace("4096", "many"), "line 3: chat.context_length must be a number of tokens"),
+        (CHAT.replace('"0.10"', "-1"), "line 4: chat.prompt must be dollars"),
+        (CHAT.replace('  prompt: "0.10"\n', ""), "chat.prompt must be dollars"),
+        (CHAT + "  gpu: true\n", "line 6: chat.gpu is not known here"),
+    ],
+)
+def test_a_server_of_chats_is_told_what_to_change(text, words):
+    with pytest.raises(PackageError, match=re.escape(words)):
+        read_config(text)

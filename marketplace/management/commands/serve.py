@@ -52,6 +52,7 @@ class Command(BaseCommand):
 
     async def _serve(self, host: str, port: int) -> int:
         ports = demo.settle_ports()
+        (settings.VAR / "chat-port").write_text(str(demo.chat_port()))
         address = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104  a comparison
         children = Supervisor(var=settings.VAR, environment=_environment(address), say=self.say)
         _on_signals(children)
@@ -134,10 +135,11 @@ def _programs(host: str, port: int) -> list[Program]:
 
 
 def _environment(address: str) -> dict[str, str]:
-    """The children's environment: ours, and where the simulated providers may be reached."""
+    """The children's environment: ours, and where simulated providers and hosted chats are reached."""
     origins = [*env.words("TURNPIKE_PRIVATE_ORIGINS"), *demo.origins()]
     return {
         "PUBLIC_URL": address,
+        "TURNPIKE_CHAT_PORT": str(demo.chat_port()),
         **os.environ,
         "TURNPIKE_VAR": str(settings.VAR),
         "TURNPIKE_PRIVATE_ORIGINS": ",".join(dict.fromkeys(origins)),

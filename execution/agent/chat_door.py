@@ -1,0 +1,160 @@
+"""Where the gateway reaches this host's servers of chats: HTTP on one port, each request straight to a warm instance.
+
+POST /v1/chat/completions with the version's id as `model` and the site's own token. The answer's bytes pass as they
+come. A slot is held while they do; without one the answer is a 429, so that the router counts and looks elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import logging
+import select
+import socket
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from execution.agent.agent import Agent
+from execution.runtimes.base import InstanceSpec, RuntimeFailure
+
+log = logging.getLogger(__name__)
+PATH: Final = "/v1/chat/completions"
+MAX_BODY: Final = 32 * 1024 * 1024
+CHUNK: Final = 64 * 1024
+SILENT_SECONDS: Final = 300.0
+BUSY_SECONDS: Final = 1  # what Retry-After says when no slot is free
+
+
+class ChatDoor:
+    """Serves on 127.0.0.1. `find` gives a version's spec, None for one that is not there. Raises OSError."""
+
+    def __init__(self, *, agent: Agent, port: int, token: str, find: Callable[[str], InstanceSpec | None]) -> None:
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.agent, self._server.token, self._server.find = agent, token, find
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.5}, name="chat-door", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more requests; those under way end with their instances."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(2.0)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    agent: Agent
+    token: str
+    find: Callable[[str], InstanceSpec | None]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that hangs up is no error of ours."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 30
+    protocol_version = "HTTP/1.1"
+    server_version = "chats"
+    sys_version = ""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: requests are counted where they are charged."""
+
+    def do_POST(self) -> None:
+        """One chat."""
+        self.close_connection = True
+        given = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        length = self.headers.get("Content-Length", "")
+        if not hmac.compare_digest(given.encode(), self.server.token.encode()):
+            return self._refuse(401, "This door is opened by the site's own token.")
+        if self.path != PATH:
+            return self._refuse(404, f"Only {PATH} is served here.")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            return self._refuse(413, f"A body has a length, of at most {MAX_BODY} bytes.")
+        body = self.rfile.read(int(length))
+        try:
+            spec = self.server.find(str(json.loads(body)["model"]))
+        except (ValueError, KeyError, TypeError):
+            return self._refuse(400, "The body is no chat request.")
+        if spec is None:
+            return self._refuse(404, "There is no such version on this host.")
+        lease = self.server.agent.acquire(spec)
+        if lease is None:
+            return self._refuse(429, "Every slot of this host is taken.", **{"Retry-After": str(BUSY_SECONDS)})
+        with lease:
+            try:
+                for _ in lease.start(is_canceled=lambda: _hung_up(self.connection)):
+                    continue
+            except RuntimeFailure as error:
+                log.warning("A server of chats could not be started: %s", error.message)
+                return self._refuse(503, f"The model could not be started: {error.message}")
+            instance = lease.instance
+            assert instance is not None  # noqa: S101 (start has raised otherwise)
+            if not self._pass_on(instance.address, body):
+                self._refuse(502, "The model's server hung up without an answer.")
+
+    def _pass_on(self, address: str, body: bytes) -> bool:
+        """The request in, the answer's bytes out as they come; False when there was no answer at all."""
+        head = (
+            f"POST {PATH} HTTP/1.1\r\nHost: model\r\nContent-Type: application/json\r\n"
+            f"Accept: {self.headers.get('Accept', '*/*')}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        waiting = b""  # the answer's head, until it is whole
+        answered = False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as model, contextlib.suppress(OSError):
+            model.settimeout(SILENT_SECONDS)
+            model.connect(address)
+            model.sendall(head.encode("latin-1", "replace") + body)
+            while True:
+                ready, _, _ = select.select([model, self.connection], [], [], SILENT_SECONDS)
+                if not ready or (self.connection in ready and _hung_up(self.connection)):
+                    return True  # silent for too long, or nobody listens: closing the socket tells the model
+                if model in ready:
+                    piece = model.recv(CHUNK)
+                    if not piece:
+                        break
+                    if not answered:
+                        waiting += piece
+                        if b"\r\n\r\n" not in waiting and len(waiting) < CHUNK:
+                            continue
+                        answered, piece = True, _closing(waiting)
+                    self.connection.sendall(piece)
+        return answered
+
+    def _refuse(self, status: int, message: str, **headers: str) -> None:
+        content = json.dumps({"error": {"message": message, "code": status}}).encode()
+        with contextlib.suppress(OSError):
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(content)
+
+
+def _closing(answer: bytes) -> bytes:
+    """The beginning of an answer whose head says that the connection ends with it, whatever the model's server says."""
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith((b"connection:", b"keep-alive:"))]
+    return b"\r\n".join([*lines, b"Connection: close"]) + b"\r\n\r\n" + rest
+
+
+def _hung_up(near: socket.socket) -> bool:
+    """Whether the caller is gone; more bytes from it are no reason to stop."""
+    ready, _, _ = select.select([near], [], [], 0)
+    if not ready:
+        return False
+    try:
+        return near.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return True

@@ -1,0 +1,112 @@
+"""Versions that serve OpenAI's chat API, as endpoints of the catalogue: the router finds them like any other.
+
+Their provider is the publisher's own, under an address of this host (`execution/agent/chat_door.py`), opened by a token
+that only this site can make. What a chat costs is in the upload; the publisher gets the provider's share of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+
+from execution import schema
+from marketplace import names
+from marketplace.lib.errors import Unprocessable
+from marketplace.models import Endpoint, Model, Provider, Publisher, Version
+from marketplace.services import prices
+
+DIALECT: Final = "generic"
+# What every server of this API is taken to understand.
+PARAMETERS: Final = ("max_tokens", "temperature", "top_p", "stop")
+POLICY: Final = {"retains": False, "trains": False}
+
+
+def token() -> str:
+    """What opens this site's chat doors."""
+    return hmac.digest(settings.SECRET_KEY.encode(), b"turnpike.chat-door", hashlib.sha256).hex()
+
+
+def address() -> str:
+    """Where this host's chat door is, as a provider's base URL. Raises Unprocessable where there is none."""
+    if not settings.CHAT_PORT:
+        raise Unprocessable(
+            "This installation serves no hosted chats: its operator sets TURNPIKE_CHAT_PORT to a free port, the same "
+            "for web and worker."
+        )
+    return f"http://127.0.0.1:{settings.CHAT_PORT}/v1"
+
+
+def refuse_predictions(version: Version) -> None:
+    """Raises Unprocessable for a version that serves chats."""
+    if schema.chat_offer(version.openapi_schema) is not None:
+        name = version.model.full_slug
+        raise Unprocessable(f'{name} answers chats: POST /api/v1/chat/completions with "model": "{name}".')
+
+
+def offer(*, version: Version) -> None:
+    """Put a built version's chats into the catalogue at its price, in place of the model's earlier version.
+
+    Nothing happens for a version that runs predictions. Raises Unprocessable.
+    """
+    said = schema.chat_offer(version.openapi_schema)
+    if said is None:
+        return
+    provider = _provider(version.model.publisher)
+    with transaction.atomic():
+        old = Endpoint.objects.filter(model=version.model, provider=provider).exclude(upstream=version.pk)
+        old.update(is_active=False, hidden=Endpoint.Hidden.DISABLED)
+        endpoint, _ = Endpoint.objects.update_or_create(
+            model=version.model,
+            provider=provider,
+            upstream=version.pk,
+            defaults={
+                "context_length": said["context_length"],
+                "max_output": said["max_output"],
+                "parameters": list(PARAMETERS),
+                "is_active": True,
+                "hidden": "",
+            },
+        )
+        tokens = {"prompt": said["prompt_nano"], "completion": said["completion_nano"]}
+        prices.set_prices(endpoint=endpoint, prices=tokens)
+        Model.objects.filter(pk=version.model_id).update(
+            context_length=said["context_length"], max_output=said["max_output"]
+        )
+
+
+def withdraw(*, version_id: str) -> None:
+    """A deleted version serves no more."""
+    Endpoint.objects.filter(upstream=version_id, provider__slug__startswith=names.HOSTED).update(
+        is_active=False, hidden=Endpoint.Hidden.DISABLED
+    )
+
+
+def readdress() -> None:
+    """This host's door may have moved to another port: the providers follow it."""
+    if not settings.CHAT_PORT:
+        return
+    for provider in Provider.objects.filter(slug__startswith=names.HOSTED).exclude(base_url=address()):
+        _seal(provider)
+
+
+def _provider(publisher: Publisher) -> Provider:
+    if publisher.account_id is None:
+        raise Unprocessable(f"The publisher {publisher.slug} has no account that could be paid.")
+    provider = Provider.objects.filter(slug=f"{names.HOSTED}{publisher.pk}").first()
+    if provider is None:
+        provider = Provider(slug=f"{names.HOSTED}{publisher.pk}", name=f"{publisher.name} (hosted here)"[:200])
+        provider.account_id = publisher.account_id
+        provider.dialect, provider.policy = DIALECT, dict(POLICY)
+    if provider.pk is None or provider.base_url != address():
+        _seal(provider)
+    return provider
+
+
+def _seal(provider: Provider) -> None:
+    provider.base_url = address()
+    provider.seal({"api_key": token()})
+    provider.save()
