@@ -72,6 +72,16 @@ class Invoice(models.Model):
     def __str__(self) -> str:
         return f"{self.number or self.id}: {self.state}"
 
+    @property
+    def amount_nano(self) -> int:
+        """What is asked for with tax, in nano-USD."""
+        return self.amount_cents * 10_000_000
+
+    @property
+    def tax_nano(self) -> int:
+        """What of it is tax."""
+        return self.tax_cents * 10_000_000
+
 
 class Meter(models.Model):
     """A meter as `stripe_sync` made it; quantities have no price."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from billing.models import AutoTopUp, Invoice, Subscription, Terms, Wallet
+from billing.models import AutoTopUp, Customer, Invoice, Subscription, Terms, Wallet
 from billing.services import ledger
 from marketplace.lib.errors import Conflict, InvalidRequest
 from marketplace.lib.money import NANO, format_usd
@@ -16,6 +19,8 @@ from marketplace.models import Account, User
 
 MOST_NANO: Final = 1_000_000 * NANO
 LONGEST_REASON: Final = 300
+INVOICES_SHOWN: Final = 24
+_OWED: Final = (Invoice.State.OPEN, Invoice.State.UNCOLLECTIBLE)
 
 
 def is_metered(account_id: int) -> bool:
@@ -56,6 +61,45 @@ def decide(*, account: Account, credit_limit_nano: int, reason: str, decided_by:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a post-paid account stands, for its page; amounts in nano-USD."""
+
+    limit_nano: int
+    used_nano: int
+    invoices: Sequence[Invoice]
+    is_subscribed: bool
+    next_invoice: dt.date
+    card: str
+
+    @property
+    def asked_nano(self) -> int:
+        """What of it has been invoiced and not paid."""
+        return sum(one.usage_nano for one in self.invoices if one.state in _OWED)
+
+    @property
+    def uninvoiced_nano(self) -> int:
+        """What no invoice has asked for yet; credit that was there before counts against it."""
+        return max(0, self.used_nano - self.asked_nano)
+
+
+def standing(*, account_id: int, now: dt.datetime | None = None) -> Standing | None:
+    """How an account stands that pays by invoice, or has invoices to pay still; None for others."""
+    wallet = ledger.wallet_of(account_id)
+    invoices = list(Invoice.objects.for_account(account_id).order_by("-period_end")[:INVOICES_SHOWN])
+    if not wallet.credit_limit_nano and not any(one.state in _OWED for one in invoices):
+        return None
+    today = (now or timezone.now()).astimezone(dt.UTC).date()
+    return Standing(
+        limit_nano=wallet.credit_limit_nano,
+        used_nano=max(0, -wallet.balance_nano),
+        invoices=invoices,
+        is_subscribed=Subscription.objects.filter(account=account_id, canceled_at=None).exists(),
+        next_invoice=(today.replace(day=1) + dt.timedelta(days=32)).replace(day=1),
+        card=Customer.objects.filter(account=account_id).values_list("card", flat=True).first() or "",
+    )
+
+
 def _bound_usage(account: Account, *, is_metered: bool) -> None:
     """What is charged while an account is prepaid is not invoiced."""
     now = timezone.now()
@@ -71,4 +115,4 @@ def _bound_usage(account: Account, *, is_metered: bool) -> None:
 def open_invoices(*, account_id: int) -> list[Invoice]:
     """What the account has been asked to pay and has not, the oldest first."""
     rows = Invoice.objects.for_account(account_id)
-    return list(rows.filter(state__in=[Invoice.State.OPEN, Invoice.State.UNCOLLECTIBLE]).order_by("period_end"))
+    return list(rows.filter(state__in=_OWED).order_by("period_end"))

@@ -76,6 +76,8 @@ def check_amount(amount_cents: int) -> None:
 def start(*, account: Account, user: User, amount_cents: int, success_url: str, cancel_url: str) -> Started:
     """Begin a purchase on Stripe's page. Raises InvalidRequest, or Unavailable when Stripe is off or away."""
     check_amount(amount_cents)
+    if ledger.wallet_of(account.pk).credit_limit_nano:
+        raise InvalidRequest("This account pays by invoice: there is nothing to top up.", metadata={"field": "amount"})
     customer = customer_of(account=account, user=user)
     topup = TopUp.objects.create(
         account=account, created_by=user, amount_cents=amount_cents, fee_cents=fee_cents(amount_cents)
@@ -201,6 +203,8 @@ def configure(*, account: Account, is_enabled: bool, threshold_nano: int, amount
         raise InvalidRequest("The threshold is not below zero dollars.", metadata={"field": "threshold"})
     if cap_cents < amount_cents + fee_cents(amount_cents):
         raise InvalidRequest("The monthly cap must cover one top-up with its fee.", metadata={"field": "monthly_cap"})
+    if is_enabled and ledger.wallet_of(account.pk).credit_limit_nano:
+        raise InvalidRequest("This account pays by invoice: there is nothing to top up.")
     if is_enabled and not Customer.objects.filter(account=account).exclude(payment_method_id="").exists():
         raise InvalidRequest("Top up once by hand first: that saves the card that is charged later.")
     AutoTopUp.objects.update_or_create(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,7 +19,7 @@ from billing.forms import AutoTopUpForm, TopUpForm, cents
 from billing.gateways.stripe import client as stripe
 from billing.models import AutoTopUp, Customer, TopUp
 from billing.services import credits as promotions
-from billing.services import ledger, refunds, statements, topups
+from billing.services import ledger, metered, refunds, statements, topups
 from billing.services.topups import NANO_PER_CENT
 from marketplace.lib.errors import AppError, InvalidRequest, Unavailable, Unprocessable
 from marketplace.lib.money import NANO, format_usd
@@ -141,6 +142,9 @@ def _page(request: HttpRequest, visitor: Visitor, **forms: Any) -> HttpResponse:
         "moves": [(name, title) for name, (title, _) in statements.MOVES.items()],
         "can_manage": visitor.can_manage,
         "payments_on": stripe.is_on(),
+        "standing": metered.standing(account_id=account_id) if visitor.can_manage else None,
+        "is_metered": wallet.credit_limit_nano > 0,
+        "invoice_days": settings.STRIPE_INVOICE_DAYS,
         **(_payments(visitor) if visitor.can_manage else {}),
         **forms,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from billing import invariants
 from billing.models import Invoice, LedgerAccount, Terms, Wallet
-from billing.services import balances, holds, invoices, ledger, metered, months, topups
+from billing.services import balances, holds, invoices, ledger, metered, months, subscriptions, topups
 from marketplace.lib.errors import Conflict, InvalidRequest, PaymentRequired
 from marketplace.lib.money import NANO
 from marketplace.models import Account
@@ -220,18 +221,77 @@ def test_a_day_that_passes_without_a_word_freezes_once(stripe: FakeStripe, post:
     assert not frozen(owing)
 
 
-def test_what_is_not_to_be_collected_keeps_the_wallet_frozen(stripe: FakeStripe, post: Post, owing: Account) -> None:
+def test_what_is_not_to_be_collected_keeps_the_wallet_frozen(stripe: FakeStripe, post: Post, alice: Account) -> None:
+    before = begin(alice).session_id
+    allow(alice)
+    spend(alice, NANO)
+    owing = alice
     stripe.world.give_up_invoice(invoiced(stripe, owing))
     stripe.deliver(post)
     assert frozen(owing)
     # A dispute that is won thaws for itself, not for the invoice.
-    intent = stripe.world.pay(begin(owing).session_id)
+    intent = stripe.world.pay(before)
     dispute_id = stripe.world.dispute(intent["id"])
     stripe.deliver(post)
     stripe.world.judge(dispute_id, won=True)
     stripe.deliver(post)
     assert frozen(owing)
     assert invariants.run() == []
+
+
+def test_there_is_nothing_to_top_up(stripe: FakeStripe, owing: Account) -> None:
+    with pytest.raises(InvalidRequest, match="pays by invoice"):
+        begin(owing)
+    with pytest.raises(InvalidRequest, match="pays by invoice"):
+        with_card(stripe, owing)
+
+
+# -- the page
+
+
+def shown(client: Client) -> str:
+    return client.get("/credits").content.decode()
+
+
+def test_the_credits_page_shows_limit_open_amount_and_invoices(stripe: FakeStripe, post: Post, owing: Account) -> None:
+    client = Client()
+    client.force_login(make.user("alice@example.com"))
+    page = shown(client)
+    assert "Paid by invoice" in page
+    assert "$10.00" in page
+    assert "Invoicing begins within some minutes" in page
+    assert "Continue to payment" not in page
+    subscriptions.sync()
+    page = shown(client)
+    assert "invoices come by mail and are due within 14 days" in page
+    assert "Next invoice" in page
+    invoice_id = invoiced(stripe, owing, tax=30)
+    spend(owing, NANO)
+    stripe.deliver(post)
+    page = shown(client)
+    assert "$3.30" in page  # the invoice
+    assert "$3.004999" in page  # the usage behind it
+    assert "$1.00" in page  # used since
+    assert 'href="https://invoice.stripe.com/i/test"' in page
+    stripe.world.pay_invoice(invoice_id)
+    stripe.deliver(post)
+    assert "Pay</a>" not in shown(client)
+
+
+def test_a_prepaid_account_sees_nothing_of_invoices(alice: Account) -> None:
+    client = Client()
+    client.force_login(make.user("alice@example.com"))
+    assert "Invoices" not in shown(client)
+
+
+def test_without_keys_the_page_says_that_payments_are_off(alice: Account, settings: Any) -> None:
+    settings.STRIPE_SECRET_KEY = ""
+    allow(alice)
+    client = Client()
+    client.force_login(make.user("alice@example.com"))
+    page = shown(client)
+    assert "Card payments are off here" in page
+    assert "Paid by invoice" in page
 
 
 def test_invoices_of_others_and_of_top_ups_are_not_ours(stripe: FakeStripe, post: Post, owing: Account) -> None:
