@@ -22,6 +22,7 @@ from routing.selection.standing import OPEN, WAIT_MOST, Line, Standing, Ticket
 EXPECTED_OUTPUT: Final = 400.0  # tokens of an answer of a model that has not answered yet
 OUTPUT_RATE: Final = 0.02
 HOLD_MOST: Final = 10.0  # seconds that a request waits in all where every endpoint is at its limit
+GOLDEN: Final = 0.618034  # multiples of it are spread evenly over [0, 1)
 HOLD_LEAST: Final = 0.05
 HOLD_STEP: Final = 0.5
 
@@ -79,6 +80,7 @@ class Router:
         tokens, output, sticky = demand.tokens, demand.output, demand.sticky_endpoint
         slo = SLO_SECONDS - demand.waited
         is_plain = not demand.units and sticky is None
+        make = tuple.__new__  # what Score() does, without a call in between
         lines: list[Line] = []
         scores: list[Score] = []
         for candidate in candidates:
@@ -108,7 +110,7 @@ class Router:
             if call:
                 hopeful = w_price * price + w_wait * (hopeful + per_token * read) + w_generation * (output * pace)
             lines.append(line)
-            scores.append(Score(tier, cost, endpoint_id, call, hopeful))
+            scores.append(make(Score, (tier, cost, endpoint_id, call, hopeful)))
         explores = explores and self.policy.explores and not is_strict
         chosen, why = pick(scores, draw=draw, explores=explores)
         return Choice(candidates, lines, scores, demand, chosen, why, explores, draw, seed)
@@ -119,7 +121,9 @@ class Router:
         if found is None:
             known = [self.standings[one.endpoint_id] for one in peers if one.endpoint_id in self.standings]
             known = sorted((one for one in known if one.paced), key=lambda one: one.latency.long_run)
-            found = self.standings[endpoint_id] = Standing(like=known[len(known) // 2] if known else None)
+            found = self.standings[endpoint_id] = Standing(
+                like=known[len(known) // 2] if known else None, phase=len(self.standings) * GOLDEN % 1
+            )
             found.weighs_queues = self.policy.weighs_queues
         return found
 

@@ -19,7 +19,7 @@ from routing.selection.reliability import Reliability
 
 SECONDS_PER_TOKEN: Final = 1 / 50
 PACE_RATE: Final = 0.2
-FRESH: Final = 0.5  # seconds for which a line is good where nothing happens
+FRESH: Final = 0.75  # seconds for which a line is good where nothing happens
 IDLE: Final = 5.0  # seconds without a call after which an endpoint is worth a look
 NEW_SAMPLES: Final = 20
 NEW_IDLE: Final = 2.0
@@ -72,13 +72,17 @@ class Standing:
     """The live state of one endpoint. Every method takes the time; nothing here reads a clock."""
 
     __slots__ = (
-        "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity", "latency", "line",
-        "pace", "paced", "rate", "reliability", "tool_calls", "weighs_queues",
+        "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity", "latency",
+        "line", "pace", "paced", "rate", "reliability", "tool_calls", "weighs_queues",
     )  # fmt: skip
 
-    def __init__(self, *, like: "Standing | None" = None) -> None:
-        """A newcomer starts at what is typical of its peers."""
+    def __init__(self, *, like: "Standing | None" = None, phase: float = 0.5) -> None:
+        """A newcomer starts at what is typical of its peers.
+
+        `phase` in [0, 1) spreads when lines are computed anew, so that no one choice pays for all of them.
+        """
         peer: Latency | None = like.latency if like is not None else None
+        self._fresh = FRESH * (0.5 + phase)
         self.latency: Latency = (
             Latency(seconds=peer.long_run, spread=peer.spread, per_token=peer.per_token) if peer else Latency()
         )
@@ -212,7 +216,7 @@ class Standing:
     def refresh(self, now: float) -> Line:
         """Compute the line that the choice reads."""
         latency, breaker, capacity = self.latency, self.breaker, self.capacity
-        until = now + FRESH
+        until = now + self._fresh
         queueing = capacity.wait() if self.weighs_queues else 0.0
         level = latency.level(now) + queueing
         spread = latency.width(now)
