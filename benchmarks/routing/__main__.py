@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.routing import fleet, scenarios, speed, workload
-from benchmarks.routing.baselines import BASELINES, Baseline, Oracle
+from benchmarks.routing.baselines import BASELINES, Baseline, LateOracle, Oracle
 from benchmarks.routing.measures import Measures, interval, measure
 from benchmarks.routing.ours import Ours
 from benchmarks.routing.world import World
@@ -50,6 +50,7 @@ def main() -> int:
     print(f"{arguments.seeds} seeds, {arguments.requests} requests each, trace {arguments.trace}\n")
     policies: dict[str, Make] = {"turnpike": lambda seed: Ours(seed=seed)}
     policies |= {name: (lambda seed, kind=kind: kind(seed=seed)) for name, kind in BASELINES.items()}
+    policies["late-oracle"] = lambda seed: LateOracle(seed=seed)
     policies["oracle"] = lambda seed: Oracle(seed=seed)
     if arguments.ablations:
         policies = {"turnpike": policies["turnpike"]}

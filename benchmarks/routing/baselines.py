@@ -20,6 +20,8 @@ from benchmarks.routing.world import FAST_KINDS, WHOLE, Endpoint, Job, World
 PATIENCE = 5.0
 REST = 5.0
 WINDOW = 30.0
+LATENESS = 1.0  # seconds after which the late oracle hears of a fault
+SIGHT = 2.0  # and those that it waits for a first token
 
 
 class Rest(Protocol):
@@ -314,6 +316,31 @@ class Oracle(Baseline):
         odds = truth.failures / (1 - truth.failures)
         cost = endpoint.price(request, cached) * 1e9 + WAIT * ttft + LATE * late
         return cost + GENERATION * decode + odds * WAIT * 0.6
+
+
+class LateOracle(Oracle):
+    """The same, told of an outage or a slowness one second after it begins or ends; it waits two for a first token.
+
+    What it loses is what not even an all-knowing policy can save that learns of a fault by what it does to a request.
+    """
+
+    def __init__(self, *, seed: int) -> None:
+        super().__init__(seed=seed)
+        self._told: dict[int, list[tuple[float, dict[str, float]]]] = {}
+
+    def begin(self, job: Job, index: int, left: list[int], now: float) -> float:
+        super().begin(job, index, left, now)
+        return SIGHT if left else WHOLE
+
+    def _cost(self, job: Job, endpoint: Endpoint, now: float) -> float:
+        told = self._told.setdefault(endpoint.index, [(-WHOLE, {})])
+        if told[-1][1] != endpoint.states:
+            told.append((now, dict(endpoint.states)))
+        real, endpoint.states = endpoint.states, next(states for at, states in reversed(told) if at <= now - LATENESS)
+        try:
+            return super()._cost(job, endpoint, now)
+        finally:
+            endpoint.states = real
 
 
 BASELINES: dict[str, type[Baseline]] = {

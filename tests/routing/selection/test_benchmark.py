@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-POLICIES = 12  # ours, ten baselines and the oracle
+POLICIES = 13  # ours, ten baselines and two oracles
 ABLATIONS = 8  # ours, without each of six parts, and the oracle
 SCENARIOS = 10
 
