@@ -9,5 +9,6 @@ BEAT: dict[str, tuple[str, float]] = {
     "billing-inbox": ("billing.work_off_inbox", 30.0),
     "billing-payouts": ("billing.pay_out", 300.0),
     "billing-usage": ("billing.export_usage", 300.0),
+    "billing-alerts": ("billing.watch_alerts", 30.0),
     "billing-walk": ("billing.walk", 86_400.0),
 }

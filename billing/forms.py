@@ -149,6 +149,39 @@ class InvoiceForm(forms.Form):
         }
 
 
+class AlertForm(forms.Form):
+    """What an account is told of its money, and where."""
+
+    low_balance = _dollars("When the balance is below", help_text="One alert until it is above again.", least="0.01")
+    key_limits = forms.BooleanField(required=False, label="When a key has spent 80 % and 100 % of its limit")
+    by_mail = forms.BooleanField(required=False, label="By mail to the owners and admins of this account")
+    webhook_url = forms.CharField(
+        required=False,
+        max_length=2000,
+        label="By webhook to",
+        help_text="A signed POST, tried again for a day and a half until it is answered with a 2xx.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["low_balance"].required = False
+        self.fields["low_balance"].widget.attrs["placeholder"] = "No alert"
+        self.fields["webhook_url"].widget.attrs |= {
+            "type": "url", "autocomplete": "off", "placeholder": "https://example.com/hooks/turnpike"
+        }  # fmt: skip
+
+    def asked(self) -> dict[str, Any]:
+        """What alerts.choose takes."""
+        given = self.cleaned_data
+        low: Decimal | None = given["low_balance"]
+        return {
+            "low_balance_nano": None if low is None else int(low * NANO),
+            "key_limits": given["key_limits"],
+            "by_mail": given["by_mail"],
+            "webhook_url": given["webhook_url"].strip(),
+        }
+
+
 class ThawForm(forms.Form):
     """Staff's decision on a frozen wallet."""
 

@@ -10,9 +10,11 @@ from celery import shared_task
 from billing import invariants
 from billing.gateways.stripe import client as stripe
 from billing.services import (
+    alerts,
     balances,
     credits,
     daybook,
+    deliveries,
     inbox,
     invoices,
     metering,
@@ -103,3 +105,16 @@ def pay_out(**_: Any) -> None:
         payouts.pay_due()
     for one in metering.differences():
         logger.error("meter_difference", account=one.account_id, meter=one.meter, ours=one.ours, theirs=one.theirs)
+
+
+@shared_task(name="billing.watch_alerts")
+def watch_alerts(**_: Any) -> None:
+    """Look for balances and key limits that crossed a line; ring for what is still to be told."""
+    alerts.watch()
+    deliveries.ring()
+
+
+@shared_task(name="billing.deliver_alert")
+def deliver_alert(*, delivery_id: int, **_: Any) -> None:
+    """One try at telling of an alert."""
+    deliveries.deliver(delivery_id=delivery_id)

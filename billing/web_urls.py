@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from billing.views import credits, earnings, keys, margin, months, payables, usage, webhooks
+from billing.views import alerts, credits, earnings, keys, margin, months, payables, usage, webhooks
 
 urlpatterns = [
     path("keys", keys.keys, name="keys"),
@@ -14,6 +14,8 @@ urlpatterns = [
     path("usage", usage.usage, name="usage"),
     path("usage.csv", usage.usage_csv, name="usage_csv"),
     path("usage/requests.csv", usage.requests_csv, name="requests_csv"),
+    path("alerts", alerts.alerts, name="alerts"),
+    path("alerts/test", alerts.alert_test, name="alert_test"),
     path("statements", months.statements, name="statements"),
     path("statements/<int:year>-<int:month>", months.statement, name="statement"),
     path("statements/<int:year>-<int:month>.csv", months.statement_csv, name="statement_csv"),

@@ -2,11 +2,11 @@
 
 RESERVED = frozenset(
     """
-    about accounts admin api assets auth billing blog chat collections credits dashboard deployments docs earnings
-    explore files generations guardrails healthz help home house keys legal login logout margin media metrics models
-    new operate organisations payables playground predict predictions presets pricing privacy provider-keys
-    providers publish rankings root security settings signup staff statements static status support system terms
-    trainings turnpike usage v1 v1beta v2 wallet webhooks
+    about accounts admin alerts api assets auth billing blog chat collections credits dashboard deployments docs
+    earnings explore files generations guardrails healthz help home house keys legal login logout margin media metrics
+    models new operate organisations payables payouts playground predict predictions presets pricing privacy
+    provider-keys providers publish rankings root security settings signup staff statements static status support
+    system terms trainings turnpike usage v1 v1beta v2 wallet webhooks
     """.split()  # noqa: SIM905  a list of quoted words would fill a page
 )
 

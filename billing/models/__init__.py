@@ -1,5 +1,6 @@
 """Money's tables: the books, what is derived from them, and the payments that come in and go out."""
 
+from billing.models.alerts import Alert, AlertRule, Delivery
 from billing.models.derived import Balance, Cursor, DaybookLine, UsageHour
 from billing.models.ledger import Allowance, Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
 from billing.models.metered import Invoice, Meter, MeterRow, Subscription, Terms
@@ -7,6 +8,8 @@ from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEv
 from billing.models.payouts import PaidInvoice, Payout, Recipient
 
 __all__ = [
+    "Alert",
+    "AlertRule",
     "Allowance",
     "AutoTopUp",
     "Balance",
@@ -15,6 +18,7 @@ __all__ = [
     "Cursor",
     "Customer",
     "DaybookLine",
+    "Delivery",
     "Dispute",
     "Entry",
     "Grant",

@@ -9,14 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import structlog
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -24,9 +22,9 @@ from django.utils import timezone
 from execution import limits
 from execution.models import Prediction, SigningSecret, Webhook
 from execution.services import renderings
-from marketplace.lib import crypto, http, ids, jobs, webhooks
-from marketplace.lib.addresses import Refused
+from marketplace.lib import crypto, ids, jobs, webhooks
 from marketplace.lib.errors import Unprocessable
+from marketplace.services import outbound
 
 logger = structlog.get_logger(__name__)
 
@@ -190,22 +188,10 @@ def _body(webhook: Webhook) -> bytes:
 
 def _post(webhook: Webhook, content: bytes, *, message_id: str, seconds: float) -> tuple[str, bool]:
     """What went wrong, "" when nothing did; and whether another try may help."""
-    signed = webhooks.headers(
+    return outbound.post(
+        url=webhook.url,
+        content=content,
         secret=secret_of(account_id=webhook.account_id),
         message_id=message_id,
-        timestamp=int(time.time()),
-        content=content,
+        seconds=seconds,
     )
-    try:
-        status = http.post(
-            webhook.url,
-            content=content,
-            headers={"content-type": "application/json", **signed},
-            seconds=seconds,
-            private_origins=settings.PRIVATE_ORIGINS,
-        )
-    except Refused as error:
-        return f"not called: {error}", False
-    except http.FetchFailed as error:
-        return str(error), True
-    return ("", False) if 200 <= status < 300 else (f"answered with status {status}", status != 410)

@@ -106,6 +106,9 @@ PAGES: dict[str, Route] = {
         (404, 404, 404, LOGIN), "payables/team/provider_payable/{month}?provider=teams"
     ),
     "margin/<int:year>-<int:month>": Route((404, 404, 404, LOGIN), "margin/{month}"),
+    # A test is refused (302 with a message) or sent; the choices are the managers'.
+    "alerts": Route((200, 403, 200, LOGIN), "alerts"),
+    "alerts/test": form("alerts/test", (302, 403, 302, LOGIN)),
     "credits": page(),
     "credits.csv": Route((200, 403, 200, LOGIN), "credits.csv"),
     # No Stripe keys here: the form says so.

@@ -16,8 +16,8 @@ from django.utils import timezone
 from billing import invariants, tasks
 from billing.gateways.stripe import connect
 from billing.gateways.stripe.client import PaymentsOff, Rejected
-from billing.models import LedgerAccount, Payout, Recipient
-from billing.services import balances, earnings, payouts, walk
+from billing.models import Delivery, LedgerAccount, Payout, Recipient
+from billing.services import balances, deliveries, earnings, payouts, walk
 from marketplace.lib.errors import InvalidRequest
 from marketplace.lib.money import NANO
 from marketplace.models import Account, User
@@ -342,6 +342,8 @@ def test_who_manages_the_account_is_told_by_mail(stripe: FakeStripe, post: Post)
     assert payout is not None
     stripe.world.reverse(payout.transfer_id or "", 100)
     stripe.deliver(post, copies=2)
+    for row in Delivery.objects.order_by("pk"):
+        deliveries.deliver(delivery_id=row.pk)
     assert [one.subject for one in mail.outbox] == ["Payout failed", "Payout sent", "Payout taken back"]
     assert {address for one in mail.outbox for address in one.to} == {"maker@example.com"}
     assert "$1.00" in str(mail.outbox[2].body)

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from billing import invariants
 from billing.gateways.stripe import client as gateway
-from billing.models import AutoTopUp, Customer, InboxEvent, LedgerAccount, TopUp, Transaction, Wallet
-from billing.services import balances, credits, disputes, holds, inbox, ledger, refunds, topups, walk
+from billing.models import AutoTopUp, Customer, Delivery, InboxEvent, LedgerAccount, TopUp, Transaction, Wallet
+from billing.services import balances, credits, deliveries, disputes, holds, inbox, ledger, refunds, topups, walk
 from marketplace.lib.errors import Conflict, InvalidRequest, PaymentRequired, Unavailable
 from marketplace.lib.money import NANO
 from marketplace.models import Account
@@ -238,6 +238,8 @@ def test_a_failed_automatic_top_up_is_told_of_by_mail(stripe: FakeStripe) -> Non
     account = make.account()
     with_card(stripe, account, DECLINED)
     topups.top_up_automatically(account.pk)
+    for row in Delivery.objects.all():
+        deliveries.deliver(delivery_id=row.pk)
     assert mail.outbox[-1].to == ["alice@example.com"]
     assert "$21.10" in mail.outbox[-1].body
     assert "Your card was declined." in mail.outbox[-1].body

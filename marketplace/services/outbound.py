@@ -1,0 +1,31 @@
+"""Sending a signed webhook to an address that a caller gave: one POST, and what is to be thought of its answer."""
+
+from __future__ import annotations
+
+import time
+
+from django.conf import settings
+
+from marketplace.lib import http, webhooks
+from marketplace.lib.addresses import Refused
+
+
+def post(*, url: str, content: bytes, secret: str, message_id: str, seconds: float) -> tuple[str, bool]:
+    """What went wrong, "" when nothing did; and whether another try may help. Blocks, at most `seconds`.
+
+    The address is resolved, checked and connected to as checked (lib.http); redirects are not followed.
+    """
+    signed = webhooks.headers(secret=secret, message_id=message_id, timestamp=int(time.time()), content=content)
+    try:
+        status = http.post(
+            url,
+            content=content,
+            headers={"content-type": "application/json", **signed},
+            seconds=seconds,
+            private_origins=settings.PRIVATE_ORIGINS,
+        )
+    except Refused as error:
+        return f"not called: {error}", False
+    except http.FetchFailed as error:
+        return str(error), True
+    return ("", False) if 200 <= status < 300 else (f"answered with status {status}", status != 410)
