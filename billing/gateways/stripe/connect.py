@@ -94,21 +94,20 @@ def transfer(*, payout_id: str, recipient_id: str, amount_cents: int) -> Transfe
         "metadata": {"payout": payout_id},
         "expand": _EXPANDED,
     }
-    return _transferred(
-        _call(lambda: _client().v1.transfers.create(params, {"idempotency_key": f"payout:{payout_id}"}))
-    )
+    key = f"payout:{payout_id}"
+    return _call(lambda: _transferred(_client().v1.transfers.create(params, {"idempotency_key": key})))
 
 
 def transfer_of(*, payout_id: str) -> Transferred | None:
     """The transfer made for a payout, when only its creation's answer was lost."""
     params: Any = {"transfer_group": payout_id, "limit": 1, "expand": ["data.reversals"]}
-    found = _call(lambda: _client().v1.transfers.list(params))
-    return next((_transferred(one) for one in found.data), None)
+    found = _call(lambda: [_transferred(one) for one in _client().v1.transfers.list(params).data])
+    return found[0] if found else None
 
 
 def transferred(transfer_id: str) -> Transferred:
     """A transfer as it stands."""
-    return _transferred(_call(lambda: _client().v1.transfers.retrieve(transfer_id, {"expand": _EXPANDED})))
+    return _call(lambda: _transferred(_client().v1.transfers.retrieve(transfer_id, {"expand": _EXPANDED})))
 
 
 def transfers(*, since: int) -> Iterator[Transferred]:
@@ -133,7 +132,8 @@ def available_cents() -> int:
 
 
 def _transferred(found: stripe.Transfer) -> Transferred:
-    reversals = sorted(found.reversals.data, key=lambda one: (one.created, one.id))
+    # A transfer carries the latest ten; the others are asked for.
+    reversals = sorted(found.reversals.auto_paging_iter(), key=lambda one: (one.created, one.id))
     return Transferred(
         id=found.id,
         amount_cents=found.amount,

@@ -307,6 +307,18 @@ class TestWhatStripeTells:
         assert pay(maker) is None
         agree(stripe)
 
+    def test_more_reversals_than_a_transfer_carries_are_all_taken_over(
+        self, stripe: FakeStripe, post: Post, maker: Account
+    ) -> None:
+        connected(stripe, maker)
+        payout = pay(maker)
+        assert payout is not None
+        for _ in range(23):
+            stripe.world.reverse(payout.transfer_id or "", 2)
+        stripe.deliver(post, drop=lambda kind: kind != "transfer.reversed")
+        assert owed(maker) == 46
+        agree(stripe)
+
     def test_a_lost_reversal_is_found_by_the_walk(self, stripe: FakeStripe, post: Post, maker: Account) -> None:
         connected(stripe, maker)
         payout = pay(maker)

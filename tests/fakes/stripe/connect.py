@@ -83,11 +83,20 @@ class Connect:
             transfer_group=given.get("transfer_group"),
             metadata=given.get("metadata", {}),
             reversed=False,
-            reversals={"object": "list", "data": [], "has_more": False, "url": "/v1/transfers"},
         )
+        made["reversals"] = self.reversals(made["id"], {})
         made["balance_transaction"] = self._line("transfer", -amount, 0, made["id"])["id"]
         self._tell("transfer.created", made)
         return made
+
+    def reversals(self, transfer_id: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Newest first; a transfer carries the first page."""
+        rows = [one for one in self.objects.values() if one.get("transfer") == transfer_id][::-1]
+        if after := given.get("starting_after"):
+            rows = rows[[one["id"] for one in rows].index(after) + 1 :]
+        limit = int(given.get("limit", 10))
+        url = f"/v1/transfers/{transfer_id}/reversals"
+        return {"object": "list", "data": rows[:limit], "has_more": len(rows) > limit, "url": url}
 
     def balance(self) -> dict[str, Any]:
         parts = {"available": self.available_cents(), "pending": self.pending_cents}
@@ -125,7 +134,7 @@ class Connect:
         with self.lock:
             made = self.objects[transfer_id]
             back = self._new("trr", "transfer_reversal", amount=cents, transfer=transfer_id)
-            made["reversals"]["data"].append({name: back[name] for name in ("id", "object", "amount", "created")})
+            made["reversals"] = self.reversals(transfer_id, {})
             made["amount_reversed"] += cents
             made["reversed"] = made["amount_reversed"] == made["amount"]
             self._line("transfer_refund", cents, 0, back["id"])

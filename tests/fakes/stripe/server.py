@@ -167,6 +167,7 @@ _ROUTES: dict[tuple[str, str], Operation] = {
     ("post", "/v1/transfers"): lambda world, given: world.create_transfer(given),
     ("get", "/v1/transfers"): lambda world, given: world.listed("transfer", given),
     ("get", "/v1/transfers/{}"): lambda world, one, given: world.get(one, "transfer"),
+    ("get", "/v1/transfers/{}/reversals"): lambda world, one, given: world.reversals(one, given),
     ("get", "/v1/payouts/{}"): lambda world, one, given: world.get(one, "payout"),
     ("get", "/v1/balance"): lambda world, given: world.balance(),
     ("get", "/v1/events"): lambda world, given: world.listed("event", given),
