@@ -5,11 +5,13 @@ Stands in for `billing.gateways.stripe.client` in the same process; over sockets
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field, replace
 from itertools import count
 
 from billing.gateways.stripe.client import Disputed, Payment, Refunded, Rejected, Session, Unreachable
 from billing.gateways.stripe.connect import Transferred
+from billing.gateways.stripe.invoicing import Invoiced, Line
 
 DISPUTE_FEE = 1500
 
@@ -23,6 +25,7 @@ class Bank:
     refunds: dict[str, Refunded] = field(default_factory=dict)
     disputes: dict[str, Disputed] = field(default_factory=dict)
     transfers: dict[str, Transferred] = field(default_factory=dict)
+    invoices: dict[str, Invoiced] = field(default_factory=dict)
     events: list[dict[str, object]] = field(default_factory=list)
     is_away: bool = False
     refuses: bool = False
@@ -80,7 +83,35 @@ class Bank:
         self._answer()
         return self.transfers[transfer_id]
 
+    def invoice(self, invoice_id: str) -> Invoiced:
+        self._answer()
+        return self.invoices[invoice_id]
+
     # -- what people and banks do
+
+    def ask(self, account_id: int, micro: int) -> None:
+        """A period ends: what was counted in it is asked for, in cents."""
+        name, now = f"in_{next(self._numbers)}", dt.datetime.now(dt.UTC)
+        cents = (micro + 5_000) // 10_000
+        self.invoices[name] = Invoiced(
+            id=name, customer_id=f"cus_{account_id}", subscription_id="sub_1", number=name, status="open",
+            lines=(Line("price_text", micro, cents),), amount_cents=cents, tax_cents=0, paid_cents=0,
+            off_stripe_cents=0, attempts=0, has_given_up=False, period_start=now, period_end=now, due_at=None,
+            created_at=now, url="",
+        )  # fmt: skip
+        self._tell("invoice.finalized", name)
+
+    def pay_invoice(self, name: str) -> None:
+        before = self.invoices[name]
+        self.invoices[name] = replace(before, status="paid", paid_cents=before.amount_cents, has_given_up=False)
+        self._tell("invoice.paid", name)
+        self._tell("invoice.payment_succeeded", name)
+
+    def refuse_invoice(self, name: str) -> None:
+        """The last card that is tried for it."""
+        before = self.invoices[name]
+        self.invoices[name] = replace(before, attempts=before.attempts + 1, has_given_up=True)
+        self._tell("invoice.payment_failed", name)
 
     def reverse(self, transfer_id: str, cents: int) -> None:
         before = self.transfers[transfer_id]

@@ -16,19 +16,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from billing import invariants
 from billing.gateways.stripe import client as gateway
-from billing.gateways.stripe import connect
+from billing.gateways.stripe import connect, invoicing
 from billing.models import Charge, InboxEvent, Recipient
 from billing.models import TopUp as TopUpRow
 from billing.rating import Part, rate
-from billing.services import balances, credits, daybook, holds, inbox, payouts, refunds, rollups, topups
+from billing.services import balances, credits, daybook, holds, inbox, metered, payouts, refunds, rollups, topups
 from marketplace.lib import ids
-from marketplace.lib.errors import InvalidRequest, PaymentRequired
+from marketplace.lib.errors import Conflict, InvalidRequest, PaymentRequired
 from marketplace.models import Account
 from tests.billing.books.bank import DISPUTE_FEE, Bank, fee_of
-from tests.billing.books.model import CENT, PROVIDER_BPS, Books, Hold, Payout, TopUp
+from tests.billing.books.model import CENT, PROVIDER_BPS, Books, Hold, Invoice, Payout, TopUp
 from tests.factories import marketplace as make
 
 HOUR = dt.timedelta(hours=1)
+# The place of the account that pays afterwards; it buys no credit.
+METERED = 2
 AMOUNTS = st.one_of(st.integers(0, 50), st.integers(0, 3_000_000_000))
 LEAST_PAYOUT = 10
 # All checks after each step would take minutes: the numbers are compared after each, all checks every so often.
@@ -78,6 +80,7 @@ class Machine(RuleBasedStateMachine):
         self.patches = [mock.patch.object(gateway, name, getattr(self.bank, name)) for name in names]
         transfers = ("transfer", "transfer_of", "transferred")
         self.patches += [mock.patch.object(connect, name, getattr(self.bank, name)) for name in transfers]
+        self.patches.append(mock.patch.object(invoicing, "invoice", self.bank.invoice))
         # Days are the earnings' own tests: here all is ready at once.
         rules = {"PAYOUT_DELAY_DAYS": 0, "PAYOUT_RESERVE_DAYS": 0, "PAYOUT_MIN_CENTS": LEAST_PAYOUT}
         self.patches += [mock.patch.object(settings, name, value) for name, value in rules.items()]
@@ -102,11 +105,13 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def people(self) -> None:
-        self.accounts: list[Account] = [make.account(email=f"{n}@example.com", slug=f"m{n}") for n in range(2)]
+        self.accounts: list[Account] = [make.account(email=f"{n}@example.com", slug=f"m{n}") for n in range(3)]
         self.provider = make.account(email="op@example.com", slug="op")
         Recipient.objects.create(account=self.provider, recipient_id="acct_op", country="US", is_active=True)
         for account in self.accounts:
             self.grant(self.accounts.index(account), 2_000_000_000)
+        topups.customer_of(account=self.accounts[METERED], user=make.user("2@example.com"))
+        self.limit(5)
 
     # -- doing things, with a crash where one was asked for
 
@@ -136,7 +141,7 @@ class Machine(RuleBasedStateMachine):
 
     # -- holds
 
-    @rule(who=st.integers(0, 1), amount=AMOUNTS)
+    @rule(who=st.integers(0, METERED), amount=AMOUNTS)
     def hold(self, who: int, amount: int) -> None:
         account, name = self.accounts[who].pk, str(ids.uuid7())
         fits = self.books.may_hold(account, amount)
@@ -208,13 +213,43 @@ class Machine(RuleBasedStateMachine):
             if was_open:
                 self.books.release(name)
 
-    @rule(who=st.integers(0, 1), amount=st.integers(1, 3_000_000_000))
+    @rule(who=st.integers(0, METERED), amount=st.integers(1, 3_000_000_000))
     def grant(self, who: int, amount: int) -> None:
         account, reference = self.accounts[who].pk, str(ids.uuid7())
         for expected in (True, False):
             done = self.do(lambda: credits.grant(account_id=account, amount_nano=amount, reference=reference))
             assert done is expected
         self.books.grant(account, amount)
+
+    # -- paying afterwards
+
+    @rule(dollars=st.sampled_from([0, 1, 5, 50]))
+    def limit(self, dollars: int) -> None:
+        """Staff decide how far the third account may go below zero."""
+        account, limit = self.accounts[METERED], dollars * 1_000_000_000
+        may = self.books.may_decide(account.pk, limit)
+
+        def decide() -> bool:
+            try:
+                metered.decide(account=account, credit_limit_nano=limit, reason="A step.", decided_by=None)
+            except Conflict:
+                return False
+            return True
+
+        assert self.do(decide) is may
+        if may:
+            self.books.limits[account.pk] = limit
+
+    @rule(micro=st.integers(0, 4_000_000))
+    def invoice(self, micro: int) -> None:
+        self.bank.ask(self.accounts[METERED].pk, micro)
+
+    @precondition(lambda self: self.unpaid_invoices())
+    @rule(data=st.data(), pays=st.booleans())
+    def end_invoice(self, data: st.DataObject, pays: bool) -> None:
+        """It is paid, or the last card was refused."""
+        name = data.draw(st.sampled_from(self.unpaid_invoices()))
+        (self.bank.pay_invoice if pays else self.bank.refuse_invoice)(name)
 
     # -- payments
 
@@ -387,7 +422,19 @@ class Machine(RuleBasedStateMachine):
         object_id = event["data"]["object"]["id"]
         if object_id.startswith("cs_"):
             object_id = self.bank.sessions[object_id].payment_intent_id
-        if object_id.startswith("tr_"):
+        if object_id.startswith("in_"):
+            told = self.bank.invoices[object_id]
+            self.books.invoiced(
+                object_id,
+                Invoice(
+                    self.accounts[METERED].pk,
+                    told.lines[0].quantity,
+                    told.amount_cents,
+                    is_paid=told.status == "paid",
+                    is_overdue=told.has_given_up,
+                ),
+            )
+        elif object_id.startswith("tr_"):
             self.books.transfer(self.payouts[object_id], self.bank.transfers[object_id].reversals)
         elif object_id.startswith("re_"):
             self.apply_refund(object_id)
@@ -434,6 +481,9 @@ class Machine(RuleBasedStateMachine):
 
     def pending_payouts(self) -> list[str]:
         return [name for name, payout in self.payouts.items() if payout.state == "pending"]
+
+    def unpaid_invoices(self) -> list[str]:
+        return [one.id for one in self.bank.invoices.values() if one.status == "open"]
 
     def unpaid(self) -> list[str]:
         return [one.id for one in self.bank.payments.values() if not one.is_paid]

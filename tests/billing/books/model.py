@@ -44,6 +44,17 @@ class Payout:
 
 
 @dataclass
+class Invoice:
+    """What Stripe asks a post-paid account to pay: micro-dollars of usage, and the cents that it makes of them."""
+
+    account: int
+    micro: int
+    cents: int
+    is_paid: bool = False
+    is_overdue: bool = False
+
+
+@dataclass
 class Books:
     """Every number of the ledger, and the rules by which they move."""
 
@@ -52,13 +63,15 @@ class Books:
     house: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     holds: dict[str, Hold] = field(default_factory=dict)
     disputes: dict[str, str] = field(default_factory=dict)
+    limits: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    invoices: dict[str, Invoice] = field(default_factory=dict)
     is_paused: bool = False
 
     def held(self, account: int) -> int:
         return sum(hold.amount for hold in self.holds.values() if hold.is_open and hold.account == account)
 
     def free(self, account: int) -> int:
-        return self.balance[account] - self.held(account)
+        return self.balance[account] + self.limits[account] - self.held(account)
 
     def may_hold(self, account: int, amount: int) -> bool:
         return account not in self.frozen and self.free(account) >= amount
@@ -121,6 +134,28 @@ class Books:
         self.balance[topup.account] += topup.credit * CENT
         self.house["fees"] += (topup.total - topup.credit) * CENT
         self.house["stripe_clearing"] -= topup.total * CENT
+
+    def may_decide(self, account: int, limit: int) -> bool:
+        """Whether the limit covers what is owed and held, and a prepaid account owes no invoice."""
+        owes = any(one.account == account and not one.is_paid for one in self.invoices.values())
+        covers = self.balance[account] + limit >= self.held(account)
+        return account not in self.frozen and covers and (limit > 0 or not owes)
+
+    def invoiced(self, name: str, told: Invoice) -> None:
+        """An invoice is known as it stands: paid once, it fills the wallet; overdue, it freezes until then."""
+        known = self.invoices.setdefault(name, Invoice(told.account, told.micro, told.cents))
+        if told.is_paid and not known.is_paid:
+            known.is_paid = True
+            self.balance[told.account] += told.micro * 1_000
+            self.house["stripe_clearing"] -= told.cents * CENT
+            self.house["settlement_loss"] += told.cents * CENT - told.micro * 1_000
+        if told.is_overdue and not known.is_overdue and not known.is_paid:
+            known.is_overdue = True
+            self.frozen.add(told.account)
+        if known.is_paid and known.is_overdue:
+            known.is_overdue = False
+            if not any(one.is_overdue for one in self.invoices.values()) and self.free(told.account) >= 0:
+                self.frozen.discard(told.account)
 
     def may_pay_out(self) -> int:
         """The whole cents that the provider can be paid."""

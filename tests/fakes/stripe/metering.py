@@ -63,7 +63,9 @@ class Metering:
             self._there(given["default_payment_method"], "payment_method")
         prices = [item["price"] for item in given["items"]]
         fields = {name: value for name, value in given.items() if name != "items"}
-        return self._new("sub", "subscription", status="active", _prices=prices, _billed=int(time.time()), **fields)
+        return self._new(
+            "sub", "subscription", status="active", _prices=prices, _billed=int(time.time()) + self.ahead, **fields
+        )
 
     def list_subscriptions(self, given: dict[str, Any]) -> dict[str, Any]:
         rows = [one for one in self._all("subscription") if one["status"] == "active"]
@@ -221,7 +223,7 @@ class Metering:
     ) -> str:
         """The period ends: an open invoice of each price's micro-dollars, each line rounded half up; its id."""
         with self.lock:
-            now = int(time.time())
+            now = int(time.time()) + self.ahead
             lines = [
                 {
                     "id": f"il_{price}",
