@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -122,17 +122,33 @@ def live(request: pytest.FixtureRequest) -> System:
     return system
 
 
-# -- SQLite empties tables with DELETE, which the books' own triggers refuse (PostgreSQL truncates)
+# -- after a test with transactions of its own, the database is empty again
 
+# Made with the tables, and the same after every test.
+_KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 _flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
 
-def _flush_with_the_books(self: TransactionTestCase) -> None:
-    if connection.vendor == "sqlite":
-        triggers.remove(connection)
+def _empty(self: TransactionTestCase) -> None:
+    if connection.vendor == "postgresql":
+        _delete_what_is_there()
+        return
+    triggers.remove(connection)  # SQLite empties tables with DELETE, which the books' own triggers refuse
     _flush(self)
-    if connection.vendor == "sqlite":
-        triggers.install(connection)
+    triggers.install(connection)
 
 
-TransactionTestCase._fixture_teardown = _flush_with_the_books  # type: ignore[attr-defined]
+def _delete_what_is_there() -> None:
+    """What Django's flush does in five times the time: that truncates all tables and makes all permissions anew."""
+    names = sorted({*connection.introspection.django_table_names()} - _KEPT)
+    tables = [connection.ops.quote_name(name) for name in names]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE")  # waits for who still writes
+        has_rows = [f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in tables]  # noqa: S608  our tables
+        cursor.execute(" UNION ALL ".join(has_rows))
+        full = [f"DELETE FROM {name}" for (name,) in cursor.fetchall()]  # noqa: S608  our own tables
+        # Neither foreign keys nor the books' triggers are asked.
+        cursor.execute("; ".join(["SET LOCAL session_replication_role = replica", *full]))
+
+
+TransactionTestCase._fixture_teardown = _empty  # type: ignore[attr-defined]
