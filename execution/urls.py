@@ -44,6 +44,7 @@ urlpatterns += [
     path("publish", views.publish, name="publish"),
     path("publish/models", views.my_models, name="my_models"),
     path("publish/builds/<slug:build_id>", views.build_detail, name="build_detail"),
+    path("publish/builds/<slug:build_id>/log", views.build_log, name="build_log"),
     path("publish/builds/<slug:build_id>/cancel", views.build_cancel, name="build_cancel"),
     path("publish/builds/<slug:build_id>/retry", views.build_retry, name="build_retry"),
     path("deployments", kept.deployment_list, name="deployments"),

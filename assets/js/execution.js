@@ -40,11 +40,36 @@ function followLog() {
   if (log) log.scrollTop = log.scrollHeight;
 }
 
-document.addEventListener("DOMContentLoaded", () => {
+let build = null;
+
+// The build's log as it is written; the page's part is asked for again when the build's state changes.
+function followBuild() {
+  build?.close();
+  build = null;
+  const part = document.getElementById("build");
+  const log = document.querySelector("#build-log code");
+  if (!part?.dataset.log || !log) return;
+  build = new EventSource(part.dataset.log);
+  build.addEventListener("restart", () => {
+    log.textContent = "";
+  });
+  build.addEventListener("log", (event) => {
+    log.textContent += event.data;
+    followLog();
+  });
+  for (const name of ["status", "done"]) {
+    build.addEventListener(name, () => {
+      build?.close();
+      part.dispatchEvent(new Event("build-changed"));
+    });
+  }
+}
+
+function begin() {
   drawAll(document);
   followLog();
-});
-document.addEventListener("htmx:afterSettle", () => {
-  drawAll(document);
-  followLog();
-});
+  followBuild();
+}
+
+document.addEventListener("DOMContentLoaded", begin);
+document.addEventListener("htmx:afterSettle", begin);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,32 @@ def find(*, account_id: int, build_id: str) -> Build:
     if row is None:
         raise NotFound("There is no such build in this account.")
     return row
+
+
+@dataclass(frozen=True, slots=True)
+class LogNews:
+    """What a build's log has said since a position: `attempt:characters`. `is_anew`: another attempt has begun."""
+
+    text: str
+    position: str
+    status: str
+    is_anew: bool
+    is_over: bool
+
+
+def log_since(*, account_id: int, build_id: str, position: str) -> LogNews:
+    """The log from a position on; from the beginning where the position is none of ours. Raises NotFound."""
+    row = find(account_id=account_id, build_id=build_id)
+    attempt, _, offset = position.partition(":")
+    known = attempt.isdecimal() and offset.isdecimal()
+    is_same = known and int(attempt[:9]) == row.attempts and int(offset[:9]) <= len(row.log)
+    return LogNews(
+        text=row.log[int(offset[:9]) :] if is_same else row.log,
+        position=f"{row.attempts}:{len(row.log)}",
+        status=row.status,
+        is_anew=bool(position) and not is_same,
+        is_over=row.is_over,
+    )
 
 
 def begin(*, build_id: str, owner: str, now: dt.datetime | None = None) -> int | None:

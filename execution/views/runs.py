@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from billing.services import breakdowns
-from execution import schema
+from execution import limits, schema
 from execution.forms import PublishForm, RunForm
 from execution.models import Build, Prediction
 from execution.services import builds, examples, files, listings, predictions, versions
 from execution.views import displays
 from execution.views.displays import base_of
+from marketplace.lib import pool, sse
 from marketplace.lib.errors import AppError, InvalidRequest, Unprocessable
 from marketplace.models import Hardware, Model
 from marketplace.views.visitor import Visitor, signed_in
 
 PAGE = 30
+LOG_SECONDS = 0.5
 LIST_LOGS = 4_000
 
 
@@ -81,6 +86,40 @@ def build_detail(request: HttpRequest, visitor: Visitor, build_id: str) -> HttpR
     part = "HX-Request" in request.headers
     template = "execution/components/build_live.html" if part else "execution/build.html"
     return render(request, template, {"section": "my_models", "build": build})
+
+
+@require_safe
+@signed_in
+def build_log(request: HttpRequest, visitor: Visitor, build_id: str) -> StreamingHttpResponse:
+    """A build's log as server-sent events, from `?from=` or where Last-Event-ID was: log, restart, status, done."""
+    position = request.headers.get("Last-Event-ID", "") or request.GET.get("from", "")
+    account_id = visitor.account.pk
+    first = builds.log_since(account_id=account_id, build_id=build_id, position=position)
+    response = StreamingHttpResponse(_log_events(account_id, build_id, first), content_type="text/event-stream")
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _log_events(account_id: int, build_id: str, news: builds.LogNews) -> AsyncIterator[bytes]:
+    told, silent_since = news.status, time.monotonic()
+    while True:
+        if news.is_anew:
+            yield sse.event("", event="restart", id=f"{news.position.partition(':')[0]}:0")
+        if news.text:
+            yield sse.event(news.text, event="log", id=news.position)
+            silent_since = time.monotonic()
+        if news.is_over:
+            yield sse.event(news.status, event="done", id=news.position)
+            return
+        if news.status != told:
+            told = news.status
+            yield sse.event(told, event="status", id=news.position)
+        if time.monotonic() - silent_since > limits.STREAM_KEEP_ALIVE_SECONDS:
+            yield sse.comment("keep-alive")
+            silent_since = time.monotonic()
+        await asyncio.sleep(LOG_SECONDS)
+        news = await pool.run(builds.log_since, account_id=account_id, build_id=build_id, position=news.position)
 
 
 @require_POST

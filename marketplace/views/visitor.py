@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from marketplace.lib.errors import AppError, NotFound
@@ -63,14 +64,16 @@ def public(view: Callable[Concatenate[HttpRequest, Visitor | None, P], HttpRespo
     return wrapped
 
 
-def signed_in(view: Callable[Concatenate[HttpRequest, Visitor, P], HttpResponse]) -> Callable[..., HttpResponse]:
+def signed_in(
+    view: Callable[Concatenate[HttpRequest, Visitor, P], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
     """A page of an account: `view(request, visitor, …)`; others are sent to log in first.
 
     Such pages are nobody else's, so no cache may keep them.
     """
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def wrapped(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         visitor = visitor_of(request)
         if visitor is None:
             return redirect_to_login(request.get_full_path())

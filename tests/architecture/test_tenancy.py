@@ -169,6 +169,7 @@ PAGES: dict[str, Route] = {
     "keys/<int:key_id>/toggle": form("keys/{key_id}/toggle", (302, 403, 404, LOGIN)),
     "keys/<int:key_id>/revoke": form("keys/{key_id}/revoke", (302, 403, 404, LOGIN)),
     "publish/builds/<slug:build_id>": teams_page("publish/builds/{build_id}"),
+    "publish/builds/<slug:build_id>/log": teams_page("publish/builds/{build_id}/log"),
     "publish/builds/<slug:build_id>/cancel": form("publish/builds/{build_id}/cancel", (302, 302, 404, LOGIN)),
     "publish/builds/<slug:build_id>/retry": form("publish/builds/{build_id}/retry", (302, 302, 404, LOGIN)),
     "predict/<slug:version_id>": form(

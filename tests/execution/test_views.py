@@ -1,5 +1,6 @@
 """The hosting pages, as a browser without JavaScript sees them."""
 
+import asyncio
 import io
 import zipfile
 from typing import Any
@@ -13,9 +14,13 @@ from django.utils import timezone
 from execution.models import Build, File, Prediction
 from execution.services import endings, files
 from execution.states import Status
+from marketplace.lib import pool, sse
 from marketplace.models import Account, Model, Version
+from tests.execution.api.conftest import _pool_lets_go_of_the_database, read
 from tests.factories.execution import hardware, hosted, payer, predict
 from tests.factories.marketplace import user
+
+__all__ = ("_pool_lets_go_of_the_database",)
 
 pytestmark = pytest.mark.django_db
 
@@ -107,6 +112,60 @@ class TestPublish:
         assert "line 1" in page
         assert "hx-get" not in page
         assert "a.zip" in text(browser.get(reverse("my_models")))
+
+
+class TestBuildLog:
+    def build(self, account: Account, **more: Any) -> Build:
+        given = {"status": "building", "attempts": 1, "log": "line 1\nline 2\n", **more}
+        return Build.objects.create(
+            account=account,
+            model=hosted(owner=account).model,
+            source_path="x",
+            source_name="a.zip",
+            source_sha256="0" * 64,
+            **given,
+        )
+
+    def events(self, build: Build, browser: Client, *, since: str = "", **headers: str) -> list[tuple[str, str, str]]:
+        """(name, data, id) of each event; the build must have ended, or the stream would not."""
+        answer = browser.get(f"{reverse('build_log', args=[build.pk])}?from={since}", headers=headers)
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        body = read(answer)
+        return [(one.event or "", one.data, one.id or "") for one in sse.Parser().feed(body)]
+
+    def test_it_is_told_from_where_the_reader_was(self, browser: Client, account: Account) -> None:
+        build = self.build(account, status="succeeded", completed_at=timezone.now())
+        told = [("log", "line 1\nline 2\n", "1:14"), ("done", "succeeded", "1:14")]
+        assert self.events(build, browser) == told
+        assert self.events(build, browser, since="1:7") == [("log", "line 2\n", "1:14"), told[1]]
+        assert self.events(build, browser, since="1:0", **{"Last-Event-ID": "1:14"}) == [told[1]]
+        assert self.events(build, browser, since="no:such") == [("restart", "", "1:0"), *told]
+
+    def test_another_attempt_begins_the_log_anew(self, browser: Client, account: Account) -> None:
+        build = self.build(account, status="failed", attempts=2, log="again\n", completed_at=timezone.now())
+        events = self.events(build, browser, since="1:14")
+        assert events == [("restart", "", "2:0"), ("log", "again\n", "2:6"), ("done", "failed", "2:6")]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_lines_come_while_the_build_goes_on(self, browser: Client, account: Account) -> None:
+        build = self.build(account)
+        answer: Any = browser.get(f"{reverse('build_log', args=[build.pk])}?from=1:14")
+
+        async def read_on() -> list[bytes]:
+            pieces: list[bytes] = []
+            rows = Build.objects.filter(pk=build.pk)
+            over = {"status": "succeeded", "completed_at": timezone.now()}
+            changes = iter(({"log": "line 1\nline 2\nline 3\n"}, over))
+            await pool.run(rows.update, **next(changes))
+            async for piece in answer:
+                pieces.append(bytes(piece))
+                if change := next(changes, None):
+                    await pool.run(rows.update, **change)
+            return pieces
+
+        pieces = asyncio.run(read_on())
+        assert [piece.splitlines()[0] for piece in pieces] == [b"event: log", b"event: done"]
+        assert b"data: line 3" in pieces[0]
 
 
 class TestPredict:
