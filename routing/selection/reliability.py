@@ -14,9 +14,10 @@ WORST: Final = 0.98
 class Reliability:
     """Decayed counts of calls and failures, and the time that a failure costs."""
 
-    __slots__ = ("at", "calls", "failures", "lost_seconds")
+    __slots__ = ("_mean_life", "at", "calls", "failures", "lost_seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, *, mean_life: float = MEAN_LIFE) -> None:
+        self._mean_life = mean_life
         self.calls = 0.0
         self.failures = 0.0
         self.lost_seconds = LOST_SECONDS
@@ -33,7 +34,7 @@ class Reliability:
     def heard(self, *, answered: int, failed: int, lost: float, then: float, now: float) -> None:
         """Others' calls until `then`; a failed one had taken `lost` seconds. Decayed as if they had been ours."""
         self._decay(now)
-        keep = exp(-max(0.0, now - then) / MEAN_LIFE)
+        keep = exp(-max(0.0, now - then) / self._mean_life)
         self.calls += (answered + failed) * keep
         self.failures += failed * keep
         if failed:
@@ -46,18 +47,18 @@ class Reliability:
 
     def failure_share(self, now: float) -> float:
         """The share of calls that fail, as believed now."""
-        keep = exp(-max(0.0, now - self.at) / MEAN_LIFE)
+        keep = exp(-max(0.0, now - self.at) / self._mean_life)
         share = (self.failures * keep + PRIOR_ODDS * PRIOR_WEIGHT) / (self.calls * keep + PRIOR_WEIGHT)
         return min(share, WORST)
 
     def lost(self, now: float) -> float:
         """The seconds that a failure costs, as believed now."""
-        keep = exp(-max(0.0, now - self.at) / MEAN_LIFE)
+        keep = exp(-max(0.0, now - self.at) / self._mean_life)
         return LOST_SECONDS + (self.lost_seconds - LOST_SECONDS) * keep
 
     def _decay(self, now: float) -> None:
         self.lost_seconds = self.lost(now)
-        keep = exp(-max(0.0, now - self.at) / MEAN_LIFE)
+        keep = exp(-max(0.0, now - self.at) / self._mean_life)
         self.calls *= keep
         self.failures *= keep
         self.at = max(now, self.at)

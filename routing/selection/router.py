@@ -216,6 +216,10 @@ class Router:
         if was_cut:
             standing.cut_off(seconds=now - ticket.began, now=now)
 
+    def called_tools(self, endpoint_id: int, *, malformed: bool, now: float) -> None:
+        """A whole answer of the endpoint called tools, `malformed` where a call cannot be used."""
+        self.standing(endpoint_id).called_tools(malformed=malformed, now=now)
+
     def dropped(self, ticket: Ticket, *, now: float) -> None:
         """The call ended by nobody's fault."""
         self.standing(ticket.endpoint_id).dropped(ticket, now=now)

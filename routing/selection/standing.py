@@ -21,6 +21,7 @@ SECONDS_PER_TOKEN: Final = 1 / 50
 PACE_RATE: Final = 0.2
 FRESH: Final = 0.75  # seconds for which a line is good where nothing happens
 IDLE: Final = 5.0  # seconds without a call after which an endpoint is worth a look
+TOOLS_MEAN_LIFE: Final = 3_600.0  # seconds for which malformed tool calls count
 NEW_SAMPLES: Final = 20
 NEW_IDLE: Final = 2.0
 QUICK_FAILURE: Final = 0.5
@@ -87,7 +88,7 @@ class Standing:
             Latency(seconds=peer.long_run, spread=peer.spread, per_token=peer.per_token) if peer else Latency()
         )
         self.reliability = Reliability()
-        self.tool_calls = Reliability()
+        self.tool_calls = Reliability(mean_life=TOOLS_MEAN_LIFE)
         self.breaker = Breaker()
         self.rate = RateCap()
         self.capacity = Capacity()
@@ -211,6 +212,11 @@ class Standing:
         self._over(ticket, now=now)
         if ticket.is_probe:
             self.breaker.probe_until = 0.0
+        self.refresh(now)
+
+    def called_tools(self, *, malformed: bool, now: float) -> None:
+        """A whole answer called tools."""
+        self.tool_calls.observe(failed=malformed, now=now)
         self.refresh(now)
 
     def refresh(self, now: float) -> Line:

@@ -17,12 +17,13 @@ from marketplace.lib.errors import AppError
 from marketplace.services.guardrails import Policy
 from marketplace.services.keys import Caller
 from routing.adapters.base import HttpRequest
-from routing.canonical import Chunk, Routed, UpstreamError, Usage
+from routing.canonical import ChatRequest, Chunk, Routed, UpstreamError, Usage
 from routing.ingress.openai_chat_answers import Bill
 from routing.models import Generation
 from routing.selection.candidates import Need
 from routing.selection.faults import fault_of
 from routing.selection.standing import Ticket
+from routing.selection.toolcalls import ToolCalls
 from routing.services import metrics, settlement
 from routing.services.admission import CHAT, Admission, Try, admit
 from routing.services.checkpoints import CHECKPOINTS, Live
@@ -103,6 +104,7 @@ class Call:
         self._fit = fit
         self.live = Live(admission.generation_id)
         self.tried: list[Tried] = []
+        self._tool_calls = ToolCalls()
         self.usage: Usage | None = None
         self.finish_reason = ""
         self.native_finish_reason = ""
@@ -224,6 +226,7 @@ class Call:
     def take(self, chunk: Chunk) -> None:
         """Note what a piece brings; call it before the piece goes out."""
         self.live.delivered_bytes += chunk.delivered_bytes
+        self._tool_calls.take(chunk.tool_calls)
         self.usage = chunk.usage or self.usage
         self.finish_reason = chunk.finish_reason or self.finish_reason
         self.native_finish_reason = chunk.native_finish_reason or self.native_finish_reason
@@ -323,12 +326,22 @@ class Call:
         candidate = route.candidate
         HEALTH.ended(ticket, model=candidate.model, output_tokens=usage.completion_tokens)
         metrics.answered(route, tokens=usage.completion_tokens, seconds=time.monotonic() - ticket.began)
+        self._learn_of_tools(candidate.endpoint_id)
         if self.admission.conversation is None:
             return
         HEALTH.answered(
             self.admission.conversation, candidate=candidate, prompt_tokens=usage.prompt_tokens,
             cached_tokens=usage.cached_tokens,
         )  # fmt: skip
+
+    def _learn_of_tools(self, endpoint_id: int) -> None:
+        """Whether the tool calls of a whole answer could be used; what its own cap cut short says nothing."""
+        request = self.admission.request
+        if not isinstance(request, ChatRequest) or self.finish_reason == "length":
+            return
+        malformed = self._tool_calls.are_malformed(offered={tool.name for tool in request.tools})
+        if malformed is not None:
+            HEALTH.called_tools(endpoint_id, malformed=malformed)
 
 
 def keep(work: Awaitable[R]) -> "asyncio.Task[R]":

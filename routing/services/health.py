@@ -80,6 +80,11 @@ class Health:
                 candidates, tokens=tokens, waited=waited, now=self._clock(), was_refused=was_refused
             )
 
+    def called_tools(self, endpoint_id: int, *, malformed: bool) -> None:
+        """A whole answer called tools, `malformed` where a call cannot be used."""
+        with self._lock:
+            self.router.called_tools(endpoint_id, malformed=malformed, now=self._clock())
+
     def said(self, endpoint_id: int, headers: Mapping[str, str]) -> None:
         """What an answer's headers say of the endpoint's rate limit, if anything."""
         limit = read_limit(headers) if headers else None

@@ -146,10 +146,13 @@ class Simulator:
             one.outcome = "failed"
             await self._refuse(send, 400, str(error))
             return
+        said = answer(asked.chat, name=self.name, length=self.pace.tokens)
+        if fault.kind == "badtool" and said.tool is not None:
+            said = replace(said, pieces=("{'not': json", *said.pieces[1:]))
         exchange = self.exchange(
             id=f"chatcmpl-sim{next(self.ids)}",
             asked=asked,
-            answer=answer(asked.chat, name=self.name, length=self.pace.tokens),
+            answer=said,
             fault=fault,
             ttft=self.pace.ttft,
             tps=self.pace.tps,

@@ -22,6 +22,7 @@ KINDS: Final = {
     "redirect": "answers 307 to another address",
     "nousage": "leaves the usage out",
     "badusage": "reports a negative usage",
+    "badtool": "calls a tool with arguments that are no JSON",
     "flood": "sends one event that never ends",
 }
 
