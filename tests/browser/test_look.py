@@ -16,6 +16,8 @@ OWN = [
     "/keys",
     "/keys/create",
     "/usage",
+    "/usage?span=24h&part=kind",
+    "/alerts",
     "/credits",
     "/earnings",
     "/settings",
