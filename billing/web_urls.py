@@ -32,6 +32,7 @@ urlpatterns = [
     path("credits.csv", credits.ledger_csv, name="credits_csv"),
     path("credits/topup", credits.topup, name="topup"),
     path("credits/automatic", credits.automatic, name="auto_topup"),
+    path("credits/card", credits.card, name="card_save"),
     path("credits/<uuid:topup_id>/finish", credits.finish, name="topup_finish"),
     path("credits/<uuid:topup_id>/refund", credits.refund, name="topup_refund"),
     path("webhooks/stripe", webhooks.snapshot, name="stripe_webhook"),

@@ -99,6 +99,8 @@ class Subscription(models.Model):
 
     account = models.OneToOneField(Account, primary_key=True, on_delete=models.PROTECT, related_name="subscription")
     subscription_id = models.CharField(max_length=64, unique=True)
+    # The card that its invoices are charged to; without one they are sent by mail.
+    payment_method_id = models.CharField(max_length=64, blank=True)
     started_at = models.DateTimeField()
     collected_until = models.DateTimeField()
     # The account is prepaid again from here on: collected up to here, then canceled.

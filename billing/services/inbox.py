@@ -92,6 +92,9 @@ def _effect_of(row: InboxEvent) -> Effect:
 def _session_effect(session: stripe.Session) -> Effect:
     if session.payment_intent_id:
         return _payment_effect(stripe.payment(session.payment_intent_id))
+    if session.setup_intent_id and session.status == "complete":
+        card = stripe.saved_card(session.setup_intent_id)
+        return lambda: topups.keep_card(card)
     if session.status != "expired":
         return _nothing
     rows = TopUp.objects.filter(session_id=session.id, state=TopUp.State.PENDING)

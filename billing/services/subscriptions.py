@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from billing import meters
@@ -22,7 +22,7 @@ def sync() -> list[str]:
     Each step asks Stripe for what is there and makes the rest under a key of its own, so that it can be cut off
     anywhere and run again, also by two at once.
     """
-    return [*_meters(), *_subscriptions(), *_endings()]
+    return [*_meters(), *_subscriptions(), *_cards(), *_endings()]
 
 
 def is_due() -> bool:
@@ -31,7 +31,8 @@ def is_due() -> bool:
         return False
     running = Subscription.objects.filter(canceled_at=None)
     waiting = Wallet.objects.filter(credit_limit_nano__gt=0).exclude(account__in=running.values("account"))
-    return waiting.exists() or running.filter(collected_until__gte=F("ends_at")).exists()
+    ending = running.filter(collected_until__gte=F("ends_at"))
+    return waiting.exists() or ending.exists() or _with_another_card().exists()
 
 
 def _meters() -> Iterator[str]:
@@ -81,6 +82,7 @@ def _subscribe(account: Account, price_ids: list[str]) -> None:
         account=account,
         defaults={
             "subscription_id": subscription_id,
+            "payment_method_id": "" if found else customer.payment_method_id,
             "started_at": now,
             # What was charged before staff's decision was paid for before.
             "collected_until": _since(account) or now,
@@ -88,6 +90,19 @@ def _subscribe(account: Account, price_ids: list[str]) -> None:
             "canceled_at": None,
         },
     )
+
+
+def _with_another_card() -> QuerySet[Subscription]:
+    rows = Subscription.objects.filter(canceled_at=None).exclude(account__customer__payment_method_id="")
+    return rows.exclude(account__customer__payment_method_id=F("payment_method_id"))
+
+
+def _cards() -> Iterator[str]:
+    for row in _with_another_card().select_related("account__customer"):
+        card = row.account.customer.payment_method_id
+        gateway.charge_card(subscription_id=row.subscription_id, payment_method_id=card)
+        Subscription.objects.filter(pk=row.pk).update(payment_method_id=card)
+        yield f"~ card of {row.account.slug}"
 
 
 def _since(account: Account) -> dt.datetime | None:

@@ -104,6 +104,19 @@ def customer_of(*, account: Account, user: User) -> Customer:
     return found
 
 
+def save_card(*, account: Account, user: User, success_url: str, cancel_url: str) -> str:
+    """Where the browser goes so that a card is saved without a purchase. Raises Unavailable when Stripe is off."""
+    customer = customer_of(account=account, user=user)
+    made = stripe.save_card(customer_id=customer.customer_id, success_url=success_url, cancel_url=cancel_url)
+    return made.url
+
+
+def keep_card(saved: stripe.SavedCard) -> bool:
+    """Take over a card that was saved; False for a customer that is none of ours."""
+    rows = Customer.objects.filter(customer_id=saved.customer_id)
+    return bool(rows.update(payment_method_id=saved.payment_method_id, card=saved.card))
+
+
 def find(*, account_id: int, topup_id: UUID) -> TopUp:
     """One of the account's top-ups. Raises NotFound."""
     topup = TopUp.objects.for_account(account_id).filter(pk=topup_id).first()

@@ -40,6 +40,8 @@ def credits(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     """Balance and held for everybody in the account; payments and the ledger for those who manage it."""
     if request.GET.get("topup") == "done":
         messages.info(request, "Thank you. The credit appears here as soon as the payment is confirmed.")
+    if request.GET.get("card") == "done":
+        messages.info(request, "Thank you. Invoices are charged to the card as soon as Stripe has confirmed it.")
     return _page(request, visitor)
 
 
@@ -81,6 +83,22 @@ def automatic(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         return _page(request, visitor, auto_form=form)
     messages.success(request, f"Automatic top-up is {'on' if form.cleaned_data['is_enabled'] else 'off'}.")
     return redirect("credits")
+
+
+@require_POST
+@signed_in
+def card(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """Save a card for invoices: on to Stripe's page."""
+    visitor.require_manager()
+    page = snippets.site_url(request) + reverse("credits")
+    try:
+        url = topups.save_card(
+            account=visitor.account, user=visitor.user, success_url=f"{page}?card=done", cancel_url=page
+        )
+    except Unavailable as error:
+        messages.error(request, error.message)
+        return redirect("credits")
+    return redirect(url)
 
 
 @require_POST

@@ -116,6 +116,7 @@ PAGES: dict[str, Route] = {
     "credits/automatic": form(
         "credits/automatic", (302, 403, 302, LOGIN), threshold="5", amount="20", monthly_cap="100"
     ),
+    "credits/card": form("credits/card", (302, 403, 302, LOGIN)),
     "credits/<uuid:topup_id>/finish": form("credits/{topup_id}/finish", (409, 403, 404, LOGIN)),
     "credits/<uuid:topup_id>/refund": form("credits/{topup_id}/refund", (302, 403, 404, LOGIN)),
     # Opened by a signature and nothing else.

@@ -76,6 +76,16 @@ class Session:
     is_paid: bool
     payment_intent_id: str
     topup_id: str
+    setup_intent_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCard:
+    """A card that a customer has left with Stripe."""
+
+    customer_id: str
+    payment_method_id: str
+    card: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +172,26 @@ def checkout(
         lambda: _client().v1.checkout.sessions.create(params, {"idempotency_key": f"checkout:{topup_id}"}),
     )
     return _session(made)
+
+
+def save_card(*, customer_id: str, success_url: str, cancel_url: str) -> Session:
+    """A page of Stripe's on which the customer leaves a card and pays nothing."""
+    params: Any = {
+        "mode": "setup",
+        "currency": CURRENCY,
+        "customer": customer_id,
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+    }
+    return _session(_call(lambda: _client().v1.checkout.sessions.create(params)))
+
+
+def saved_card(setup_intent_id: str) -> SavedCard:
+    """The card that was left on such a page."""
+    params: Any = {"expand": ["payment_method"]}
+    found = _call(lambda: _client().v1.setup_intents.retrieve(setup_intent_id, params))
+    method = found.payment_method if isinstance(found.payment_method, stripe.PaymentMethod) else None
+    return SavedCard(_id(found.customer), _id(found.payment_method), _card(method))
 
 
 def tax(*, customer_id: str, amount_cents: int, fee_cents: int) -> Taxed:
@@ -338,7 +368,6 @@ def _payment(found: stripe.PaymentIntent) -> Payment:
     line = charge.balance_transaction if charge else None
     line = line if isinstance(line, stripe.BalanceTransaction) else None
     method = found.payment_method if isinstance(found.payment_method, stripe.PaymentMethod) else None
-    card = method.card if method else None
     step = found.next_action.redirect_to_url if found.next_action else None
     return Payment(
         id=found.id,
@@ -347,13 +376,18 @@ def _payment(found: stripe.PaymentIntent) -> Payment:
         topup_id=_of(found.metadata, "topup"),
         customer_id=_id(found.customer),
         payment_method_id=_id(found.payment_method),
-        card=f"{card.brand.title()} ending {card.last4}" if card else "",
+        card=_card(method),
         receipt_url=(charge.receipt_url if charge else "") or "",
         balance_transaction_id=line.id if line else "",
         stripe_fee_cents=line.fee if line else 0,
         message=(found.last_payment_error.message or "") if found.last_payment_error else "",
         redirect_url=(step.url or "") if step else "",
     )
+
+
+def _card(method: stripe.PaymentMethod | None) -> str:
+    card = method.card if method else None
+    return f"{card.brand.title()} ending {card.last4}" if card else ""
 
 
 def _session(found: stripe.checkout.Session) -> Session:
@@ -364,6 +398,7 @@ def _session(found: stripe.checkout.Session) -> Session:
         is_paid=found.payment_status == "paid",
         payment_intent_id=_id(found.payment_intent),
         topup_id=found.client_reference_id or "",
+        setup_intent_id=_id(found.setup_intent),
     )
 
 

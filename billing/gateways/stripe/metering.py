@@ -117,6 +117,12 @@ def subscribed(subscription_id: str) -> set[str]:
     return {one.price.id for one in found.auto_paging_iter()}
 
 
+def charge_card(*, subscription_id: str, payment_method_id: str) -> None:
+    """Charge the invoices of a subscription to this card from now on."""
+    params: Any = {"collection_method": "charge_automatically", "default_payment_method": payment_method_id}
+    _call(lambda: _client().v1.subscriptions.update(subscription_id, params))
+
+
 def add_price(*, subscription_id: str, price_id: str) -> None:
     """One more price for a subscription."""
     params: Any = {"subscription": subscription_id, "price": price_id}

@@ -283,6 +283,30 @@ def test_the_credits_page_shows_limit_open_amount_and_invoices(stripe: FakeStrip
     assert "Pay</a>" not in shown(client)
 
 
+def test_a_card_is_saved_and_invoices_are_charged_to_it(stripe: FakeStripe, post: Post, owing: Account) -> None:
+    subscriptions.sync()
+    client = Client()
+    client.force_login(make.user("alice@example.com"))
+    url = client.post("/credits/card").headers["Location"]
+    assert url.startswith("https://checkout.stripe.com/c/setup/")
+    card = stripe.world.leave_card(url.rpartition("/")[2])
+    stripe.deliver(post, copies=2)
+    assert "Charged to Visa ending 4242" in shown(client)
+    assert subscriptions.is_due()
+    assert subscriptions.sync() == [f"~ card of {owing.slug}"]
+    made = next(one for one in stripe.world.objects.values() if one["object"] == "subscription")
+    assert (made["collection_method"], made["default_payment_method"]) == ("charge_automatically", card)
+    assert not subscriptions.is_due()
+
+
+def test_without_keys_no_card_is_saved(alice: Account, settings: Any) -> None:
+    settings.STRIPE_SECRET_KEY = ""
+    client = Client()
+    client.force_login(make.user("alice@example.com"))
+    assert client.post("/credits/card").headers["Location"] == "/credits"
+    assert "Card payments are off here" in shown(client)
+
+
 def test_a_prepaid_account_sees_nothing_of_invoices(alice: Account) -> None:
     client = Client()
     client.force_login(make.user("alice@example.com"))

@@ -72,6 +72,14 @@ class Metering:
         mine = [self.shown(one) for one in rows if one["customer"] == given["customer"]]
         return {"object": "list", "data": mine, "has_more": False, "url": "/v1/subscriptions"}
 
+    def update_subscription(self, subscription_id: str, given: dict[str, Any]) -> dict[str, Any]:
+        made = self._there(subscription_id, "subscription")
+        method = self._there(given["default_payment_method"], "payment_method")
+        if method["customer"] != made["customer"]:
+            raise Refused(400, "invalid_request_error", "The payment method belongs to another customer.")
+        made |= given
+        return made
+
     def list_items(self, given: dict[str, Any]) -> dict[str, Any]:
         prices = self._there(given["subscription"], "subscription")["_prices"]
         rows = [

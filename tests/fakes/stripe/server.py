@@ -161,6 +161,8 @@ _ROUTES: dict[tuple[str, str], Operation] = {
     ("get", "/v1/prices"): lambda world, given: world.list_prices(given),
     ("post", "/v1/subscriptions"): lambda world, given: world.create_subscription(given),
     ("get", "/v1/subscriptions"): lambda world, given: world.list_subscriptions(given),
+    ("post", "/v1/subscriptions/{}"): lambda world, one, given: world.update_subscription(one, given),
+    ("get", "/v1/setup_intents/{}"): lambda world, one, given: world.get(one, "setup_intent"),
     ("delete", "/v1/subscriptions/{}"): lambda world, one, given: world.cancel_subscription(one, given),
     ("get", "/v1/subscription_items"): lambda world, given: world.list_items(given),
     ("post", "/v1/subscription_items"): lambda world, given: world.create_item(given),

@@ -34,6 +34,13 @@ class World(Connect, Metering):
 
     def create_session(self, given: dict[str, Any]) -> dict[str, Any]:
         self._there(given["customer"], "customer")
+        if given["mode"] == "setup":
+            made = self._new(
+                "cs_test", "checkout.session", customer=given["customer"], status="open", payment_status="unpaid",
+                payment_intent=None, setup_intent=None, client_reference_id=None,
+            )  # fmt: skip
+            made["url"] = f"https://checkout.stripe.com/c/setup/{made['id']}"
+            return made
         total = sum(int(line["quantity"]) * int(line["price_data"]["unit_amount"]) for line in given["line_items"])
         if given.get("automatic_tax", {}).get("enabled") == "true":
             total += self._tax([(line["price_data"], "unit_amount") for line in given["line_items"]])
@@ -47,6 +54,7 @@ class World(Connect, Metering):
             status="open",
             payment_status="unpaid",
             payment_intent=None,
+            setup_intent=None,
             _intent=given.get("payment_intent_data", {}),
         )
         made["url"] = f"https://checkout.stripe.com/c/pay/{made['id']}"
@@ -163,6 +171,16 @@ class World(Connect, Metering):
             session |= {"status": "complete", "payment_status": "paid", "payment_intent": intent["id"]}
             self._tell("checkout.session.completed", session)
             return intent
+
+    def leave_card(self, session_id: str) -> str:
+        """The customer leaves a good card on Stripe's page; its id."""
+        with self.lock:
+            session = self.objects[session_id]
+            method = self.save_card(session["customer"])
+            intent = self._new("seti", "setup_intent", customer=session["customer"], payment_method=method)
+            session |= {"status": "complete", "setup_intent": intent["id"]}
+            self._tell("checkout.session.completed", session)
+            return method
 
     def leave(self, session_id: str) -> None:
         """The customer leaves Stripe's page and it expires."""
