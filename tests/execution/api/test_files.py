@@ -135,10 +135,23 @@ class TestInPredictions:
 
     def test_a_strangers_file_is_not_taken(self, caller: Caller, stranger: Caller) -> None:
         version, file = hosted(), stored(stranger)
-        for url in (f"{BASE}/v1/files/{file.pk}", files.link(file, base=BASE), files.mark(file)):
+        for url in (f"{BASE}/v1/files/{file.pk}", files.mark(file)):
             answer = caller.post("/v1/predictions", {"version": version.pk, "input": {"text": "a", "image": url}})
             assert answer.status_code == 422
             assert "there is no such file" in answer.json()["detail"]
+
+    def test_a_strangers_file_whose_signed_link_the_caller_holds_is_copied(
+        self, caller: Caller, stranger: Caller
+    ) -> None:
+        version, file = hosted(), stored(stranger)
+        url = files.link(file, base=BASE)
+        forged = caller.post("/v1/predictions", {"version": version.pk, "input": {"text": "a", "image": f"{url}x"}})
+        assert forged.status_code == 422
+        assert File.objects.count() == 1
+        answer = caller.post("/v1/predictions", {"version": version.pk, "input": {"text": "a", "image": url}})
+        assert answer.status_code == 201
+        copied = File.objects.exclude(pk=file.pk).get()
+        assert (copied.account_id, copied.sha256, copied.size) == (caller.account.pk, file.sha256, file.size)
 
     def test_a_name_of_a_strangers_file_in_an_output_is_only_text(self, caller: Caller, stranger: Caller) -> None:
         made, theirs = predict(caller.account, hosted()), stored(stranger)
