@@ -4,7 +4,7 @@ BOOTSTRAP = $(or $(PYTHON),$(error Turnpike needs Python 3.11, 3.12 or 3.13 and 
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix migrate lock assets soak soak-books bench-ledger bench-gateway bench-routing
+.PHONY: help run test check fix migrate lock assets soak chaos soak-books bench-ledger bench-gateway bench-routing
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ soak: ## Send 20,000 requests made from our OpenAPI document; none may end in a 
 soak-books: ## A million random steps of money against a model, checked after each (hours)
 	@$(BOOTSTRAP) --dev
 	@SOAK_STEPS=1000000 exec $(BIN)/python tools/test.py tests/billing/books/test_machine.py -q
+
+chaos: ## 100 predictions at once over two workers, one of which is killed every 5 s (CHAOS_PREDICTIONS=n)
+	@$(BOOTSTRAP) --dev
+	@CHAOS=1 exec $(BIN)/python tools/test.py tests/chaos -q -s
 
 bench-ledger: ## Measure hold and settle, on SQLite and PostgreSQL
 	@$(BOOTSTRAP) --dev
