@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from billing import invariants
-from billing.models import DaybookLine, Entry, LedgerAccount
+from billing.models import Cursor, DaybookLine, Entry, LedgerAccount
 from billing.rating import Part, rate
 from billing.services import balances, corrections, daybook, earnings, margin
 from marketplace.lib.errors import NotFound
@@ -155,7 +155,9 @@ def test_carrying_twice_and_in_parts_changes_nothing(
     for _ in range(5):
         sell(caller, "1.00", to=operator, model="acme/one")
     balances.advance()
-    last = Entry.objects.latest("pk").pk
+    first, last = Entry.objects.earliest("pk").pk, Entry.objects.latest("pk").pk
+    # Numbers go on from earlier tests: one by one from nought would take hours.
+    Cursor.objects.update_or_create(name=daybook.CURSOR, defaults={"position": first - 1})
     while daybook.advance() or daybook._mark() < last:
         assert invariants.run() == []
     assert daybook.advance() == 0
