@@ -19,6 +19,7 @@ from jsonschema.exceptions import best_match
 
 from marketplace.models import Provider
 from tests.factories.routing import Buyer, buyer, endpoint
+from tests.reference import ABSENT
 from tests.routing.api.test_audio import ear
 from tests.routing.api.test_embeddings import vectors
 from tests.routing.api.test_images import painter
@@ -33,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACE = Path("shared/contracts/openrouter-openapi.json")
 # Beside the checkout, or beside the folder of worktrees that it is in.
 FOUND = next((path for up in ROOT.parents[:2] if (path := up / PLACE).exists()), None)
-pytestmark = pytest.mark.skipif(FOUND is None, reason="../shared/contracts is not here: the reference cannot be read")
+pytestmark = pytest.mark.skipif(FOUND is None, reason=f"{ABSENT}: {PLACE} beside the checkout")
 
 TOOLED = {"parameters": ["tools", "tool_choice", "response_format", "structured_outputs"]}
 PUBLIC = [
