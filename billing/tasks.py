@@ -8,7 +8,7 @@ import structlog
 from celery import shared_task
 
 from billing import invariants
-from billing.gateways.stripe import client as stripe
+from billing.gateways.stripe import transport
 from billing.services import (
     alerts,
     balances,
@@ -58,7 +58,7 @@ def expire_credits(**_: Any) -> None:
 @shared_task(name="billing.top_up")
 def top_up(**_: Any) -> None:
     """Charge the saved cards of accounts that asked for it and run low; find out about what was lost."""
-    if not stripe.is_on():
+    if not transport.is_on():
         return
     topups.resume()
     for account_id in topups.due():
@@ -68,7 +68,7 @@ def top_up(**_: Any) -> None:
 @shared_task(name="billing.work_off_inbox")
 def work_off_inbox(**_: Any) -> None:
     """Apply webhooks that could not be applied when they came; send refunds that Stripe has not heard of."""
-    if stripe.is_on():
+    if transport.is_on():
         inbox.work_off()
         refunds.resume()
         invoices.freeze_overdue()
@@ -77,7 +77,7 @@ def work_off_inbox(**_: Any) -> None:
 @shared_task(name="billing.export_usage")
 def export_usage(**_: Any) -> None:
     """Tell Stripe what post-paid accounts used in the hours that are closed; subscribe those that are new."""
-    if not stripe.is_on():
+    if not transport.is_on():
         return
     if subscriptions.is_due():
         subscriptions.sync()
@@ -87,7 +87,7 @@ def export_usage(**_: Any) -> None:
 @shared_task(name="billing.walk")
 def nightly_walk(**_: Any) -> None:
     """Look through Stripe's own lists for what never reached us."""
-    if not stripe.is_on():
+    if not transport.is_on():
         return
     found = walk.walk()
     logger.info("stripe_walk", events=found.events, missed=found.missed, fees=found.fees)
@@ -100,7 +100,7 @@ def nightly_walk(**_: Any) -> None:
 @shared_task(name="billing.pay_out")
 def pay_out(**_: Any) -> None:
     """Pay out what is ready, once a day for each account; find out about what was lost."""
-    if stripe.is_on():
+    if transport.is_on():
         payouts.resume()
         payouts.pay_due()
     for one in metering.differences():

@@ -21,8 +21,8 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from billing import meters
-from billing.gateways.stripe import client as stripe
 from billing.gateways.stripe import metering as gateway
+from billing.gateways.stripe import transport
 from billing.models import Customer, Meter, MeterRow, Subscription
 from billing.services import rollups
 from marketplace.models import Hardware
@@ -181,10 +181,10 @@ def _event(row: MeterRow) -> gateway.Counted:
 def _send_one(row: MeterRow, now: dt.datetime) -> bool:
     try:
         gateway.count(_event(row))
-    except stripe.Unreachable as error:
+    except transport.Unreachable as error:
         logger.warning("usage_not_sent", row=str(row.pk), error=error.message)
         return False
-    except stripe.Rejected as error:
+    except transport.Rejected as error:
         logger.error("usage_refused", row=str(row.pk), error=error.message)
         _end([row], MeterRow.State.REFUSED, error=error.message)
         return False
@@ -197,7 +197,7 @@ def _stream(rows: Sequence[MeterRow], now: dt.datetime) -> int:
         part = rows[place : place + gateway.MOST_AT_ONCE]
         try:
             gateway.count_all([_event(row) for row in part])
-        except (stripe.Unreachable, stripe.Rejected) as error:
+        except (transport.Unreachable, transport.Rejected) as error:
             logger.warning("usage_not_sent", rows=len(part), error=error.message)
             break
         sent += _end(part, MeterRow.State.SENT, now=now)
@@ -214,7 +214,7 @@ def _look_before_sending(row: MeterRow, now: dt.datetime) -> None:
         theirs = gateway.summed(
             meter_id=meter.meter_id, customer_id=row.account.customer.customer_id, since=hour, until=hour + HOUR
         )
-    except stripe.Unreachable:
+    except transport.Unreachable:
         return
     if theirs == row.value:
         _end([row], MeterRow.State.SENT, now=now)

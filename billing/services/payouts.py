@@ -16,8 +16,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from billing.gateways.stripe import client as stripe
-from billing.gateways.stripe import connect
+from billing.gateways.stripe import connect, transport
 from billing.gateways.stripe.connect import BankPayout, Connected, Transferred
 from billing.models import LedgerAccount, Payout, Recipient
 from billing.services import alerts, balances, earnings, ledger
@@ -165,10 +164,10 @@ def _send(payout: Payout, now: dt.datetime | None = None) -> None:
             told = connect.transfer(
                 payout_id=payout_id, recipient_id=recipient.recipient_id, amount_cents=payout.amount_cents
             )
-    except stripe.Unreachable as error:
+    except transport.Unreachable as error:
         logger.warning("payout_unknown", payout=payout_id, error=error.message)
         return
-    except stripe.Rejected as error:
+    except transport.Rejected as error:
         told = _never_made(payout, error.message)
     settle(told)
 

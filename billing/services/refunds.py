@@ -9,6 +9,7 @@ from django.db.models import F
 
 from billing import portions
 from billing.gateways.stripe import client as stripe
+from billing.gateways.stripe import transport
 from billing.gateways.stripe.client import Refunded
 from billing.models import LedgerAccount, Refund, TopUp, Wallet
 from billing.services import credits, disputes, ledger
@@ -50,9 +51,9 @@ def send(refund: Refund) -> None:
             payment_intent_id=topup.payment_intent_id or "",
             amount_cents=refund.total_cents,
         )
-    except stripe.Unreachable:
+    except transport.Unreachable:
         return
-    except stripe.Rejected:
+    except transport.Rejected:
         told = Refunded("", "failed", refund.total_cents, topup.payment_intent_id or "", str(refund.pk))
     settle(told)
 

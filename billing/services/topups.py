@@ -18,6 +18,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from billing.gateways.stripe import client as stripe
+from billing.gateways.stripe import transport
 from billing.gateways.stripe.client import Payment
 from billing.models import AutoTopUp, Customer, LedgerAccount, TopUp
 from billing.services import alerts, ledger
@@ -295,10 +296,10 @@ def _charge(topup: TopUp, now: dt.datetime | None = None) -> None:
                 amount_cents=topup.total_cents,
                 tax_calculation_id=topup.tax_calculation_id,
             )
-    except stripe.Unreachable as error:
+    except transport.Unreachable as error:
         logger.warning("topup_unknown", topup=str(topup.pk), error=error.message)
         return
-    except stripe.Rejected as error:  # no payment was made, and no webhook will tell of it
+    except transport.Rejected as error:  # no payment was made, and no webhook will tell of it
         payment = _never_made(topup, error.message)
     settle(topup.pk, payment)
 

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from billing.forms import AutoTopUpForm, TopUpForm, cents
-from billing.gateways.stripe import client as stripe
+from billing.gateways.stripe import transport
 from billing.models import AutoTopUp, Customer, TopUp
 from billing.services import credits as promotions
 from billing.services import ledger, metered, refunds, statements, topups
@@ -159,7 +159,7 @@ def _page(request: HttpRequest, visitor: Visitor, **forms: Any) -> HttpResponse:
         "what": what if what in statements.MOVES else "",
         "moves": [(name, title) for name, (title, _) in statements.MOVES.items()],
         "can_manage": visitor.can_manage,
-        "payments_on": stripe.is_on(),
+        "payments_on": transport.is_on(),
         "standing": metered.standing(account_id=account_id) if visitor.can_manage else None,
         "is_metered": wallet.credit_limit_nano > 0,
         "invoice_days": settings.STRIPE_INVOICE_DAYS,

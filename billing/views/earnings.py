@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.forms import ConnectForm
-from billing.gateways.stripe import client as stripe
+from billing.gateways.stripe import transport
 from billing.models import PaidInvoice, Payout, Recipient
 from billing.services import earnings as earned
 from billing.services import payouts
@@ -100,7 +100,7 @@ def _page(request: HttpRequest, visitor: Visitor, **forms: Any) -> HttpResponse:
         "months": earned.listed(account_id=account_id),
         "days": {"days": [day.isoformat() for day, _ in days], "nano": [str(nano) for _, nano in days]} if days else {},
         "shown_days": DAYS,
-        "payouts_on": stripe.is_on(),
+        "payouts_on": transport.is_on(),
         "recipient": recipient,
         "next": _next(recipient),
         "history": history,
@@ -119,7 +119,7 @@ def _page(request: HttpRequest, visitor: Visitor, **forms: Any) -> HttpResponse:
 
 def _next(recipient: Recipient | None) -> dict[str, Any] | None:
     """The next payout's day and amount, for one who can be paid."""
-    if recipient is None or not recipient.is_active or recipient.paused_because or not stripe.is_on():
+    if recipient is None or not recipient.is_active or recipient.paused_because or not transport.is_on():
         return None
     found = payouts.next_one(recipient=recipient)
     return found and {"day": found[0], "nano": found[1] * NANO_PER_CENT}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from billing.gateways.stripe import client as gateway
+from billing.gateways.stripe import transport
 from billing.models import Customer, TopUp
 from billing.services import topups
 from marketplace.models import Account
@@ -25,7 +25,7 @@ BACK = "http://testserver/credits"
 def stripe(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStripe]:
     """Payments are on, and go to the fake."""
     # The pauses before trying again are Stripe's pace, not ours to wait for.
-    monkeypatch.setattr(gateway, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(transport, "PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.setattr("stripe._http_client.HTTPClient.INITIAL_DELAY", 0.001)
     monkeypatch.setattr("stripe._http_client.HTTPClient.MAX_DELAY", 0.001)
     with FakeStripe() as fake:

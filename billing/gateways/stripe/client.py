@@ -1,46 +1,15 @@
-"""The one place that calls Stripe. Amounts are cents; every call that moves money carries our idempotency key.
-
-The library repeats lost connections, 409 and 5xx by itself, with the same key; 429 it does not, so we do.
-"""
+"""Payments at Stripe. Amounts are cents; every call that moves money carries our idempotency key."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import stripe
 from django.conf import settings
 
-from marketplace.lib.errors import Conflict, Unavailable
-
-T = TypeVar("T")
-
-# A newer library speaks a newer version by default; ours moves only with a commit and its tests.
-API_VERSION: Final = "2026-10-28.endive"
-TIMEOUT: Final = 10.0
-RETRIES: Final = 2
-PAUSES: Final = (0.5, 1.0, 2.0)
-CURRENCY: Final = "usd"
-
-stripe.enable_telemetry = False
-
-
-class PaymentsOff(Unavailable):
-    """503: this site has no Stripe keys."""
-
-    def __init__(self) -> None:
-        super().__init__("Card payments are off here: this site has no Stripe keys.")
-
-
-class Unreachable(Unavailable):
-    """503: Stripe did not answer, or not sensibly; what was asked may have happened, so ask again with the same key."""
-
-
-class Rejected(Conflict):
-    """409: Stripe does not do what was asked, and says why; nothing has happened."""
+from billing.gateways.stripe import transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +100,10 @@ class Movement:
     source_id: str
 
 
-def is_on() -> bool:
-    """Whether this site takes payments."""
-    return bool(settings.STRIPE_SECRET_KEY)
-
-
 def customer(*, account_id: int, name: str, email: str) -> str:
     """Make the account's customer (once per account); its id."""
-    made = _call(
-        lambda: _client().v1.customers.create(
+    made = transport.call(
+        lambda: transport.client().v1.customers.create(
             {"name": name, "email": email, "metadata": {"account": str(account_id)}},
             {"idempotency_key": f"customer:{account_id}"},
         )
@@ -168,8 +132,8 @@ def checkout(
     }
     if settings.STRIPE_TAX:
         params |= {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
-    made = _call(
-        lambda: _client().v1.checkout.sessions.create(params, {"idempotency_key": f"checkout:{topup_id}"}),
+    made = transport.call(
+        lambda: transport.client().v1.checkout.sessions.create(params, {"idempotency_key": f"checkout:{topup_id}"}),
     )
     return _session(made)
 
@@ -178,20 +142,20 @@ def save_card(*, customer_id: str, success_url: str, cancel_url: str) -> Session
     """A page of Stripe's on which the customer leaves a card and pays nothing."""
     params: Any = {
         "mode": "setup",
-        "currency": CURRENCY,
+        "currency": transport.CURRENCY,
         "customer": customer_id,
         "success_url": success_url,
         "cancel_url": cancel_url,
     }
-    return _session(_call(lambda: _client().v1.checkout.sessions.create(params)))
+    return _session(transport.call(lambda: transport.client().v1.checkout.sessions.create(params)))
 
 
 def saved_card(setup_intent_id: str) -> SavedCard:
     """The card that was left on such a page."""
     params: Any = {"expand": ["payment_method"]}
-    found = _call(lambda: _client().v1.setup_intents.retrieve(setup_intent_id, params))
+    found = transport.call(lambda: transport.client().v1.setup_intents.retrieve(setup_intent_id, params))
     method = found.payment_method if isinstance(found.payment_method, stripe.PaymentMethod) else None
-    return SavedCard(_id(found.customer), _id(found.payment_method), _card(method))
+    return SavedCard(transport.id_of(found.customer), transport.id_of(found.payment_method), _card(method))
 
 
 def tax(*, customer_id: str, amount_cents: int, fee_cents: int) -> Taxed:
@@ -199,8 +163,8 @@ def tax(*, customer_id: str, amount_cents: int, fee_cents: int) -> Taxed:
     lines: list[Any] = [{"amount": amount_cents, "reference": "credit", "tax_behavior": "exclusive"}]
     if fee_cents:
         lines.append({"amount": fee_cents, "reference": "fee", "tax_behavior": "exclusive"})
-    params: Any = {"currency": CURRENCY, "customer": customer_id, "line_items": lines}
-    made = _call(lambda: _client().v1.tax.calculations.create(params))
+    params: Any = {"currency": transport.CURRENCY, "customer": customer_id, "line_items": lines}
+    made = transport.call(lambda: transport.client().v1.tax.calculations.create(params))
     return Taxed(made.id or "", made.tax_amount_exclusive)
 
 
@@ -214,7 +178,7 @@ def charge_saved_card(
     """
     params: Any = {
         "amount": amount_cents,
-        "currency": CURRENCY,
+        "currency": transport.CURRENCY,
         "customer": customer_id,
         "payment_method": payment_method_id,
         "off_session": True,
@@ -225,7 +189,9 @@ def charge_saved_card(
     if tax_calculation_id:
         params["hooks"] = {"inputs": {"tax": {"calculation": tax_calculation_id}}}
     try:
-        made = _call(lambda: _client().v1.payment_intents.create(params, {"idempotency_key": f"topup:{topup_id}"}))
+        made = transport.call(
+            lambda: transport.client().v1.payment_intents.create(params, {"idempotency_key": f"topup:{topup_id}"})
+        )
     except stripe.CardError as error:
         return _refused(error, topup_id=topup_id, customer_id=customer_id, amount_cents=amount_cents)
     return _payment(made)
@@ -234,52 +200,60 @@ def charge_saved_card(
 def confirm(*, payment_intent_id: str, return_url: str) -> Payment:
     """Go on with a payment whose bank wants its customer; `redirect_url` is where to send the browser."""
     params: Any = {"return_url": return_url, "expand": _EXPANDED}
-    return _payment(_call(lambda: _client().v1.payment_intents.confirm(payment_intent_id, params)))
+    return _payment(transport.call(lambda: transport.client().v1.payment_intents.confirm(payment_intent_id, params)))
 
 
 def cancel(*, payment_intent_id: str) -> Payment:
     """Give up a payment. Raises Rejected when it cannot be given up any more."""
-    return _payment(_call(lambda: _client().v1.payment_intents.cancel(payment_intent_id, {"expand": _EXPANDED})))
+    return _payment(
+        transport.call(lambda: transport.client().v1.payment_intents.cancel(payment_intent_id, {"expand": _EXPANDED}))
+    )
 
 
 def payment(payment_intent_id: str) -> Payment:
     """A payment as it stands."""
-    return _payment(_call(lambda: _client().v1.payment_intents.retrieve(payment_intent_id, {"expand": _EXPANDED})))
+    return _payment(
+        transport.call(lambda: transport.client().v1.payment_intents.retrieve(payment_intent_id, {"expand": _EXPANDED}))
+    )
 
 
 def payment_of(*, topup_id: str, customer_id: str) -> Payment | None:
     """The payment made for a top-up, when only its creation's answer was lost; looks at the customer's latest."""
-    found = _call(
-        lambda: _client().v1.payment_intents.list({"customer": customer_id, "limit": 100, "expand": _EXPANDED_LIST})
+    found = transport.call(
+        lambda: transport.client().v1.payment_intents.list(
+            {"customer": customer_id, "limit": 100, "expand": _EXPANDED_LIST}
+        )
     )
-    return next((_payment(one) for one in found.data if _of(one.metadata, "topup") == topup_id), None)
+    return next((_payment(one) for one in found.data if transport.metadata_of(one.metadata, "topup") == topup_id), None)
 
 
 def session(session_id: str) -> Session:
     """A Checkout session as it stands."""
-    return _session(_call(lambda: _client().v1.checkout.sessions.retrieve(session_id)))
+    return _session(transport.call(lambda: transport.client().v1.checkout.sessions.retrieve(session_id)))
 
 
 def refund(*, refund_id: str, payment_intent_id: str, amount_cents: int) -> Refunded:
     """Send money back, once per `refund_id` of ours. Raises Rejected."""
     params: Any = {"payment_intent": payment_intent_id, "amount": amount_cents, "metadata": {"refund": refund_id}}
-    return _refund(_call(lambda: _client().v1.refunds.create(params, {"idempotency_key": f"refund:{refund_id}"})))
+    return _refund(
+        transport.call(lambda: transport.client().v1.refunds.create(params, {"idempotency_key": f"refund:{refund_id}"}))
+    )
 
 
 def refunded(refund_id: str) -> Refunded:
     """A refund as it stands."""
-    return _refund(_call(lambda: _client().v1.refunds.retrieve(refund_id)))
+    return _refund(transport.call(lambda: transport.client().v1.refunds.retrieve(refund_id)))
 
 
 def disputed(dispute_id: str) -> Disputed:
     """A dispute as it stands."""
-    found = _call(lambda: _client().v1.disputes.retrieve(dispute_id))
+    found = transport.call(lambda: transport.client().v1.disputes.retrieve(dispute_id))
     lines = list(found.balance_transactions)
     return Disputed(
         id=found.id,
         status=found.status,
         amount_cents=found.amount,
-        payment_intent_id=_id(found.payment_intent),
+        payment_intent_id=transport.id_of(found.payment_intent),
         fee_cents=sum(line.fee for line in lines),
         is_withdrawn=sum(line.amount for line in lines) < 0,
     )
@@ -287,64 +261,26 @@ def disputed(dispute_id: str) -> Disputed:
 
 def events(*, since: int) -> Iterator[dict[str, Any]]:
     """All events since a moment (Unix seconds), as webhooks would have told them."""
-    first = _call(lambda: _client().v1.events.list({"created": {"gte": since}, "limit": 100}))
+    first = transport.call(lambda: transport.client().v1.events.list({"created": {"gte": since}, "limit": 100}))
     for event in first.auto_paging_iter():
         yield event.to_dict()
 
 
 def movements(*, since: int) -> Iterator[Movement]:
     """The lines of Stripe's books since a moment (Unix seconds)."""
-    first = _call(lambda: _client().v1.balance_transactions.list({"created": {"gte": since}, "limit": 100}))
+    first = transport.call(
+        lambda: transport.client().v1.balance_transactions.list({"created": {"gte": since}, "limit": 100})
+    )
     for line in first.auto_paging_iter():
-        yield Movement(line.id, line.type, line.amount, line.fee, line.net, _id(line.source))
+        yield Movement(line.id, line.type, line.amount, line.fee, line.net, transport.id_of(line.source))
 
 
 _EXPANDED: list[str] = ["latest_charge.balance_transaction", "payment_method"]
 _EXPANDED_LIST: list[str] = [f"data.{path}" for path in _EXPANDED]
 
 
-def _client() -> stripe.StripeClient:
-    if not is_on():
-        raise PaymentsOff
-    return _client_of(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
-
-
-@lru_cache(maxsize=8)
-def _client_of(key: str, base: str) -> stripe.StripeClient:
-    addresses: Any = {"api": base, "meter_events": base} if base else {}
-    return stripe.StripeClient(
-        key,
-        stripe_version=API_VERSION,
-        max_network_retries=RETRIES,
-        base_addresses=addresses,
-        http_client=stripe.RequestsClient(timeout=TIMEOUT),
-    )
-
-
-def _call(ask: Callable[[], T]) -> T:
-    for pause in (*PAUSES, None):
-        try:
-            return ask()
-        except stripe.RateLimitError as error:
-            if pause is None:
-                raise Unreachable("Stripe is busy. Try again in a minute.") from error
-            time.sleep(_patience(error.headers, pause))
-        except stripe.CardError:
-            raise
-        except stripe.InvalidRequestError as error:
-            raise Rejected(error.user_message or "Stripe refuses this.") from error
-        except stripe.StripeError as error:
-            raise Unreachable("Stripe does not answer. Try again in a minute.") from error
-    raise AssertionError("unreachable")
-
-
-def _patience(headers: Mapping[str, str] | None, pause: float) -> float:
-    told = (headers or {}).get("retry-after", "")
-    return min(float(told), 10.0) if told.isdigit() else pause
-
-
 def _line(name: str, cents: int) -> dict[str, Any]:
-    price: dict[str, Any] = {"currency": CURRENCY, "unit_amount": cents, "product_data": {"name": name}}
+    price: dict[str, Any] = {"currency": transport.CURRENCY, "unit_amount": cents, "product_data": {"name": name}}
     if settings.STRIPE_TAX:  # beside the price, never inside: the credit is what was asked for
         price["tax_behavior"] = "exclusive"
     return {"quantity": 1, "price_data": price}
@@ -373,9 +309,9 @@ def _payment(found: stripe.PaymentIntent) -> Payment:
         id=found.id,
         status=found.status,
         amount_cents=found.amount,
-        topup_id=_of(found.metadata, "topup"),
-        customer_id=_id(found.customer),
-        payment_method_id=_id(found.payment_method),
+        topup_id=transport.metadata_of(found.metadata, "topup"),
+        customer_id=transport.id_of(found.customer),
+        payment_method_id=transport.id_of(found.payment_method),
         card=_card(method),
         receipt_url=(charge.receipt_url if charge else "") or "",
         balance_transaction_id=line.id if line else "",
@@ -396,9 +332,9 @@ def _session(found: stripe.checkout.Session) -> Session:
         url=found.url or "",
         status=found.status or "",
         is_paid=found.payment_status == "paid",
-        payment_intent_id=_id(found.payment_intent),
+        payment_intent_id=transport.id_of(found.payment_intent),
         topup_id=found.client_reference_id or "",
-        setup_intent_id=_id(found.setup_intent),
+        setup_intent_id=transport.id_of(found.setup_intent),
     )
 
 
@@ -407,16 +343,6 @@ def _refund(found: stripe.Refund) -> Refunded:
         id=found.id,
         status=found.status or "pending",
         amount_cents=found.amount,
-        payment_intent_id=_id(found.payment_intent),
-        our_id=_of(found.metadata, "refund"),
+        payment_intent_id=transport.id_of(found.payment_intent),
+        our_id=transport.metadata_of(found.metadata, "refund"),
     )
-
-
-def _id(given: Any) -> str:
-    """The id of what may be an id, an object or nothing."""
-    return given if isinstance(given, str) else getattr(given, "id", "") or ""
-
-
-def _of(metadata: Any, name: str) -> str:
-    found = metadata.to_dict() if hasattr(metadata, "to_dict") else metadata or {}
-    return str(found.get(name, ""))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import stripe
 
-from billing.gateways.stripe.client import CURRENCY, _call, _client, _id, _of
+from billing.gateways.stripe import transport
 
 # Events whose object is an account of API v2; the dots and brackets after it say which part changed.
 ACCOUNT_EVENTS: Final = "v2.core.account"
@@ -59,7 +59,7 @@ def recipient(*, account_id: int, name: str, email: str, country: str) -> str:
         "metadata": {"account": str(account_id)},
     }
     key = f"recipient:{account_id}:{country}"
-    return _call(lambda: _client().v2.core.accounts.create(params, {"idempotency_key": key})).id
+    return transport.call(lambda: transport.client().v2.core.accounts.create(params, {"idempotency_key": key})).id
 
 
 def link(*, recipient_id: str, is_new: bool, return_url: str, refresh_url: str) -> str:
@@ -67,12 +67,14 @@ def link(*, recipient_id: str, is_new: bool, return_url: str, refresh_url: str) 
     case = "account_onboarding" if is_new else "account_update"
     pages = {"return_url": return_url, "refresh_url": refresh_url}
     params: Any = {"account": recipient_id, "use_case": {"type": case, case: pages}}
-    return _call(lambda: _client().v2.core.account_links.create(params)).url
+    return transport.call(lambda: transport.client().v2.core.account_links.create(params)).url
 
 
 def connected(recipient_id: str) -> Connected:
     """A recipient as it stands."""
-    found = _call(lambda: _client().v2.core.accounts.retrieve(recipient_id, {"include": _PARTS})).to_dict()
+    found = transport.call(
+        lambda: transport.client().v2.core.accounts.retrieve(recipient_id, {"include": _PARTS})
+    ).to_dict()
     capabilities = ((found.get("configuration") or {}).get("recipient") or {}).get("capabilities") or {}
     transfers = (capabilities.get("stripe_balance") or {}).get("stripe_transfers") or {}
     entries = (found.get("requirements") or {}).get("entries") or []
@@ -84,36 +86,40 @@ def connected(recipient_id: str) -> Connected:
 def transfer(*, payout_id: str, recipient_id: str, amount_cents: int) -> Transferred:
     """Send earnings, once per `payout_id` of ours.
 
-    Raises Unreachable when it is not known whether they were sent, Rejected when they were not.
+    Raises Unreachable when it is not known whether they were sent, transport.Rejected when they were not.
     """
     params: Any = {
         "amount": amount_cents,
-        "currency": CURRENCY,
+        "currency": transport.CURRENCY,
         "destination": recipient_id,
         "transfer_group": payout_id,
         "metadata": {"payout": payout_id},
         "expand": _EXPANDED,
     }
     key = f"payout:{payout_id}"
-    return _call(lambda: _transferred(_client().v1.transfers.create(params, {"idempotency_key": key})))
+    return transport.call(
+        lambda: _transferred(transport.client().v1.transfers.create(params, {"idempotency_key": key}))
+    )
 
 
 def transfer_of(*, payout_id: str) -> Transferred | None:
     """The transfer made for a payout, when only its creation's answer was lost."""
     params: Any = {"transfer_group": payout_id, "limit": 1, "expand": ["data.reversals"]}
-    found = _call(lambda: [_transferred(one) for one in _client().v1.transfers.list(params).data])
+    found = transport.call(lambda: [_transferred(one) for one in transport.client().v1.transfers.list(params).data])
     return found[0] if found else None
 
 
 def transferred(transfer_id: str) -> Transferred:
     """A transfer as it stands."""
-    return _call(lambda: _transferred(_client().v1.transfers.retrieve(transfer_id, {"expand": _EXPANDED})))
+    return transport.call(
+        lambda: _transferred(transport.client().v1.transfers.retrieve(transfer_id, {"expand": _EXPANDED}))
+    )
 
 
 def transfers(*, since: int) -> Iterator[Transferred]:
     """All transfers since a moment (Unix seconds)."""
     params: Any = {"created": {"gte": since}, "limit": 100, "expand": ["data.reversals"]}
-    first = _call(lambda: _client().v1.transfers.list(params))
+    first = transport.call(lambda: transport.client().v1.transfers.list(params))
     for one in first.auto_paging_iter():
         yield _transferred(one)
 
@@ -121,14 +127,14 @@ def transfers(*, since: int) -> Iterator[Transferred]:
 def bank_payout(*, bank_payout_id: str, recipient_id: str) -> BankPayout:
     """What Stripe sent from a recipient's balance to its bank, as it stands."""
     options: Any = {"stripe_account": recipient_id}
-    found = _call(lambda: _client().v1.payouts.retrieve(bank_payout_id, {}, options))
+    found = transport.call(lambda: transport.client().v1.payouts.retrieve(bank_payout_id, {}, options))
     return BankPayout(found.status in {"failed", "canceled"}, found.failure_message or "")
 
 
 def available_cents() -> int:
     """What of the platform's balance at Stripe can be transferred now."""
-    found = _call(lambda: _client().v1.balance.retrieve())
-    return sum(one.amount for one in found.available if one.currency == CURRENCY)
+    found = transport.call(lambda: transport.client().v1.balance.retrieve())
+    return sum(one.amount for one in found.available if one.currency == transport.CURRENCY)
 
 
 def _transferred(found: stripe.Transfer) -> Transferred:
@@ -137,6 +143,6 @@ def _transferred(found: stripe.Transfer) -> Transferred:
     return Transferred(
         id=found.id,
         amount_cents=found.amount,
-        our_id=_of(found.metadata, "payout"),
-        reversals=tuple((_id(one), one.amount) for one in reversals),
+        our_id=transport.metadata_of(found.metadata, "payout"),
+        reversals=tuple((transport.id_of(one), one.amount) for one in reversals),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import stripe
 
-from billing.gateways.stripe.client import _call, _client, _id
+from billing.gateways.stripe import transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class Invoiced:
 
 def invoice(invoice_id: str) -> Invoiced:
     """An invoice as it stands, with all of its lines."""
-    found = _call(lambda: _client().v1.invoices.retrieve(invoice_id))
-    listed = _call(lambda: _client().v1.invoices.line_items.list(invoice_id, {"limit": 100}))
+    found = transport.call(lambda: transport.client().v1.invoices.retrieve(invoice_id))
+    listed = transport.call(lambda: transport.client().v1.invoices.line_items.list(invoice_id, {"limit": 100}))
     details = found.parent.subscription_details if found.parent else None
     return Invoiced(
         id=found.id,
-        customer_id=_id(found.customer),
-        subscription_id=_id(details.subscription) if details else "",
+        customer_id=transport.id_of(found.customer),
+        subscription_id=transport.id_of(details.subscription) if details else "",
         number=found.number or "",
         status=found.status or "draft",
         lines=tuple(_line(one) for one in listed.auto_paging_iter()),
@@ -70,7 +70,7 @@ def invoice(invoice_id: str) -> Invoiced:
 
 def _line(found: stripe.InvoiceLineItem) -> Line:
     details = found.pricing.price_details if found.pricing else None
-    return Line(_id(details.price) if details else "", found.quantity or 0, found.subtotal)
+    return Line(transport.id_of(details.price) if details else "", found.quantity or 0, found.subtotal)
 
 
 def _moment(seconds: int) -> dt.datetime:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import stripe
 from django.conf import settings
 
-from billing.gateways.stripe.client import CURRENCY, Rejected, _call, _client, _client_of, _of
+from billing.gateways.stripe import transport
 
 # A unit of a priced meter is a micro-dollar.
 CENTS_PER_UNIT: Final = Decimal("0.0001")
@@ -42,7 +42,7 @@ class Report:
 
 def meters() -> dict[str, str]:
     """Event name -> id of the meters that count."""
-    found = _call(lambda: _client().v1.billing.meters.list({"status": "active", "limit": 100}))
+    found = transport.call(lambda: transport.client().v1.billing.meters.list({"status": "active", "limit": 100}))
     return {one.event_name: one.id for one in found.auto_paging_iter()}
 
 
@@ -55,7 +55,9 @@ def create_meter(*, event_name: str, title: str) -> str:
         "customer_mapping": {"type": "by_id", "event_payload_key": "stripe_customer_id"},
         "value_settings": {"event_payload_key": "value"},
     }
-    return _call(lambda: _client().v1.billing.meters.create(params, {"idempotency_key": f"meter:{event_name}"})).id
+    return transport.call(
+        lambda: transport.client().v1.billing.meters.create(params, {"idempotency_key": f"meter:{event_name}"})
+    ).id
 
 
 def prices(lookup_keys: Sequence[str]) -> dict[str, str]:
@@ -63,7 +65,7 @@ def prices(lookup_keys: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for place in range(0, len(lookup_keys), _LOOKED_UP_AT_ONCE):
         params: Any = {"lookup_keys": list(lookup_keys[place : place + _LOOKED_UP_AT_ONCE]), "active": True}
-        listed = _call(lambda params=params: _client().v1.prices.list(params))  # type: ignore[misc]
+        listed = transport.call(lambda params=params: transport.client().v1.prices.list(params))  # type: ignore[misc]
         found |= {one.lookup_key: one.id for one in listed.data if one.lookup_key}
     return found
 
@@ -71,7 +73,7 @@ def prices(lookup_keys: Sequence[str]) -> dict[str, str]:
 def create_price(*, lookup_key: str, meter_id: str, title: str) -> str:
     """A monthly price of a micro-dollar a unit on a meter; its id."""
     params: Any = {
-        "currency": CURRENCY,
+        "currency": transport.CURRENCY,
         "unit_amount_decimal": CENTS_PER_UNIT,
         "recurring": {"interval": "month", "usage_type": "metered", "meter": meter_id},
         "product_data": {"name": title},
@@ -80,7 +82,7 @@ def create_price(*, lookup_key: str, meter_id: str, title: str) -> str:
     if settings.STRIPE_TAX:
         params["tax_behavior"] = "exclusive"
     key = f"price:{lookup_key}:{meter_id}"
-    return _call(lambda: _client().v1.prices.create(params, {"idempotency_key": key})).id
+    return transport.call(lambda: transport.client().v1.prices.create(params, {"idempotency_key": key})).id
 
 
 def subscribe(
@@ -101,42 +103,44 @@ def subscribe(
         params["automatic_tax"] = {"enabled": True}
     # The card in the key: a second try after a card was saved is another request.
     key = f"subscription:{account_id}:{payment_method_id}"
-    return _call(lambda: _client().v1.subscriptions.create(params, {"idempotency_key": key})).id
+    return transport.call(lambda: transport.client().v1.subscriptions.create(params, {"idempotency_key": key})).id
 
 
 def subscription_of(*, account_id: int, customer_id: str) -> str:
     """The running subscription that was made for an account, when only its creation's answer was lost; or nothing."""
-    found = _call(lambda: _client().v1.subscriptions.list({"customer": customer_id, "limit": 100}))
-    ours = (one.id for one in found.data if _of(one.metadata, "account") == str(account_id))
+    found = transport.call(lambda: transport.client().v1.subscriptions.list({"customer": customer_id, "limit": 100}))
+    ours = (one.id for one in found.data if transport.metadata_of(one.metadata, "account") == str(account_id))
     return next(ours, "")
 
 
 def subscribed(subscription_id: str) -> set[str]:
     """The prices of a subscription."""
-    found = _call(lambda: _client().v1.subscription_items.list({"subscription": subscription_id, "limit": 100}))
+    found = transport.call(
+        lambda: transport.client().v1.subscription_items.list({"subscription": subscription_id, "limit": 100})
+    )
     return {one.price.id for one in found.auto_paging_iter()}
 
 
 def charge_card(*, subscription_id: str, payment_method_id: str) -> None:
     """Charge the invoices of a subscription to this card from now on."""
     params: Any = {"collection_method": "charge_automatically", "default_payment_method": payment_method_id}
-    _call(lambda: _client().v1.subscriptions.update(subscription_id, params))
+    transport.call(lambda: transport.client().v1.subscriptions.update(subscription_id, params))
 
 
 def add_price(*, subscription_id: str, price_id: str) -> None:
     """One more price for a subscription."""
     params: Any = {"subscription": subscription_id, "price": price_id}
     key = f"item:{subscription_id}:{price_id}"
-    _call(lambda: _client().v1.subscription_items.create(params, {"idempotency_key": key}))
+    transport.call(lambda: transport.client().v1.subscription_items.create(params, {"idempotency_key": key}))
 
 
 def end_subscription(subscription_id: str) -> None:
     """End it, with an invoice for what was counted since the last one."""
-    _call(lambda: _client().v1.subscriptions.cancel(subscription_id, {"invoice_now": True}))
+    transport.call(lambda: transport.client().v1.subscriptions.cancel(subscription_id, {"invoice_now": True}))
 
 
 def count(event: Counted) -> None:
-    """Send one event; one that Stripe has already is no error. Raises Rejected for one that it does not take."""
+    """Send one event; one that Stripe has already is no error. Raises Rejected for what it does not take."""
 
     def ask() -> None:
         params: Any = {
@@ -147,20 +151,20 @@ def count(event: Counted) -> None:
         }
         try:
             # No key of ours: Stripe would repeat a failure under it, while the identifier counts once by itself.
-            _client().v1.billing.meter_events.create(params)
+            transport.client().v1.billing.meter_events.create(params)
         except stripe.InvalidRequestError as error:
             if error.code != "duplicate_meter_event":
                 raise
 
-    _call(ask)
+    transport.call(ask)
 
 
 def count_all(events: Sequence[Counted]) -> None:
     """Send up to a hundred events over the stream, which looks at them later: errors come as events of their own."""
     if len(events) > MOST_AT_ONCE:
-        raise Rejected(f"At most {MOST_AT_ONCE} events go at once.")
-    session = _call(lambda: _client().v2.billing.meter_event_session.create())
-    client = _client_of(session.authentication_token, settings.STRIPE_API_BASE)
+        raise transport.Rejected(f"At most {MOST_AT_ONCE} events go at once.")
+    session = transport.call(lambda: transport.client().v2.billing.meter_event_session.create())
+    client = transport.client_of(session.authentication_token, settings.STRIPE_API_BASE)
     params: Any = {
         "events": [
             {
@@ -172,7 +176,7 @@ def count_all(events: Sequence[Counted]) -> None:
             for one in events
         ]
     }
-    _call(lambda: client.v2.billing.meter_event_stream.create(params))
+    transport.call(lambda: client.v2.billing.meter_event_stream.create(params))
 
 
 def summed(*, meter_id: str, customer_id: str, since: dt.datetime, until: dt.datetime) -> int:
@@ -183,13 +187,13 @@ def summed(*, meter_id: str, customer_id: str, since: dt.datetime, until: dt.dat
         "end_time": int(until.timestamp()),
         "limit": 100,
     }
-    found = _call(lambda: _client().v1.billing.meters.event_summaries.list(meter_id, params))
+    found = transport.call(lambda: transport.client().v1.billing.meters.event_summaries.list(meter_id, params))
     return sum(int(one.aggregated_value) for one in found.auto_paging_iter())
 
 
 def report(event_id: str) -> Report:
     """What an error event says, fetched."""
-    found = _call(lambda: _client().v2.core.events.retrieve(event_id)).to_dict()
+    found = transport.call(lambda: transport.client().v2.core.events.retrieve(event_id)).to_dict()
     data = found.get("data") or {}
     refused = {
         str((sample.get("request") or {}).get("identifier", "")): str(sample.get("error_message", ""))

@@ -7,8 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.gateways.stripe import client as stripe
-from billing.gateways.stripe import connect
+from billing.gateways.stripe import connect, transport
 from billing.models import Payout
 from billing.services import payouts
 from marketplace.lib.errors import AppError
@@ -27,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Pay, say what was paid."""
-        if not stripe.is_on():
+        if not transport.is_on():
             raise CommandError("Payouts are off: this site has no Stripe keys.")
         try:
             payouts.resume()

@@ -9,9 +9,10 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from billing.gateways.stripe.client import Disputed, Payment, Refunded, Rejected, Session, Unreachable
+from billing.gateways.stripe.client import Disputed, Payment, Refunded, Session
 from billing.gateways.stripe.connect import Transferred
 from billing.gateways.stripe.invoicing import Invoiced, Line
+from billing.gateways.stripe.transport import Rejected, Unreachable
 
 DISPUTE_FEE = 1500
 

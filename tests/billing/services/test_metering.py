@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from billing import invariants, tasks
-from billing.gateways.stripe import client as gateway
+from billing.gateways.stripe import transport
 from billing.models import Charge, Invoice, Meter, MeterRow, Subscription
 from billing.rating import rate
 from billing.services import corrections, holds, ledger, metered, metering, rollups, subscriptions
@@ -107,7 +107,7 @@ def test_sync_can_be_cut_off_anywhere(stripe: FakeStripe, alice: Account, fault:
     decide(alice, 10)
     stripe.faults.extend([""] * at + [fault] * 4)
     for _ in range(8):
-        with contextlib.suppress(gateway.Unreachable):
+        with contextlib.suppress(transport.Unreachable):
             subscriptions.sync()
     stripe.faults.clear()
     assert subscriptions.sync() == []

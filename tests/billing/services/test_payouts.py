@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from billing import invariants, tasks
 from billing.gateways.stripe import connect
-from billing.gateways.stripe.client import PaymentsOff, Rejected
+from billing.gateways.stripe.transport import PaymentsOff, Rejected
 from billing.models import Delivery, LedgerAccount, Payout, Recipient
 from billing.services import balances, deliveries, earnings, payouts, walk
 from marketplace.lib.errors import InvalidRequest
