@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
+from tests.fakes.stripe.objects import Objects
 from tests.fakes.stripe.refused import Refused
 
 ACTIVE, RESTRICTED = "active", "restricted"
 COUNTRIES = frozenset({"us", "kr", "de"})
 
 
-class Connect:
-    """The part of the world that money goes out to; `World` keeps the objects, the books and the events."""
+class Connect(Objects):
+    """The part of the world that money goes out to."""
 
-    lock: threading.RLock
-    objects: dict[str, dict[str, Any]]
     pending_cents = 0  # of the balance, what is not available yet
 
     # -- what the API does
@@ -171,24 +169,6 @@ class Connect:
             "recipient": {"applied": True, "capabilities": {"stripe_balance": {"stripe_transfers": transfers}}}
         }
         account["requirements"] = {"entries": [entry, later] if needs else [later]}
-
-    def balance_cents(self) -> int:
-        raise NotImplementedError
-
-    def _new(self, prefix: str, kind: str, **fields: Any) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _there(self, object_id: str, kind: str) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _line(self, kind: str, amount: int, fee: int, source: str) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _tell(self, kind: str, one: dict[str, Any], **more: Any) -> None:
-        raise NotImplementedError
-
-    def _tell_thinly(self, kind: str, one: dict[str, Any] | None) -> dict[str, Any]:
-        raise NotImplementedError
 
 
 def _now(later: int = 0) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import calendar
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from tests.fakes.stripe.objects import Objects
 from tests.fakes.stripe.refused import Refused
 
 MICRO_PER_CENT = 10_000
@@ -15,14 +15,11 @@ DAY = 86_400
 MOST_ITEMS = 15
 
 
-class Metering:
-    """The part of the world that counts usage and invoices it; `World` keeps the objects, the books and the events."""
-
-    lock: threading.RLock
-    objects: dict[str, dict[str, Any]]
-    thin_events: list[dict[str, Any]]
+class Metering(Objects):
+    """The part of the world that counts usage and invoices it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._counted: list[dict[str, Any]] = []
         self._known: set[str] = set()
         self.ahead = 0  # seconds by which its clock goes before ours
@@ -292,23 +289,3 @@ class Metering:
         with self.lock:
             self.objects[invoice_id]["status"] = "uncollectible"
             self._tell("invoice.marked_uncollectible", self.objects[invoice_id])
-
-    # -- the world's own, which `World` has
-
-    def _there(self, object_id: str, kind: str) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _new(self, prefix: str, kind: str, **fields: Any) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _line(self, kind: str, amount: int, fee: int, source: str) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def _tell(self, kind: str, one: dict[str, Any], **more: Any) -> None:
-        raise NotImplementedError
-
-    def _tell_thinly(self, kind: str, one: dict[str, Any] | None) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def shown(self, one: dict[str, Any], expand: list[str] | None = None) -> dict[str, Any]:
-        raise NotImplementedError
