@@ -25,7 +25,7 @@ from typing import Any, Final
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from execution.builders import environments, inspected, pip, source_folder, steps
+from execution.builders import dockerfiles, environments, inspected, pip, source_folder, steps
 from execution.builders.base import COG_VERSION, BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.builders.process import INSPECTION, INSPECTION_AT
 from execution.package import CogConfig, PackageError, digest
@@ -35,8 +35,6 @@ from execution.runtimes.base import RunLimits
 from execution.schema import of_chat
 
 LAYOUT: Final = "1"  # raise it when dependencies are made differently
-VENV: Final = "/opt/venv"
-CERTIFICATES_AT: Final = "/etc/ssl/certs/ca-certificates.crt"
 LOOK_SECONDS: Final = 0.5
 PULSE: Final = re.compile(r"^(?:Step \d+/\d+ : |---> |Removing intermediate|Successfully )")
 _under_way = threading.Lock()
@@ -96,7 +94,12 @@ def _build(
     dependencies = work.dependencies(str(base.id), config, requirements, python)
     packages = work.packages_of(dependencies)
     frozen = source_folder.freeze(source, staging / "src", work.limits)
-    coded = work.image(_code(dependencies, config), _context(frozen, under="src"), what="The sources", network="none")
+    coded = work.image(
+        dockerfiles.of_code(dependencies, config),
+        dockerfiles.context(frozen, under="src"),
+        what="The sources",
+        network="none",
+    )
     try:
         if config.chat is not None:
             schema = of_chat(asdict(config.chat))
@@ -114,7 +117,7 @@ def _build(
         }
         image = work.image(
             f"FROM {coded}\nCOPY openapi_schema.json /src/.cog/openapi_schema.json\nUSER {engine.NOBODY}\n",
-            _context(None, openapi_schema_json=text),
+            dockerfiles.context(None, openapi_schema_json=text),
             what="The image",
             network="none",
             tag=f"turnpike/version:{name}",
@@ -127,7 +130,7 @@ def _build(
     work.log(f"Built {name[:12]} as {image[:19]}…: {size} bytes of sources, {len(packages)} packages.")
     return Built(
         folder=target,
-        python=Path(f"{VENV}/bin/python"),
+        python=Path(f"{dockerfiles.VENV}/bin/python"),
         schema=schema,
         digest=name,
         size_bytes=size,
@@ -215,7 +218,7 @@ class _Work:
         watch = _Watch(self.client, self._id, self._deadline, self._is_canceled)
         with watch:
             answer = self.client.api.build(
-                fileobj=io.BytesIO(_with_file(context, "Dockerfile", marked)),
+                fileobj=io.BytesIO(dockerfiles.with_file(context, "Dockerfile", marked)),
                 custom_context=True,
                 rm=True,
                 forcerm=True,
@@ -281,13 +284,13 @@ class _Work:
         heard: list[str] = []
         try:
             return self.image(
-                _dependencies(base, config),
-                _tools(tool, [*(one.text for one in requirements), f"cog=={COG_VERSION}"]),
+                dockerfiles.of_dependencies(base, config),
+                dockerfiles.tools(tool, [*(one.text for one in requirements), f"cog=={COG_VERSION}"]),
                 what="The requirements",
                 network=os.environ.get("TURNPIKE_BUILD_NETWORK", "") or "bridge",
                 tag=tag,
                 labels={engine.LABEL: "dependencies"},
-                arguments=_index(tool),
+                arguments=dockerfiles.index(tool),
                 heard=heard,
             )
         except BuildFailed as error:
@@ -320,7 +323,7 @@ class _Work:
 
     def inspect(self, image: str, config: CogConfig) -> dict[str, Any]:
         """Cog's schema of the predictor: imports the creator's code, behind the walls of a run."""
-        command = [f"{VENV}/bin/python", "-B", INSPECTION_AT, config.path, config.name]
+        command = [f"{dockerfiles.VENV}/bin/python", "-B", INSPECTION_AT, config.path, config.name]
         status, output, said = self._once(image, command, {str(INSPECTION): INSPECTION_AT})
         for line in said.splitlines()[:200]:
             self.log(line)
@@ -407,110 +410,3 @@ def _swept(client: docker.DockerClient) -> Iterator[None]:
             if _count == 0:
                 with suppress(DockerException):
                     client.images.prune(filters={"dangling": True, "label": f"{engine.LABEL}=build"})
-
-
-# --- Dockerfiles and what they copy ---
-
-
-def _dependencies(base: str, config: CogConfig) -> str:
-    lines = [
-        f"FROM {base}",
-        "USER 0:0",
-        f"COPY ca-certificates.crt {CERTIFICATES_AT}",
-        f"ENV PATH={VENV}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-        f"ENV SSL_CERT_FILE={CERTIFICATES_AT}",
-    ]
-    if config.system_packages:
-        names = " ".join(config.system_packages)
-        lines.append(
-            "RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "
-            f"{names} && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb"
-        )
-    lines += [
-        *(f"ARG {name}" for name in INDEX),
-        f"ENV PIP_CERT={CERTIFICATES_AT}",
-        "COPY pip /opt/pip/pip",
-        "COPY requirements.txt /opt/requirements.txt",
-        f"RUN python3 -m venv --without-pip {VENV} && PYTHONPATH=/opt/pip {VENV}/bin/python -m pip install "
-        "--no-cache-dir --no-compile --only-binary :all: --disable-pip-version-check --no-input --progress-bar off "
-        f"-r /opt/requirements.txt && PYTHONPATH=/opt/pip {VENV}/bin/python -m pip list --format=freeze "
-        f"--disable-pip-version-check > /opt/packages.txt && rm -rf /opt/pip",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _code(dependencies: str, config: CogConfig) -> str:
-    """The creator's commands and files; a command is one line of cog.yaml, run by a shell as there."""
-    lines = [f"FROM {dependencies}", "WORKDIR /src"]
-    lines += [f"RUN {json.dumps(['/bin/sh', '-c', command])}" for command in config.run_commands]
-    lines += ["COPY src /src", f"USER {engine.NOBODY}"]
-    return "\n".join(lines) + "\n"
-
-
-INDEX: Final = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_TIMEOUT", "PIP_RETRIES")
-
-
-def _index(tool: Path) -> dict[str, str]:
-    """The host's package index, without what containers cannot see. Raises BuildFailed for an address with a password.
-
-    Build arguments can be read from the image by everybody who has it.
-    """
-    options = {name: value for name, value in pip.host_index(tool).environment.items() if name in INDEX}
-    kept: dict[str, str] = {}
-    for name, value in options.items():
-        words = [word for word in value.split() if not word.startswith(("file:", "/"))]
-        if any(steps.CREDENTIALS.search(word) for word in words):
-            raise BuildFailed(
-                f"{name} of this host has a password in it, which would be readable in every image: "
-                "use an index that needs none, or TURNPIKE_RUNTIME=process."
-            )
-        if words:
-            kept[name] = " ".join(words)
-    return kept
-
-
-def _tools(tool: Path, requirements: Sequence[str]) -> bytes:
-    """The context of the first stage: pip itself, certificates, requirements."""
-    authority = Path(os.environ.get("TURNPIKE_BUILD_CA", "") or CERTIFICATES_AT)
-    content = authority.read_bytes() if authority.is_file() else b""
-    memory = io.BytesIO()
-    with tarfile.open(fileobj=memory, mode="w") as archive:
-        archive.add(tool, arcname="pip", filter=_plain)
-    texts = {"requirements.txt": "".join(f"{one}\n" for one in requirements)}
-    return _with_file(_with_file(memory.getvalue(), "ca-certificates.crt", content), *texts.popitem())
-
-
-def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    if "__pycache__" in info.name:
-        return None
-    return replace_owner(info)
-
-
-def replace_owner(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Root's, readable by all, at no particular time: the same content is the same layer."""
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    info.mtime = 0
-    info.mode = 0o755 if info.isdir() or info.mode & 0o100 else 0o644
-    return info
-
-
-def _context(folder: Path | None, *, under: str = "", **files: str) -> bytes:
-    memory = io.BytesIO()
-    with tarfile.open(fileobj=memory, mode="w") as archive:
-        if folder is not None:
-            archive.add(folder, arcname=under, filter=replace_owner)
-    content = memory.getvalue()
-    for name, text in files.items():
-        content = _with_file(content, name.replace("_json", ".json"), text)
-    return content
-
-
-def _with_file(context: bytes, name: str, text: str | bytes) -> bytes:
-    raw = text.encode() if isinstance(text, str) else text
-    memory = io.BytesIO(context)
-    with tarfile.open(fileobj=memory, mode="a") as archive:
-        info = replace_owner(tarfile.TarInfo(name))
-        info.size = len(raw)
-        archive.addfile(info, io.BytesIO(raw))
-    return memory.getvalue()
