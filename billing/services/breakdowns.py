@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from billing import rating
 from billing.models import Charge, Hold, LedgerAccount
 from marketplace.lib.money import format_exact
 
@@ -24,22 +25,14 @@ SHARES: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One unit: how many at which price; `exact` is nano-USD times a million."""
+class Line(rating.Line):
+    """A charge's line, as a page shows it."""
 
-    unit: str
-    quantity: int
-    nano_per_million: int
-
-    @property
-    def exact(self) -> int:
-        """Quantity times price, unrounded."""
-        return self.quantity * self.nano_per_million
+    __slots__ = ()
 
     @property
     def amount(self) -> str:
-        """The same in dollars, every digit."""
+        """Quantity times price in dollars, every digit."""
         return _dollars(self.exact)
 
 
