@@ -29,6 +29,7 @@ class Terms(models.Model):
             models.CheckConstraint(condition=Q(credit_limit_nano__gte=0), name="terms_limit_not_negative"),
         ]
         indexes: ClassVar = [models.Index(fields=["account", "-created_at"], name="terms_of_account")]
+        verbose_name_plural = "terms"
 
     def __str__(self) -> str:
         return f"{self.account}, {self.created_at:%Y-%m-%d}: {self.credit_limit_nano}"
