@@ -25,12 +25,13 @@ def check(path: str, answer: Any, *, method: str = "get", status: str = "200") -
 
 def check_schema(file: str, name: str, value: Any) -> None:
     """Assert that a value has the form of a named schema of another of the reference's documents."""
-    document = _read(file)
+    document = read(file)
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     assert [one.message[:200] for one in Draft202012Validator(schema).iter_errors(value)] == []
 
 
-def _read(file: str) -> dict[str, Any]:
+def read(file: str) -> dict[str, Any]:
+    """One of the reference's documents as it is; skips where the reference is absent."""
     found = [place / CONTRACTS / file for place in ROOT.parents if (place / CONTRACTS / file).is_file()]
     if not found:
         pytest.skip(f"{ABSENT}: {CONTRACTS}/{file} beside the checkout")
@@ -40,7 +41,7 @@ def _read(file: str) -> dict[str, Any]:
 
 @cache
 def _document() -> dict[str, Any]:
-    document = _read("openrouter-openapi.json")
+    document = read("openrouter-openapi.json")
     # Their list of provider names is their market's; here operators name providers.
     document["components"]["schemas"]["ProviderName"] = {"type": "string"}
     return document

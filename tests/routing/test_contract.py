@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +18,7 @@ from jsonschema.exceptions import best_match
 
 from marketplace.models import Provider
 from tests.factories.routing import Buyer, buyer, endpoint
-from tests.reference import ABSENT
+from tests.reference import read
 from tests.routing.api.test_audio import ear
 from tests.routing.api.test_embeddings import vectors
 from tests.routing.api.test_images import painter
@@ -30,11 +29,6 @@ from tests.routing.dialects import CHAT, MESSAGES, RESPONSES, Dialect
 from tests.routing.operations.test_audio import sound
 
 Simulate = Callable[..., Simulated]
-ROOT = Path(__file__).resolve().parents[2]
-PLACE = Path("shared/contracts/openrouter-openapi.json")
-# Beside the checkout, or beside the folder of worktrees that it is in.
-FOUND = next((path for up in ROOT.parents[:2] if (path := up / PLACE).exists()), None)
-pytestmark = pytest.mark.skipif(FOUND is None, reason=f"{ABSENT}: {PLACE} beside the checkout")
 
 TOOLED = {"parameters": ["tools", "tool_choice", "response_format", "structured_outputs"]}
 PUBLIC = [
@@ -51,9 +45,7 @@ MANAGED = ["/keys", "/credits", "/activity", "/organization/members", "/guardrai
 
 @pytest.fixture(scope="module")
 def reference() -> dict[str, Any]:
-    assert FOUND is not None
-    found: dict[str, Any] = json.loads(FOUND.read_text())
-    return found
+    return read("openrouter-openapi.json")
 
 
 def operation(reference: dict[str, Any], method: str, path: str) -> dict[str, Any]:
