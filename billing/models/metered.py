@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from marketplace.lib import ids
+from marketplace.lib.money import NANO_PER_CENT
 from marketplace.models import Account
 from marketplace.models.tenancy import TenantQuerySet
 
@@ -76,12 +77,12 @@ class Invoice(models.Model):
     @property
     def amount_nano(self) -> int:
         """What is asked for with tax, in nano-USD."""
-        return self.amount_cents * 10_000_000
+        return self.amount_cents * NANO_PER_CENT
 
     @property
     def tax_nano(self) -> int:
         """What of it is tax."""
-        return self.tax_cents * 10_000_000
+        return self.tax_cents * NANO_PER_CENT
 
 
 class Meter(models.Model):

@@ -10,10 +10,9 @@ from django.db.models import F, Q
 
 from billing.models.ledger import LedgerAccount
 from marketplace.lib import ids
+from marketplace.lib.money import NANO_PER_CENT
 from marketplace.models import Account
 from marketplace.models.tenancy import TenantQuerySet
-
-_NANO_PER_CENT = 10_000_000
 
 
 class Recipient(models.Model):
@@ -67,7 +66,7 @@ class Payout(models.Model):
                 condition=Q(
                     amount_cents__gt=0,
                     publisher_nano__gte=0,
-                    provider_nano=F("amount_cents") * _NANO_PER_CENT - F("publisher_nano"),
+                    provider_nano=F("amount_cents") * NANO_PER_CENT - F("publisher_nano"),
                 ),
                 name="payout_is_its_parts",
             ),
@@ -83,12 +82,12 @@ class Payout(models.Model):
     @property
     def amount_nano(self) -> int:
         """What was taken out of what is owed."""
-        return self.amount_cents * _NANO_PER_CENT
+        return self.amount_cents * NANO_PER_CENT
 
     @property
     def returned_nano(self) -> int:
         """What came back."""
-        return self.returned_cents * _NANO_PER_CENT
+        return self.returned_cents * NANO_PER_CENT
 
 
 class PaidInvoice(models.Model):
@@ -121,7 +120,7 @@ class PaidInvoice(models.Model):
     @property
     def invoice_nano(self) -> int:
         """What was paid."""
-        return self.invoice_cents * _NANO_PER_CENT
+        return self.invoice_cents * NANO_PER_CENT
 
     @property
     def difference_nano(self) -> int:

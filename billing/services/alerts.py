@@ -20,10 +20,9 @@ from billing.models import Alert, AlertRule, Budget, Delivery, Invoice, Payout, 
 from billing.services import budgets, deliveries
 from marketplace.lib import crypto, ids, webhooks
 from marketplace.lib.errors import InvalidRequest
-from marketplace.lib.money import format_usd
+from marketplace.lib.money import NANO_PER_CENT, format_usd
 from marketplace.models import Account, ApiKey
 
-NANO_PER_CENT: Final = 10_000_000
 # Percent of a key's limit that is told of.
 MARKS: Final = (80, 100)
 MOST_URL: Final = 2000

@@ -11,7 +11,7 @@ from billing import portions
 from billing.gateways.stripe.client import Disputed
 from billing.models import Dispute, Invoice, LedgerAccount, TopUp
 from billing.services import ledger
-from billing.services.topups import NANO_PER_CENT
+from marketplace.lib.money import NANO_PER_CENT
 
 BECAUSE: Final = "A payment for this credit is disputed with the bank."
 # Ended for the customer; every other state is open, or won.

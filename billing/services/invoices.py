@@ -19,7 +19,7 @@ from billing.gateways.stripe.invoicing import Invoiced
 from billing.gateways.stripe.invoicing import Line as InvoicedLine
 from billing.models import Customer, Invoice, LedgerAccount
 from billing.services import alerts, disputes, ledger
-from billing.services.topups import NANO_PER_CENT
+from marketplace.lib.money import NANO_PER_CENT
 
 logger = structlog.get_logger(__name__)
 

@@ -13,9 +13,8 @@ from django.utils import timezone
 from billing.models import LedgerAccount, PaidInvoice, Recipient
 from billing.services import balances, daybook, ledger
 from billing.services.earnings import EARNED, SIDES, TITLES, Line, next_month
-from billing.services.topups import NANO_PER_CENT
 from marketplace.lib.errors import Conflict, InvalidRequest, NotFound
-from marketplace.lib.money import format_usd
+from marketplace.lib.money import NANO_PER_CENT, format_usd
 from marketplace.models import Account, User
 
 MONTHS_SHOWN: Final = 12

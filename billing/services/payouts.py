@@ -20,8 +20,9 @@ from billing.gateways.stripe import connect, transport
 from billing.gateways.stripe.connect import BankPayout, Connected, Transferred
 from billing.models import LedgerAccount, Payout, Recipient
 from billing.services import alerts, balances, earnings, ledger
-from billing.services.topups import KEY_LIVES, NANO_PER_CENT, UNKNOWN_AFTER
+from billing.services.topups import KEY_LIVES, UNKNOWN_AFTER
 from marketplace.lib.errors import InvalidRequest
+from marketplace.lib.money import NANO_PER_CENT
 from marketplace.models import Account, User
 
 logger = structlog.get_logger(__name__)

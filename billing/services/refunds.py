@@ -13,9 +13,8 @@ from billing.gateways.stripe import transport
 from billing.gateways.stripe.client import Refunded
 from billing.models import LedgerAccount, Refund, TopUp, Wallet
 from billing.services import credits, disputes, ledger
-from billing.services.topups import NANO_PER_CENT
 from marketplace.lib.errors import InvalidRequest
-from marketplace.lib.money import format_usd
+from marketplace.lib.money import NANO_PER_CENT, format_usd
 
 _DEAD = frozenset({"failed", "canceled"})
 

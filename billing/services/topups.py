@@ -23,12 +23,11 @@ from billing.gateways.stripe.client import Payment
 from billing.models import AutoTopUp, Customer, LedgerAccount, TopUp
 from billing.services import alerts, ledger
 from marketplace.lib.errors import Conflict, InvalidRequest, NotFound
-from marketplace.lib.money import format_usd
+from marketplace.lib.money import NANO_PER_CENT, format_usd
 from marketplace.models import Account, User
 
 logger = structlog.get_logger(__name__)
 
-NANO_PER_CENT: Final = 10_000_000
 MOST_CENTS: Final = 1_000_000
 # After a refused card: how long until the next try; after the last one it is switched off.
 BACKOFF: Final = (dt.timedelta(hours=1), dt.timedelta(hours=6), dt.timedelta(hours=24))

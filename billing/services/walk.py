@@ -12,7 +12,7 @@ from billing.gateways.stripe import client as stripe
 from billing.gateways.stripe.client import Movement
 from billing.models import InboxEvent, LedgerAccount
 from billing.services import balances, inbox, ledger, topups
-from billing.services.topups import NANO_PER_CENT
+from marketplace.lib.money import NANO_PER_CENT
 
 # Lines of Stripe's books for what goes to the platform's own bank or comes from it.
 BANK_LINES: Final = frozenset({"payout", "payout_cancel", "payout_failure", "topup", "topup_reversal"})

@@ -20,9 +20,8 @@ from billing.gateways.stripe import transport
 from billing.models import AutoTopUp, Customer, TopUp
 from billing.services import credits as promotions
 from billing.services import ledger, metered, refunds, statements, topups
-from billing.services.topups import NANO_PER_CENT
 from marketplace.lib.errors import AppError, InvalidRequest, Unavailable, Unprocessable
-from marketplace.lib.money import NANO, format_usd
+from marketplace.lib.money import NANO, NANO_PER_CENT, format_usd
 from marketplace.middleware import policy
 from marketplace.views import snippets
 from marketplace.views.visitor import Visitor, signed_in

@@ -18,8 +18,8 @@ from billing.gateways.stripe import transport
 from billing.models import PaidInvoice, Payout, Recipient
 from billing.services import earnings as earned
 from billing.services import payouts
-from billing.services.topups import NANO_PER_CENT
 from marketplace.lib.errors import AppError
+from marketplace.lib.money import NANO_PER_CENT
 from marketplace.middleware import policy
 from marketplace.views import snippets
 from marketplace.views.visitor import Visitor, signed_in

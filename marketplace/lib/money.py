@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 
 NANO = 1_000_000_000
+NANO_PER_CENT = NANO // 100
 PER_MILLION = 1_000_000
 
 

@@ -16,7 +16,7 @@ from billing import invariants
 from billing.models import Delivery, Invoice, LedgerAccount, Terms, Wallet
 from billing.services import balances, deliveries, holds, invoices, ledger, metered, months, subscriptions, topups
 from marketplace.lib.errors import Conflict, InvalidRequest, PaymentRequired
-from marketplace.lib.money import NANO
+from marketplace.lib.money import NANO, NANO_PER_CENT
 from marketplace.models import Account
 from tests.billing.conftest import Post, begin, with_card
 from tests.billing.services.test_holds import cost, place
@@ -179,8 +179,8 @@ def test_tax_and_a_payment_by_bank_are_booked_as_such(stripe: FakeStripe, post: 
     stripe.world.pay_invoice(invoice_id, off_stripe=True)
     stripe.deliver(post)
     balances.advance()
-    assert balances.of(kind=_Kind.BANK) == -330 * topups.NANO_PER_CENT
-    assert balances.of(kind=_Kind.TAX_PAYABLE) == 30 * topups.NANO_PER_CENT
+    assert balances.of(kind=_Kind.BANK) == -330 * NANO_PER_CENT
+    assert balances.of(kind=_Kind.TAX_PAYABLE) == 30 * NANO_PER_CENT
     assert balances.of(kind=_Kind.STRIPE_CLEARING) == 0
     assert ledger.wallet_of(owing.pk).balance_nano == 0
     assert invariants.run() == []
