@@ -33,6 +33,7 @@ from billing.models import (
     Wallet,
 )
 from billing.services import balances, daybook, rollups
+from marketplace.lib.money import NANO_PER_CENT
 
 _STALE = dt.timedelta(minutes=10)
 
@@ -167,7 +168,7 @@ def tax_equals_its_payments() -> Iterator[str]:
     booked = rows.exclude(transaction__kind__in=["dispute", "dispute_won"]).aggregate(total=Sum("amount_nano"))["total"]
     paid = TopUp.objects.filter(state=TopUp.State.PAID).aggregate(total=Sum(F("tax_cents") - F("refunded_tax_cents")))
     invoiced = Invoice.objects.filter(state=Invoice.State.PAID).aggregate(total=Sum("tax_cents"))
-    expected = ((paid["total"] or 0) + (invoiced["total"] or 0)) * 10_000_000
+    expected = ((paid["total"] or 0) + (invoiced["total"] or 0)) * NANO_PER_CENT
     if (booked or 0) != expected:
         yield f"{booked or 0} are booked as tax, top-ups and invoices say {expected}"
 
@@ -216,8 +217,8 @@ def payouts_equal_their_entries() -> Iterator[str]:
     paid = Payout.objects.filter(state=Payout.State.PAID)
     sent = paid.aggregate(total=Sum(F("amount_cents") - F("returned_cents")))["total"] or 0
     expected = {
-        LedgerAccount.Kind.PAYOUTS_CLEARING: on_the_way * 10_000_000,
-        LedgerAccount.Kind.STRIPE_CLEARING: sent * 10_000_000,
+        LedgerAccount.Kind.PAYOUTS_CLEARING: on_the_way * NANO_PER_CENT,
+        LedgerAccount.Kind.STRIPE_CLEARING: sent * NANO_PER_CENT,
     }
     for kind, amount in expected.items():
         if booked.get(kind, 0) != amount:
@@ -228,7 +229,7 @@ def invoices_equal_their_entries() -> Iterator[str]:
     """What left our bank is what the paid invoices say."""
     rows = Entry.objects.filter(transaction__kind="settlement", ledger_account__kind=LedgerAccount.Kind.BANK)
     booked = rows.aggregate(total=Sum("amount_nano"))["total"] or 0
-    paid = (PaidInvoice.objects.aggregate(total=Sum("invoice_cents"))["total"] or 0) * 10_000_000
+    paid = (PaidInvoice.objects.aggregate(total=Sum("invoice_cents"))["total"] or 0) * NANO_PER_CENT
     if booked != paid:
         yield f"{booked} are booked as paid by bank, the invoices say {paid}"
 
