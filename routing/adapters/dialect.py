@@ -41,6 +41,7 @@ class Dialect:
     has_breakpoints: bool = False  # OpenAI's own cache marks, on parts
     has_document_parts: bool = False  # document_url in place of `file`
     has_plain_sound: bool = False  # input_audio is the base64 or the address itself
+    has_sound_urls: bool = False  # input_audio.data is an address or a data URL
     reasoning_field: str | None = None  # where an assistant message echoes its thoughts
     effort_field: str | None = "reasoning_effort"
     efforts: Mapping[str, str] = field(default_factory=dict)  # where its levels have other names

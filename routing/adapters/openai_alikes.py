@@ -132,6 +132,7 @@ QWEN_COMPATIBLE: Final = OpenAICompatible(
         excluded=OPENAI_ONLY - {"modalities", "audio"}
         | {"top_a", "min_p", "repetition_penalty", "structured_outputs", "image_config", "logit_bias", "user"},
         takes_strict_tools=False,
+        has_sound_urls=True,
         effort_field=None,
         thinking_switch="enable_thinking",
         thinking_budget="thinking_budget",

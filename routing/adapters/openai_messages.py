@@ -100,6 +100,8 @@ def _plain_part(part: Part, dialect: Dialect) -> dict[str, Json]:
             return {"type": "video_url", "video_url": {"url": url, **extra}}
         case Audio(data, _, url) if dialect.has_plain_sound:
             return {"type": "input_audio", "input_audio": data if url is None else url}
+        case Audio(data, form, url) if dialect.has_sound_urls:
+            return _audio(url or f"data:;base64,{data}", form, None, {})
         case Audio(data, form, url, extra):
             return _audio(data, form, url, extra)
         case File() if dialect.has_document_parts:

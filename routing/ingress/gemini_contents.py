@@ -26,7 +26,7 @@ from routing.canonical import (
     ToolResult,
     Video,
 )
-from routing.ingress import fields
+from routing.ingress import fields, sound
 
 ROLES: Final = ("user", "model", "function")
 MAX_CONTENTS: Final = 10_000
@@ -228,15 +228,10 @@ def _inline(blob: Mapping[str, Json], options: dict[str, Json], where: str) -> P
         case "image":
             return Image(url)
         case "audio":
-            return Audio(data=data, format=_sound(kind))
+            return Audio(data=data, format=sound.format_of(kind))
         case "video":
             return Video(url=url, extra=options)
     return File(filename=fields.text(blob, "displayName", where=f"{where}.displayName"), data=url)
-
-
-def _sound(kind: str) -> str:
-    name = kind.partition("/")[2].partition(";")[0]
-    return {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}.get(name, name)
 
 
 def _stored(found: Mapping[str, Json], options: dict[str, Json], where: str) -> Part:

@@ -17,7 +17,7 @@ from routing.canonical import (
     ToolResult,
     Video,
 )
-from routing.ingress import fields
+from routing.ingress import fields, sound
 
 ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
 Content = Text | Image | Audio | Video | File
@@ -110,13 +110,25 @@ def _audio(part: Mapping[str, Json], where: str) -> Part:
     value = part.get("input_audio")
     if not isinstance(value, dict) or not isinstance(value.get("data"), str):
         raise fields.wrong(f"{where}.input_audio.data", "must be base64 text")
-    form = value.get("format")
-    return Audio(data=value["data"], format=form if isinstance(form, str) else None, extra=_rest(part, "input_audio"))
+    form = fields.text(value, "format", where=f"{where}.input_audio.format")
+    return _heard(value["data"], form, _rest(part, "input_audio"), f"{where}.input_audio.data")
 
 
 def _audio_url(part: Mapping[str, Json], where: str) -> Part:
     url, extra = _url_of(part, "audio_url", where)
-    return Audio(url=url, extra=extra)
+    return _heard(url, None, extra, f"{where}.audio_url.url")
+
+
+def _heard(value: str, form: str | None, extra: dict[str, Json], where: str) -> Audio:
+    """Sound from base64, an address or a data URL: callers write each of them in either field."""
+    if value.startswith(("https://", "http://")):
+        return Audio(format=form, url=value, extra=extra)
+    if not value.startswith("data:"):
+        return Audio(data=value, format=form, extra=extra)
+    head, comma, data = value.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise fields.wrong(where, "is a data URL that is not data:audio/…;base64,…")
+    return Audio(data=data, format=form or sound.format_of(head.removeprefix("data:")) or None, extra=extra)
 
 
 def _file(part: Mapping[str, Json], where: str) -> Part:

@@ -1,9 +1,19 @@
-"""How long a piece of sound is, by what its file says of itself."""
+"""Sound: what a format is called, and how long a piece is by what its file says of itself."""
 
 from io import BytesIO
 from math import isfinite
+from typing import Final
 
 from tinytag import TinyTag, TinyTagException
+
+# The names that chats use for what media types call otherwise.
+NAMES: Final = {"mpeg": "mp3", "wave": "wav", "x-wav": "wav", "x-flac": "flac", "mp4": "m4a"}
+
+
+def format_of(media_type: str) -> str:
+    """What `input_audio.format` calls a media type: "mp3" for "audio/mpeg; codecs=mp3"."""
+    name = media_type.partition("/")[2].partition(";")[0]
+    return NAMES.get(name, name)
 
 
 def seconds_of(audio: bytes) -> float | None:

@@ -22,6 +22,7 @@ from marketplace.services.guardrails import Policy
 from routing.adapters import intake, media
 from routing.adapters.intake import Medium
 from routing.canonical import Audio, ChatRequest, File, Image, Message, Part, Text, ToolResult, Video
+from routing.ingress import sound
 from routing.selection.candidates import Candidate
 from routing.services.routes import Route
 
@@ -33,7 +34,6 @@ READING_SECONDS: Final = 60.0  # with the wait for its turn
 # Apart from the threads of the database: a slow file server holds up nothing but other fetches.
 _FETCHERS: Final = ThreadPoolExecutor(64, thread_name_prefix="media")
 _READERS: Final = ThreadPoolExecutor(2, thread_name_prefix="documents")  # each waits for a process that takes a core
-SOUNDS: Final = {"mpeg": "mp3", "wave": "wav", "x-wav": "wav", "x-flac": "flac", "mp4": "m4a"}
 
 
 class Media:
@@ -170,8 +170,7 @@ class _Fit:
                 return Image(self._picture(url), extra)
             case Audio(_, _, str(url), extra):
                 inline = self.owner.inline(url, kind="audio/")
-                form = inline.media_type.removeprefix("audio/")
-                return Audio(inline.data, SOUNDS.get(form, form), None, extra)
+                return Audio(inline.data, sound.format_of(inline.media_type), None, extra)
             case Video(None, frames, extra):
                 return Video(None, tuple(map(self._picture, frames)), extra)
             case Video(str(url), _, extra):

@@ -124,13 +124,20 @@ def test_a_refusal_says_what_the_endpoint_does_not_take(medium: Medium, dialect:
     assert reason in (refusal(frozenset({medium}), dialect=dialect, inputs=frozenset(inputs)) or "")
 
 
+def written(part: Part, dialect: str = "mistral") -> Any:
+    request = ChatRequest("m", (Message("user", (Text("x"), part)),))
+    built = adapter_for(dialect).build(request, target=Target("https://m.test", "m", {}), stream=False, max_tokens=9)
+    return json.loads(built.body)["messages"][0]["content"][1]
+
+
+def test_qwen_takes_addresses_and_data_urls_as_sound() -> None:
+    read = written(Audio(None, "mp3", WEB + "a.mp3"), "qwen_compatible")
+    assert read == {"type": "input_audio", "input_audio": {"data": WEB + "a.mp3", "format": "mp3"}}
+    read = written(Audio("UklGRg==", "wav"), "qwen_compatible")
+    assert read == {"type": "input_audio", "input_audio": {"data": "data:;base64,UklGRg==", "format": "wav"}}
+
+
 def test_mistral_has_parts_of_its_own_for_documents_and_sound() -> None:
-    def written(part: Part) -> Any:
-        request = ChatRequest("m", (Message("user", (Text("x"), part)),))
-        built = adapter_for("mistral").build(
-            request, target=Target("https://m.test", "m", {}), stream=False, max_tokens=9
-        )
-        return json.loads(built.body)["messages"][0]["content"][1]
 
     assert written(File("a.pdf", PDF)) == {"type": "document_url", "document_url": PDF, "document_name": "a.pdf"}
     assert written(File(None, "JVBERi0xLjQ=")) == {"type": "document_url", "document_url": PDF}

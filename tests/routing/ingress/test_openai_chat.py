@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from marketplace.lib.errors import InvalidRequest
 from routing.adapters.base import Target
 from routing.adapters.registry import ADAPTERS, adapter_for
-from routing.canonical import Image, Text, ToolCall, ToolResult
+from routing.canonical import Audio, Image, Text, ToolCall, ToolResult
 from routing.ingress import openai_chat
 
 HELLO = {"model": "acme/small", "messages": [{"role": "user", "content": "Hello"}]}
@@ -34,6 +34,33 @@ def test_it_reads_a_request() -> None:
     assert request.messages[0].parts == (Text("Hello"),)
     assert request.max_tokens == 7
     assert request.parameters == {"temperature": 0.5, "stop": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("part", "read"),
+    [
+        ({"input_audio": {"data": "UklG", "format": "wav"}}, Audio("UklG", "wav")),
+        ({"input_audio": {"data": "UklG"}}, Audio("UklG")),
+        ({"input_audio": {"data": "data:audio/x-wav;base64,UklG"}}, Audio("UklG", "wav")),
+        ({"input_audio": {"data": "data:audio/mpeg;base64,UklG", "format": "mp3"}}, Audio("UklG", "mp3")),
+        (
+            {"input_audio": {"data": "https://a.example.test/x.mp3", "format": "mp3"}},
+            Audio(None, "mp3", "https://a.example.test/x.mp3"),
+        ),
+        ({"audio_url": {"url": "https://a.example.test/x.mp3"}}, Audio(url="https://a.example.test/x.mp3")),
+        ({"audio_url": {"url": "data:audio/mpeg;codecs=mp3;base64,UklG"}}, Audio("UklG", "mp3")),
+    ],
+    ids=str,
+)
+def test_sound_is_read_from_base64_an_address_or_a_data_url(part: dict[str, Any], read: Audio) -> None:
+    request = parse(messages=[{"role": "user", "content": [{"type": next(iter(part)), **part}]}])
+    assert request.messages[0].parts == (read,)
+
+
+def test_a_data_url_of_sound_without_base64_is_refused() -> None:
+    part = {"type": "input_audio", "input_audio": {"data": "data:audio/wav,RIFF"}}
+    with pytest.raises(InvalidRequest, match=r"input_audio\.data.*base64"):
+        parse(messages=[{"role": "user", "content": [part]}])
 
 
 def test_it_reads_parts_tools_and_results() -> None:
