@@ -28,8 +28,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from execution.builders import dockerfiles, environments, inspected, pip, source_folder, steps
 from execution.builders.base import COG_VERSION, BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.builders.process import INSPECTION, INSPECTION_AT
-from execution.package import CogConfig, PackageError, digest
-from execution.package.config import Requirement
+from execution.package import CogConfig, PackageError, Requirement, digest
 from execution.runtimes import engine
 from execution.runtimes.base import RunLimits
 from execution.schema import of_chat
@@ -269,7 +268,7 @@ class _Work:
 
     def dependencies(self, base: str, config: CogConfig, requirements: Sequence[Requirement], python: str) -> str:
         """The image with all requirements: equal sets are one image."""
-        texts = sorted(" ".join(one.text.split()) for one in requirements)
+        texts = sorted(one.written for one in requirements)
         parts = [LAYOUT, base, f"cog=={COG_VERSION}", "packages", *sorted(config.system_packages), "pip", *texts]
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
         tag = f"turnpike/dependencies:{key}"
@@ -285,7 +284,7 @@ class _Work:
         try:
             return self.image(
                 dockerfiles.of_dependencies(base, config),
-                dockerfiles.tools(tool, [*(one.text for one in requirements), f"cog=={COG_VERSION}"]),
+                dockerfiles.tools(tool, requirements),
                 what="The requirements",
                 network=os.environ.get("TURNPIKE_BUILD_NETWORK", "") or "bridge",
                 tag=tag,

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Final
 
 from execution.builders import pip, steps
-from execution.builders.base import BuildFailed
-from execution.package import CogConfig
+from execution.builders.base import COG_VERSION, BuildFailed
+from execution.package import CogConfig, Requirement
 from execution.runtimes import engine
 
 VENV: Final = "/opt/venv"
 CERTIFICATES_AT: Final = "/etc/ssl/certs/ca-certificates.crt"
+PIP: Final = f"PYTHONPATH=/opt/pip {VENV}/bin/python -m pip"
+PIP_INSTALL: Final = (
+    f"{PIP} install --no-cache-dir --no-compile --only-binary :all: --disable-pip-version-check --no-input "
+    "--progress-bar off"
+)
 INDEX: Final = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_TIMEOUT", "PIP_RETRIES")
 
 
@@ -39,10 +44,9 @@ def of_dependencies(base: str, config: CogConfig) -> str:
         *(f"ARG {name}" for name in INDEX),
         f"ENV PIP_CERT={CERTIFICATES_AT}",
         "COPY pip /opt/pip/pip",
-        "COPY requirements.txt /opt/requirements.txt",
-        f"RUN python3 -m venv --without-pip {VENV} && PYTHONPATH=/opt/pip {VENV}/bin/python -m pip install "
-        "--no-cache-dir --no-compile --only-binary :all: --disable-pip-version-check --no-input --progress-bar off "
-        f"-r /opt/requirements.txt && PYTHONPATH=/opt/pip {VENV}/bin/python -m pip list --format=freeze "
+        "COPY requirements.txt alone.txt /opt/",
+        f"RUN python3 -m venv --without-pip {VENV} && {PIP_INSTALL} -r /opt/requirements.txt && "
+        f"{PIP_INSTALL} --no-deps -r /opt/alone.txt && {PIP} list --format=freeze "
         f"--disable-pip-version-check > /opt/packages.txt && rm -rf /opt/pip",
     ]
     return "\n".join(lines) + "\n"
@@ -75,15 +79,18 @@ def index(tool: Path) -> dict[str, str]:
     return kept
 
 
-def tools(tool: Path, requirements: Sequence[str]) -> bytes:
-    """The context of the first stage: pip itself, certificates, requirements."""
+def tools(tool: Path, requirements: Sequence[Requirement]) -> bytes:
+    """The context of the first stage: pip itself, certificates, requirements with all that they ask for, and alone."""
     authority = Path(os.environ.get("TURNPIKE_BUILD_CA", "") or CERTIFICATES_AT)
     content = authority.read_bytes() if authority.is_file() else b""
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w") as archive:
         archive.add(tool, arcname="pip", filter=_plain)
-    texts = {"requirements.txt": "".join(f"{one}\n" for one in requirements)}
-    return with_file(with_file(memory.getvalue(), "ca-certificates.crt", content), *texts.popitem())
+    together = [*(one.text for one in requirements if not one.alone), f"cog=={COG_VERSION}"]
+    alone = [one.text for one in requirements if one.alone]
+    archived = with_file(memory.getvalue(), "ca-certificates.crt", content)
+    archived = with_file(archived, "requirements.txt", "".join(f"{one}\n" for one in together))
+    return with_file(archived, "alone.txt", "".join(f"{one}\n" for one in alone))
 
 
 def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -48,7 +48,7 @@ class Environment:
 
 def key_of(*, interpreter: Interpreter, requirements: Sequence[Requirement]) -> str:
     """Equal for equal needs: order and spacing of requirements do not count."""
-    texts = sorted(" ".join(one.text.split()) for one in requirements)
+    texts = sorted(one.written for one in requirements)
     parts = [LAYOUT, interpreter.version, str(interpreter.program), platform.machine(), f"cog=={COG_VERSION}", *texts]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
@@ -145,8 +145,9 @@ def _install(
     )
     if made.returncode:
         raise BuildFailed(f"The virtual environment could not be made: {made.stderr.strip()[-500:]}")
-    wanted = work / "requirements.txt"
-    wanted.write_text("\n".join([f"cog=={COG_VERSION}", *(one.text for one in requirements)]) + "\n")
+    together = [f"cog=={COG_VERSION}", *(one.text for one in requirements if not one.alone)]
+    alone = [one.text for one in requirements if one.alone]
+    _prepare(work, tool)
     log(f"Installing cog {COG_VERSION} and {len(requirements)} requirements for Python {interpreter.version}.")
     heard: list[str] = []
 
@@ -155,16 +156,22 @@ def _install(
         log(line)
 
     watch = steps.Watch((folder, work), limits.environment_bytes, "The installed packages")
-    status, _ = steps.run(
-        _pip_order(tool, folder, work, wanted, interpreter, limits),
-        name="installing the requirements",
-        seconds=seconds,
-        log=hear,
-        is_canceled=is_canceled,
-        watch=watch,
-    )
-    if status:
-        raise BuildFailed(explain(heard, requirements, python=interpreter.minor, status=status))
+    deadline = time.monotonic() + seconds
+    for wanted, options in ((together, ()), (alone, ("--no-deps",))):
+        if not wanted:
+            continue
+        (work / "requirements.txt").write_text("".join(f"{one}\n" for one in wanted))
+        _unlock(folder)
+        status, _ = steps.run(
+            _pip_order(tool, folder, work, interpreter, limits, options),
+            name="installing the requirements",
+            seconds=max(1.0, deadline - time.monotonic()),
+            log=hear,
+            is_canceled=is_canceled,
+            watch=watch,
+        )
+        if status:
+            raise BuildFailed(explain(heard, requirements, python=interpreter.minor, status=status))
     shutil.rmtree(work)
     size = steps.check_size(steps.Watch((folder,), limits.environment_bytes, "The installed packages"))
     _own(folder)
@@ -173,18 +180,26 @@ def _install(
     return Environment(folder=folder, packages=packages, size_bytes=size)
 
 
-def _pip_order(
-    tool: Path, folder: Path, work: Path, wanted: Path, interpreter: Interpreter, limits: BuildLimits
-) -> sandbox.Order:
-    index = pip.host_index(tool)
-    boxed = bool(sandbox.survey().bwrap)
+def _prepare(work: Path, tool: Path) -> None:
+    """What pip finds in the sandbox beside the environment."""
     (work / "tmp").mkdir(mode=0o777)
     (work / "tmp").chmod(0o777)
     (work / "pip").mkdir()
     (work / "pip/pip").symlink_to(tool)  # alone in its folder: pip must not see the packages beside it
+
+
+def _unlock(folder: Path) -> None:
+    """For the next step, which runs as a user of its own: none but the one in the sandbox."""
     if sandbox.survey().own_uid:
         for root, _, _ in os.walk(folder):
-            os.chmod(root, 0o777)  # noqa: S103 (until it is ours again, below; nobody else is in the sandbox)
+            os.chmod(root, 0o777)  # noqa: S103 (until it is ours again, in _own)
+
+
+def _pip_order(
+    tool: Path, folder: Path, work: Path, interpreter: Interpreter, limits: BuildLimits, options: Sequence[str]
+) -> sandbox.Order:
+    index = pip.host_index(tool)
+    boxed = bool(sandbox.survey().bwrap)
     return sandbox.Order(
         command=[
             str(folder / "bin/python"),
@@ -197,8 +212,9 @@ def _pip_order(
             "--progress-bar",
             "off",
             "--no-warn-script-location",
+            *options,
             "--requirement",
-            str(wanted),
+            str(work / "requirements.txt"),
         ],
         cwd="/" if boxed else str(work),
         mounts=[

@@ -8,8 +8,7 @@ from typing import Final
 
 from execution.builders import steps
 from execution.builders.base import BuildFailed, BuildLimits
-from execution.package import CogConfig, PackageError, read_config, read_requirements
-from execution.package.config import Requirement
+from execution.package import CogConfig, PackageError, Requirement, read_config, read_requirements
 
 MAX_TEXT_FILE: Final = 256 * 1024
 

