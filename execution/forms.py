@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 from django import forms
@@ -16,14 +16,19 @@ from execution.schema import Field
 from marketplace.models import Hardware, Model
 from marketplace.models.accounts import SLUG
 
+MOST_MB: Final = limits.MAX_ARCHIVE_BYTES // limits.MEBIBYTE
+
 
 class PublishForm(forms.Form):
     """An archive and the name of the model that it becomes a version of."""
 
     slug = forms.CharField(max_length=64, label="Name", validators=[SLUG], help_text="The second half of its address.")
     archive = forms.FileField(
-        label="Archive", help_text="A .zip with cog.yaml and your predictor, at most 100 MB.", allow_empty_file=False
+        label="Archive",
+        help_text=f"A .zip with cog.yaml and your predictor, at most {MOST_MB:,} MB.",
     )
+    # The archive, when it came in parts before the form.
+    upload = forms.CharField(max_length=26, required=False, widget=forms.HiddenInput)
     description = forms.CharField(max_length=500, required=False, label="Description")
     hardware = forms.ChoiceField(label="Hardware")
     visibility = forms.ChoiceField(choices=Model.Visibility.choices, label="Visibility")
@@ -33,6 +38,7 @@ class PublishForm(forms.Form):
         choices = cast(forms.ChoiceField, self.fields["hardware"])
         choices.choices = [(one.sku, one.name) for one in machines]
         self.fields["archive"].widget.attrs["accept"] = ".zip,application/zip"
+        self.fields["archive"].required = not self.data.get("upload")
 
 
 class ReleaseForm(forms.Form):

@@ -38,6 +38,12 @@ RESUME_MINUTES: Final = 5
 SETUP_PAUSE: Final = dt.timedelta(seconds=60)
 
 MAX_FILE_BYTES: Final = env.integer("MAX_UPLOAD_BYTES", 100 * MEBIBYTE, minimum=1)
+# Archives: in parts of exactly this size (the last may be shorter), kept for so long after the last one came.
+PART_BYTES: Final = env.integer("UPLOAD_PART_BYTES", 8 * MEBIBYTE, minimum=1024)
+MAX_ARCHIVE_BYTES: Final = env.integer("MAX_ARCHIVE_BYTES", 2048 * MEBIBYTE, minimum=1)
+UPLOAD_LIFE: Final = dt.timedelta(hours=env.integer("UPLOAD_HOURS", 24, minimum=1))
+UPLOADS_AT_ONCE: Final = 5
+UPLOADED_AT_ONCE_BYTES: Final = 2 * MAX_ARCHIVE_BYTES
 MAX_INLINE_BYTES: Final = 64 * 1024
 MAX_INPUT_FILES: Final = 50
 MAX_LOG_CHARACTERS: Final = MEBIBYTE

@@ -71,6 +71,35 @@ class Build(Claim):
         return self.status in {"succeeded", "failed", "canceled"}
 
 
+class Upload(models.Model):
+    """An archive on its way here in parts; when it is whole, a build takes it."""
+
+    id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="uploads")
+    name = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    received = models.BigIntegerField(default=0)
+    # In order: [name in the file storage, whether the part's digest was given and fits].
+    parts = models.JSONField(default=list)
+    # Once it is whole: its name in the file storage, and its digest.
+    path = models.CharField(max_length=200, blank=True, default="")
+    sha256 = models.CharField(max_length=64, blank=True, default="")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+
+    objects: ClassVar[TenantQuerySet[Upload]] = TenantQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [models.Index(fields=["expires_at"], name="upload_expiry")]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(received__lte=F("size")), name="upload_not_over_its_size"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.received} of {self.size} bytes)"
+
+
 class Deployment(models.Model):
     """A version that its owner keeps at hand on instances of their own; what exactly is in its newest release."""
 

@@ -2,9 +2,11 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from execution.api import account, deployments, files, models, predictions
+from execution.api import account, builds, deployments, files, models, predictions, uploads
 from execution.views import deployments as kept
+from execution.views import publishing
 from execution.views import runs as views
+from execution.views import uploads as parts
 
 API: list[URLPattern | URLResolver] = [
     path("predictions", predictions.Predictions.as_view()),
@@ -26,6 +28,12 @@ API: list[URLPattern | URLResolver] = [
     path("models/<str:owner>/<str:name>/readme", models.Readme.as_view()),
     path("models/<str:owner>/<str:name>/versions", models.Versions.as_view()),
     path("models/<str:owner>/<str:name>/versions/<slug:version_id>", models.OneVersion.as_view()),
+    path("models/<str:owner>/<str:name>/builds", builds.Builds.as_view()),
+    path("builds/<slug:build_id>", builds.OneBuild.as_view()),
+    path("builds/<slug:build_id>/cancel", builds.CancelBuild.as_view()),
+    path("uploads", uploads.Uploads.as_view()),
+    path("uploads/<slug:upload_id>", uploads.OneUpload.as_view()),
+    path("uploads/<slug:upload_id>/complete", uploads.CompleteUpload.as_view()),
     path("deployments", deployments.Deployments.as_view()),
     path("deployments/<str:owner>/<str:name>", deployments.OneDeployment.as_view()),
     path("deployments/<str:owner>/<str:name>/predictions", predictions.DeploymentPredictions.as_view()),
@@ -41,7 +49,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns += [
-    path("publish", views.publish, name="publish"),
+    path("publish", publishing.publish, name="publish"),
+    path("publish/uploads", parts.begin, name="upload_begin"),
+    path("publish/uploads/<slug:upload_id>", parts.one, name="upload"),
+    path("publish/uploads/<slug:upload_id>/complete", parts.complete, name="upload_complete"),
     path("publish/models", views.my_models, name="my_models"),
     path("publish/builds/<slug:build_id>", views.build_detail, name="build_detail"),
     path("publish/builds/<slug:build_id>/log", views.build_log, name="build_log"),

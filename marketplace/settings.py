@@ -214,7 +214,10 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Turnpike <noreply@localhost
 # --- Bodies: the first prefix that fits counts, in bytes ---
 MEBIBYTE = 1024 * 1024
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_BYTES", 100 * MEBIBYTE, minimum=1)
+# Archives come in parts of this size.
+UPLOAD_PART_BYTES = env.integer("UPLOAD_PART_BYTES", 8 * MEBIBYTE, minimum=1024)
 BODY_LIMITS = [
+    *((f"{root}/uploads", UPLOAD_PART_BYTES + MEBIBYTE) for root in ("/v1", "/v1/v1", "/publish")),
     ("/api/v1/files", MAX_UPLOAD_BYTES + MEBIBYTE),
     ("/v1/files", MAX_UPLOAD_BYTES + MEBIBYTE),
     ("/v1/v1/files", MAX_UPLOAD_BYTES + MEBIBYTE),

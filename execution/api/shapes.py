@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from execution.models import Deployment, File, Prediction
+from execution.models import Build, Deployment, File, Prediction
 from execution.services import renderings
 from execution.services.renderings import moment
 from marketplace.models import Account, Collection, Hardware, Model, Version
@@ -47,6 +47,21 @@ def model(
         "default_example": renderings.example(example, base=base) if example else None,
         "latest_version": version(latest) if latest else None,
         "is_official": False,
+    }
+
+
+def build(row: Build) -> dict[str, Any]:
+    """A build without its log."""
+    return {
+        "id": row.pk,
+        "model": row.model.full_slug,
+        "status": row.status,
+        "source": {"kind": "archive", "name": row.source_name, "sha256": row.source_sha256},
+        "version": row.version_id,
+        "error": row.error or None,
+        "created_at": moment(row.created_at),
+        "started_at": moment(row.started_at),
+        "completed_at": moment(row.completed_at),
     }
 
 

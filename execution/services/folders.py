@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from execution.models import Build
-from execution.services import build_runs, builds, versions
+from execution.services import build_runs, builds, publishing
 from marketplace.lib.errors import NotFound, Unprocessable
 from marketplace.models import Account, Version
 
@@ -30,13 +30,11 @@ def publish(*, account: Account, slug: str, folder: Path, name: str = "", descri
     for earlier in known:
         if earlier.version is not None and builds.folder(earlier.version.build_path).is_dir():
             return earlier.version
-    build = versions.publish(
+    build = publishing.publish(
         account=account,
-        slug=slug,
+        listing=publishing.Listing(slug=slug, name=name, description=description),
         archive=io.BytesIO(packed),
         archive_name=f"{folder.name}.zip",
-        name=name,
-        description=description,
         ring=False,
     )
     build_runs.run(build_id=build.pk, owner="publish command")

@@ -1,4 +1,4 @@
-"""Data that goes after its time: predictions' inputs and outputs, files, idempotency names."""
+"""Data that goes after its time: predictions' inputs and outputs, files, uploads, idempotency names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from execution import limits
 from execution.models import File, IdempotencyKey, Prediction
-from execution.services import files
+from execution.services import files, uploads
 
 _BATCH = 200
 
@@ -31,5 +31,6 @@ def remove_old_data(*, now: dt.datetime | None = None) -> int:
                 files.delete(file)
     for file in File.objects.filter(expires_at__lt=now)[:_BATCH]:
         files.delete(file)
+    uploads.remove_expired(now=now)
     IdempotencyKey.objects.filter(created_at__lt=now - limits.IDEMPOTENCY_LIFE).delete()
     return removed

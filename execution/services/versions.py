@@ -1,103 +1,25 @@
-"""Publishing: an uploaded archive becomes a model's next version."""
+"""Versions as their owners and users find them, and their end."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
-import zipfile
-from typing import IO, Final
+from typing import Final
 
-from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.files.base import File as StorageFile
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
-from execution import limits
 from execution.builders import docker as images
-from execution.models import Build, Deployment, Prediction, new_id
-from execution.services import builds, chats, listings, trust
+from execution.models import Deployment, Prediction
+from execution.services import builds, chats, listings
 from execution.states import LIVE
 from marketplace.lib import jobs
-from marketplace.lib.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, Unprocessable
-from marketplace.models import Account, Hardware, Model, Version
-from marketplace.models.accounts import SLUG
-from marketplace.services import accounts
+from marketplace.lib.errors import Conflict, NotFound
+from marketplace.models import Model, Version
 
 REMOVE: Final = "execution.remove_build"
-
-
-def publish(
-    *,
-    account: Account,
-    slug: str,
-    archive: IO[bytes],
-    archive_name: str,
-    name: str = "",
-    description: str = "",
-    hardware: str = "cpu",
-    visibility: str = Model.Visibility.PUBLIC,
-    ring: bool = True,
-) -> Build:
-    """Store an upload, make its model where there is none yet, and queue the build.
-
-    Raises InvalidRequest for a bad name, Unprocessable for unknown hardware or a file that is no zip, PayloadTooLarge,
-    Forbidden when this account's code may not run here.
-    """
-    trust.require(account=account)
-    try:
-        SLUG(slug)
-    except ValidationError:
-        raise InvalidRequest(str(SLUG.message)) from None
-    machine = Hardware.objects.filter(sku=hardware, is_active=True).first()
-    if machine is None:
-        raise Unprocessable(f"There is no hardware {hardware!r}.")
-    if not zipfile.is_zipfile(archive):
-        raise Unprocessable("The file is not a zip archive: upload a .zip with cog.yaml and your predictor in it.")
-    build_id = new_id()
-    path, digest = _store(archive, f"sources/{account.pk}/{build_id}.zip")
-    with transaction.atomic():
-        publisher = accounts.publisher_of(account=account)
-        model, made = Model.objects.get_or_create(
-            publisher=publisher,
-            slug=slug,
-            defaults={
-                "name": name or slug,
-                "description": description,
-                "visibility": visibility,
-                "hardware": machine,
-                "royalty_bps": settings.PUBLISHER_ROYALTY_BPS,
-            },
-        )
-        if not made and model.hardware_id is None:
-            raise InvalidRequest(f"{model.full_slug} is served by providers; choose another name for a hosted model.")
-        build = Build.objects.create(
-            id=build_id,
-            account=account,
-            model=model,
-            source_path=path,
-            source_name=archive_name[-255:],
-            source_sha256=digest,
-        )
-        if ring:
-            jobs.enqueue(builds.TASK, queue=builds.QUEUE, build_id=build.pk)
-    return build
-
-
-def _store(archive: IO[bytes], wanted: str) -> tuple[str, str]:
-    digest, size = hashlib.sha256(), 0
-    archive.seek(0)
-    while chunk := archive.read(limits.MEBIBYTE):
-        digest.update(chunk)
-        size += len(chunk)
-        if size > limits.MAX_FILE_BYTES:
-            raise PayloadTooLarge(f"An upload is at most {limits.MAX_FILE_BYTES // limits.MEBIBYTE} MB.")
-    archive.seek(0)
-    return default_storage.save(wanted, StorageFile(archive)), digest.hexdigest()
 
 
 def find(*, account_id: int | None, owner: str, name: str, version_id: str) -> Version:

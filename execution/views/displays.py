@@ -1,4 +1,4 @@
-"""A prediction's input and output as pages show them."""
+"""What the hosting pages share: a prediction's input and output as they show them, and what a form was sent."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from execution.services import files
 def base_of(request: HttpRequest) -> str:
     """This site's address as the visitor wrote it."""
     return f"{request.scheme}://{request.get_host()}"
+
+
+def sent(request: HttpRequest) -> tuple[Any, Any]:
+    """Fields and files of a POST, also an empty one; else none."""
+    return (request.POST, request.FILES) if request.method == "POST" else (None, None)
 
 
 def input_with_links(row: Prediction, *, base: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pages: publish a model and watch it build, run a version and see what comes out."""
+"""Pages: watch a model build, run a version and see what comes out."""
 
 from __future__ import annotations
 
@@ -15,54 +15,19 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from billing.services import breakdowns
 from execution import limits, schema
-from execution.forms import PublishForm, RunForm
+from execution.forms import RunForm
 from execution.models import Build, Prediction
-from execution.services import builds, examples, files, listings, predictions, versions
+from execution.services import builds, examples, files, listings, predictions
 from execution.views import displays
-from execution.views.displays import base_of
+from execution.views.displays import base_of, sent
 from marketplace.lib import pool, sse
 from marketplace.lib.errors import AppError, InvalidRequest, Unprocessable
-from marketplace.models import Hardware, Model
+from marketplace.models import Model
 from marketplace.views.visitor import Visitor, signed_in
 
 PAGE = 30
 LOG_SECONDS = 0.5
 LIST_LOGS = 4_000
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@signed_in
-def publish(request: HttpRequest, visitor: Visitor) -> HttpResponse:
-    """The upload form; a good upload leads to its build."""
-    machines = list(Hardware.objects.filter(is_active=True))
-    form = PublishForm(*_sent(request), machines=machines, initial=_known(request))
-    if request.method == "POST" and form.is_valid():
-        archive = form.cleaned_data["archive"]
-        try:
-            build = versions.publish(
-                account=visitor.account,
-                slug=form.cleaned_data["slug"],
-                archive=archive.file,
-                archive_name=archive.name or "upload.zip",
-                description=form.cleaned_data["description"],
-                hardware=form.cleaned_data["hardware"],
-                visibility=form.cleaned_data["visibility"],
-            )
-        except AppError as error:
-            form.add_error(None, error.message)
-        else:
-            return redirect("build_detail", build.pk)
-    status = 422 if form.is_bound and form.errors else 200
-    return render(request, "execution/publish.html", {"section": "publish", "form": form}, status=status)
-
-
-def _sent(request: HttpRequest) -> tuple[Any, Any]:
-    """Fields and files of a POST, also an empty one; else none."""
-    return (request.POST, request.FILES) if request.method == "POST" else (None, None)
-
-
-def _known(request: HttpRequest) -> dict[str, str]:
-    return {"slug": request.GET.get("name", "")}
 
 
 @require_safe
@@ -144,7 +109,7 @@ def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResp
     """Run a version with the form's inputs, an example's to begin with; with errors the form comes back."""
     version = predictions.resolve(reference=version_id, account_id=visitor.account.pk)
     try:
-        form = RunForm(*_sent(request), document=version.openapi_schema, start=_example_input(request, visitor))
+        form = RunForm(*sent(request), document=version.openapi_schema, start=_example_input(request, visitor))
     except schema.InvalidSchema as error:
         raise Unprocessable(f"This version cannot be run: {error}.") from None
     if request.method == "POST" and form.is_valid():

@@ -158,6 +158,14 @@ PAGES: dict[str, Route] = {
     "guardrails/<uuid:guardrail_id>/delete": form("guardrails/{guardrail_id}/delete", (302, 403, 404, LOGIN)),
     "publish": page(),
     "publish/models": page(),
+    "publish/uploads": Route(
+        (201, 201, 201, LOGIN), "publish/uploads", method="POST", body={"name": "new.zip", "size": 1}
+    ),
+    "publish/uploads/<slug:upload_id>": teams_page("publish/uploads/{upload_id}"),
+    # Its parts are not there yet.
+    "publish/uploads/<slug:upload_id>/complete": Route(
+        (409, 409, 404, LOGIN), "publish/uploads/{upload_id}/complete", method="POST"
+    ),
     "predictions": page(),
     "deployments": page(),
     "deployments/create": page(),
@@ -220,6 +228,15 @@ HOSTING: dict[str, Route] = {
     "models/<str:owner>/<str:name>/readme": teams("models/team/secret/readme"),
     "models/<str:owner>/<str:name>/versions": teams("models/team/secret/versions"),
     "models/<str:owner>/<str:name>/versions/<slug:version_id>": teams("models/team/secret/versions/{version_id}"),
+    "models/<str:owner>/<str:name>/builds": teams("models/team/secret/builds"),
+    "builds/<slug:build_id>": teams("builds/{build_id}"),
+    "builds/<slug:build_id>/cancel": teams("builds/{build_id}/cancel", method="POST"),
+    "uploads": keyed(),
+    "uploads/<slug:upload_id>": teams("uploads/{upload_id}"),
+    # Its parts are not there yet.
+    "uploads/<slug:upload_id>/complete": Route(
+        (409, 409, 404, 401), "uploads/{upload_id}/complete", method="POST", body={}
+    ),
     "deployments": keyed(),
     "deployments/<str:owner>/<str:name>": teams("deployments/team/kept"),
     "deployments/<str:owner>/<str:name>/predictions": Route(

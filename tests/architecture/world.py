@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from django.core.files.base import ContentFile
@@ -10,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from billing.models import TopUp
-from execution.models import Build, File, Prediction
+from execution.models import Build, File, Prediction, Upload
 from execution.states import Status
 from marketplace.lib import ids
 from marketplace.models import Account, Collection, Member, Model
@@ -99,6 +100,9 @@ def build() -> World:
         source_sha256="0" * 64,
         completed_at=timezone.now(),
     )
+    coming = Upload.objects.create(
+        account=team, name="canary.zip", size=9, expires_at=timezone.now() + dt.timedelta(hours=1)
+    )
     generation = Generation.objects.create(
         account=team, hold_id=ids.uuid7(), requested_model="acme/small", status="failed", streamed=False
     )
@@ -118,6 +122,7 @@ def build() -> World:
             "prediction_id": prediction.pk,
             "file_id": file.pk,
             "build_id": made.pk,
+            "upload_id": coming.pk,
             "version_id": version.pk,
             "open_version_id": published.pk,
             "generation_id": generation.public_id,

@@ -71,8 +71,8 @@ def open_page(chromium: Browser, embedded: System) -> Iterator[OpenPage]:
 def demo_page(open_page: OpenPage, embedded: System) -> OpenPage:
     """Like open_page, logged in as the demo's user."""
 
-    def make(*, size: tuple[int, int] = WIDE, scheme: str = "light") -> Page:
-        page = open_page(size=size, scheme=scheme)
+    def make(*, size: tuple[int, int] = WIDE, scheme: str = "light", expected: str = "") -> Page:
+        page = open_page(size=size, scheme=scheme, expected=expected)
         log_in(page, EMAIL, embedded.demo["password"])
         return page
 

@@ -32,8 +32,11 @@ _SPARE_PORTS = 8
 # Settings of an operator's for what a test waits to be over, shorter than the defaults; still so long that a process
 # which a busy machine lets wait is not taken for dead (they beat every two seconds).
 LEASE_SECONDS = 8
+# Archives come in parts far smaller than a product's.
+PART_BYTES = 100_000
 _HURRIED = {
     "RUN_LEASE_SECONDS": str(LEASE_SECONDS),
+    "UPLOAD_PART_BYTES": str(PART_BYTES),
     "GENERATION_SILENT_MS": "8000",
     "UPSTREAM_FIRST_CHUNK_MS": "8000",
 }

@@ -13,7 +13,7 @@ from django.utils import timezone
 from execution import limits
 from execution.builders.base import Built
 from execution.models import Build
-from execution.services import build_runs, builds, folders, versions
+from execution.services import build_runs, builds, folders, publishing
 from marketplace.lib.errors import Conflict, NotFound, Unprocessable
 from marketplace.models import Account, Version
 from tests.execution.conftest import EXAMPLES
@@ -31,7 +31,12 @@ def publisher(hello_build: Built) -> Account:
 
 def upload(account: Account, content: bytes | None = None) -> Build:
     packed = folders.pack(EXAMPLES / "hello-text") if content is None else content
-    return versions.publish(account=account, slug="hello", archive=io.BytesIO(packed), archive_name="hello.zip")
+    return publishing.publish(
+        account=account,
+        listing=publishing.Listing(slug="hello"),
+        archive=io.BytesIO(packed),
+        archive_name="hello.zip",
+    )
 
 
 def fresh(build: Build) -> Build:

@@ -1,0 +1,112 @@
+"""Publishing: an archive becomes a build, and the build a model's next version."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from typing import IO
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files.base import File as StorageFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+
+from execution import limits
+from execution.models import Build, new_id
+from execution.services import builds, trust, uploads
+from marketplace.lib import jobs
+from marketplace.lib.errors import Conflict, InvalidRequest, PayloadTooLarge, Unprocessable
+from marketplace.models import Account, Hardware, Model
+from marketplace.models.accounts import SLUG
+from marketplace.services import accounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The model that a version is for; all but the slug counts only where there is no such model yet."""
+
+    slug: str
+    name: str = ""
+    description: str = ""
+    hardware: str = "cpu"
+    visibility: str = Model.Visibility.PUBLIC
+
+
+def publish(*, account: Account, listing: Listing, archive: IO[bytes], archive_name: str, ring: bool = True) -> Build:
+    """Store an archive, make its model where there is none yet, and queue the build.
+
+    Raises InvalidRequest for a bad name, Unprocessable for unknown hardware or a file that is no zip, PayloadTooLarge,
+    Forbidden when this account's code may not run here.
+    """
+    machine = _admit(account, listing)
+    if not zipfile.is_zipfile(archive):
+        raise Unprocessable("The file is not a zip archive: upload a .zip with cog.yaml and your predictor in it.")
+    build_id = new_id()
+    path, digest = _store(archive, f"sources/{account.pk}/{build_id}.zip")
+    with transaction.atomic():
+        build = Build(id=build_id, source_path=path, source_name=archive_name[-255:], source_sha256=digest)
+        return _queue(build, account, listing, machine, ring=ring)
+
+
+def publish_upload(*, account: Account, listing: Listing, upload_id: str) -> Build:
+    """Build an upload that is complete; it is used up. Raises what `publish` raises, NotFound, Conflict."""
+    machine = _admit(account, listing)
+    row = uploads.find(account_id=account.pk, upload_id=upload_id)
+    if not row.path:
+        raise Conflict(f"This upload is not complete: {row.received} of {row.size} bytes are here.")
+    with transaction.atomic():
+        if not uploads.take(row=row):
+            raise Conflict("This upload is being published by another request.")
+        build = Build(source_path=row.path, source_name=row.name, source_sha256=row.sha256)
+        return _queue(build, account, listing, machine)
+
+
+def _admit(account: Account, listing: Listing) -> Hardware:
+    trust.require(account=account)
+    try:
+        SLUG(listing.slug)
+    except ValidationError:
+        raise InvalidRequest(str(SLUG.message)) from None
+    if listing.visibility not in Model.Visibility.values:
+        raise Unprocessable(f"`visibility` is {' or '.join(Model.Visibility.values)}.")
+    machine = Hardware.objects.filter(sku=listing.hardware, is_active=True).first()
+    if machine is None:
+        raise Unprocessable(f"There is no hardware {listing.hardware!r}.")
+    return machine
+
+
+def _queue(build: Build, account: Account, listing: Listing, machine: Hardware, *, ring: bool = True) -> Build:
+    """Write the build with its model, in the caller's transaction, and tell a worker."""
+    model, made = Model.objects.get_or_create(
+        publisher=accounts.publisher_of(account=account),
+        slug=listing.slug,
+        defaults={
+            "name": listing.name or listing.slug,
+            "description": listing.description,
+            "visibility": listing.visibility,
+            "hardware": machine,
+            "royalty_bps": settings.PUBLISHER_ROYALTY_BPS,
+        },
+    )
+    if not made and model.hardware_id is None:
+        raise InvalidRequest(f"{model.full_slug} is served by providers; choose another name for a hosted model.")
+    build.account, build.model = account, model
+    build.save(force_insert=True)
+    if ring:
+        jobs.enqueue(builds.TASK, queue=builds.QUEUE, build_id=build.pk)
+    return build
+
+
+def _store(archive: IO[bytes], wanted: str) -> tuple[str, str]:
+    digest, size = hashlib.sha256(), 0
+    archive.seek(0)
+    while chunk := archive.read(limits.MEBIBYTE):
+        digest.update(chunk)
+        size += len(chunk)
+        if size > limits.MAX_FILE_BYTES:
+            most = limits.MAX_FILE_BYTES // limits.MEBIBYTE
+            raise PayloadTooLarge(f"An archive that is sent at once is at most {most} MB: send larger ones in parts.")
+    archive.seek(0)
+    return default_storage.save(wanted, StorageFile(archive)), digest.hexdigest()
