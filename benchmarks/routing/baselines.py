@@ -15,12 +15,15 @@ from collections import deque
 from typing import Protocol
 
 from benchmarks.routing.measures import GENERATION, LATE, SLO_SECONDS, WAIT
-from benchmarks.routing.world import FAST_KINDS, WHOLE, Endpoint, Job, World
+from benchmarks.routing.providers import Endpoint
+from benchmarks.routing.scenarios import COLD, FAST, HANG
+from benchmarks.routing.world import WHOLE, Job, Seen
 
 PATIENCE = 5.0
 REST = 5.0
 WINDOW = 30.0
 LATENESS = 1.0  # seconds after which the late oracle hears of a fault
+OUT = {FAST, HANG, COLD}
 SIGHT = 2.0  # and those that it waits for a first token
 
 
@@ -91,7 +94,7 @@ class Baseline(ABC):
     def __init__(self, *, seed: int) -> None:
         self.rng = random.Random(seed)
         self.rest: Rest = Cooldown()
-        self.world: World | None = None
+        self.world: Seen | None = None
         self.in_flight: dict[int, int] = {}
         self._began: dict[int, float] = {}
 
@@ -303,7 +306,7 @@ class Oracle(Baseline):
     def _cost(self, job: Job, endpoint: Endpoint, now: float) -> float:
         truth, request = endpoint.truth, job.request
         queue = len(endpoint.queue)
-        if endpoint.states.keys() & FAST_KINDS or not endpoint.would_take(now) or queue >= 2 * truth.slots:
+        if endpoint.states.keys() & OUT or not endpoint.would_take(now) or queue >= 2 * truth.slots:
             return 1e15
         cached = endpoint.cached(request, now)
         slow = endpoint.slowness

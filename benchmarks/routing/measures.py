@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.routing.scenarios import FAST, HANG, Scenario
-from benchmarks.routing.world import WHOLE, Job, World
+from benchmarks.routing.world import WHOLE, Job, Seen
 
 # The objective, in nano-dollars: a second of waiting, a late first token, a second of the answer's coming.
 WAIT, LATE, GENERATION = 200_000.0, 5_000_000.0, 20_000.0
@@ -35,7 +35,7 @@ class Measures:
     after_deadline: float | None
 
 
-def measure(jobs: Sequence[Job], world: World, scenario: Scenario) -> Measures:
+def measure(jobs: Sequence[Job], world: Seen, scenario: Scenario) -> Measures:
     """The measures of a finished run."""
     times = sorted(WHOLE if job.ttft is None else job.ttft for job in jobs)
     count = len(jobs)
@@ -64,7 +64,7 @@ def objective(job: Job) -> float:
     return job.dollars * 1e9 + WAIT * ttft + late + GENERATION * coming
 
 
-def _faults(world: World, scenario: Scenario) -> tuple[float | None, float | None, float | None]:
+def _faults(world: Seen, scenario: Scenario) -> tuple[float | None, float | None, float | None]:
     """(seconds until an outage is left, seconds after its end until it is used again, calls after the first cut)."""
     detects, recovers, afters = [], [], []
     for fault in scenario.faults:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.routing.world import ATTEMPTS, BLOCK, WHOLE, Job, World
+from benchmarks.routing.workload import BLOCK
+from benchmarks.routing.world import ATTEMPTS, WHOLE, Job, Seen
 from routing.canonical import UpstreamError, UpstreamKind
 from routing.selection.candidates import Candidate
 from routing.selection.choice import draw_of
@@ -22,7 +23,7 @@ class Ours:
     def __init__(self, *, seed: int, policy: Policy | None = None) -> None:
         self.router = Router(policy=policy)
         self.seed = seed
-        self.world: World | None = None
+        self.world: Seen | None = None
         self._tickets: dict[int, Ticket] = {}
         self._cut: dict[int, bool] = {}
         self._candidates: list[Candidate] = []
