@@ -4,7 +4,7 @@ BOOTSTRAP = $(or $(PYTHON),$(error Turnpike needs Python 3.11, 3.12 or 3.13 and 
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix migrate lock assets soak chaos soak-books bench-ledger bench-gateway bench-routing
+.PHONY: help run test check fix migrate lock assets soak chaos soak-books bench-ledger bench-gateway bench-routing bench-routing-http
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,3 +59,7 @@ bench-gateway: ## Measure what the gateway adds to a chat
 bench-routing: ## Simulate the router against the baselines (ARGS="--hold-out --fleet FILE --trace FILE --seeds N --ablations")
 	@$(BOOTSTRAP) --dev
 	@$(BIN)/python -m benchmarks.routing $(ARGS)
+
+bench-routing-http: ## The same over real HTTP, against six simulated providers (ARGS="--repeats N --times N --late-headers")
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/python -m benchmarks.routing.wire $(ARGS)

@@ -49,12 +49,12 @@ def main() -> int:
     arguments = _arguments()
     print(f"{arguments.seeds} seeds, {arguments.requests} requests each, trace {arguments.trace}\n")
     policies: dict[str, Make] = {"turnpike": lambda seed: Ours(seed=seed)}
-    policies |= {name: (lambda seed, kind=kind: kind(seed=seed)) for name, kind in BASELINES.items()}
+    policies |= {name: _maker(kind) for name, kind in BASELINES.items()}
     policies["late-oracle"] = lambda seed: LateOracle(seed=seed)
     policies["oracle"] = lambda seed: Oracle(seed=seed)
     if arguments.ablations:
         policies = {"turnpike": policies["turnpike"]}
-        policies |= {name: (lambda seed, off=off: Ours(seed=seed, policy=off)) for name, off in ABLATIONS.items()}
+        policies |= {name: _without(off) for name, off in ABLATIONS.items()}
         policies["oracle"] = lambda seed: Oracle(seed=seed)
     if arguments.only:
         policies = {name: make for name, make in policies.items() if name in {*arguments.only, "turnpike", "oracle"}}
@@ -70,6 +70,14 @@ def main() -> int:
         print("\n" + speed.report())
     print(f"\n{time.monotonic() - started:.0f} s")
     return 0
+
+
+def _maker(kind: type[Baseline]) -> Make:
+    return lambda seed: kind(seed=seed)
+
+
+def _without(policy: Policy) -> Make:
+    return lambda seed: Ours(seed=seed, policy=policy)
 
 
 def collect(policies: dict[str, Make], names: list[str], arguments: argparse.Namespace) -> Runs:

@@ -31,9 +31,10 @@ class Truth:
     failures: float
 
 
-def draw(rng: random.Random, *, rate: float, tokens: float, output: float) -> list[Truth]:
-    """A fleet for a load that at its busiest is `rate` requests a second of this mean size."""
-    count = rng.randint(4, 8)
+def draw(rng: random.Random, *, rate: float, tokens: float, output: float, count: int | None = None) -> list[Truth]:
+    """A fleet for a load that at its busiest is `rate` requests a second of this mean size; `count`: of so many."""
+    drawn = rng.randint(4, 8)
+    count = drawn if count is None else count
     fleet = [_one(rng) for _ in range(count)]
     shares = [rng.lognormvariate(0, 0.6) for _ in fleet]
     spare = rng.uniform(1.3, 2.6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from benchmarks.routing.providers import Endpoint
 from benchmarks.routing.workload import BLOCK
 from benchmarks.routing.world import ATTEMPTS, WHOLE, Job, Seen
 from routing.canonical import UpstreamError, UpstreamKind
@@ -68,7 +69,7 @@ class Ours:
         self.router.ended(ticket, now=now, model=MODEL, output_tokens=job.request.output)
         if job.request.blocks:
             self.router.answered(
-                _conversation(job), candidate=self._offers()[index], prompt_tokens=job.request.tokens,
+                conversation_of(job), candidate=self._offers()[index], prompt_tokens=job.request.tokens,
                 cached_tokens=job.cached, now=now,
             )  # fmt: skip
 
@@ -83,7 +84,7 @@ class Ours:
     def _demand(self, job: Job, now: float) -> Demand:
         return self.router.demand(
             model=MODEL, tokens=job.request.tokens, max_tokens=None, now=now,
-            conversation=_conversation(job) if job.request.blocks else None,
+            conversation=conversation_of(job) if job.request.blocks else None,
         )  # fmt: skip
 
     def _offers(self) -> list[Candidate]:
@@ -93,19 +94,20 @@ class Ours:
         if factors != self._factors:
             self._factors = factors
             self._candidates = [
-                _candidate(one.index, one, factor) for one, factor in zip(self.world.endpoints, factors, strict=True)
+                candidate_of(one, factor) for one, factor in zip(self.world.endpoints, factors, strict=True)
             ]
         return self._candidates
 
 
-def _candidate(index: int, endpoint: object, factor: float) -> Candidate:
-    truth = endpoint.truth  # type: ignore[attr-defined]
+def candidate_of(endpoint: Endpoint, factor: float) -> Candidate:
+    """The endpoint as the catalogue shows it, its prices multiplied by `factor`."""
+    truth, index = endpoint.truth, endpoint.index
     prices = {"prompt": round(truth.prompt * factor * 1e9), "completion": round(truth.completion * factor * 1e9)}
     if truth.cached is not None:
         prices["cached_read"] = round(truth.cached * factor * 1e9)
     return Candidate(index, MODEL, str(index), str(index), 10**7, None, TEXT, TEXT, frozenset(), "fp8", prices)
 
 
-def _conversation(job: Job) -> bytes:
+def conversation_of(job: Job) -> bytes:
     """What turns of one conversation share: the first blocks of their prompts beyond the common one."""
     return repr(job.request.blocks[:3]).encode() + str(BLOCK).encode()

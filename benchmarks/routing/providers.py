@@ -11,11 +11,13 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from benchmarks.routing.fleet import Truth
-from benchmarks.routing.scenarios import COLD, FAST, HANG, LIMIT, PRICE, SLOW, Scenario
+from benchmarks.routing.scenarios import COLD, FAST, HANG, LIMIT, PRICE, SLOW, Fault, Scenario
 from benchmarks.routing.workload import BLOCK, Request
+from routing.canonical import UpstreamKind
 
 CACHE_SECONDS = 600.0
 QUEUE = 2  # requests that may wait for each slot before the endpoint answers 429
@@ -35,7 +37,7 @@ class Clock(Protocol):
 class Caller(Protocol):
     """Who is told what becomes of a call. A call that was dropped is told of no more."""
 
-    def refused(self, call: Call, kind: str, retry_after: float | None) -> None:
+    def refused(self, call: Call, kind: UpstreamKind, retry_after: float | None) -> None:
         """It is not served: unavailable or rate_limited."""
 
     def first(self, call: Call) -> None:
@@ -147,14 +149,14 @@ class Providers:
         self.seed = seed
         self.clock = clock
         for fault in scenario.faults:
-            clock.later(fault.begin, lambda fault=fault: self._strike(fault.index, fault.kind, fault.amount, fault.end))
+            clock.later(fault.begin, partial(self._strike, fault))
 
     def noise(self, number: int, index: int) -> random.Random:
         """The luck of this request at this endpoint."""
         return random.Random(self.seed * 1_000_003 + number * 97 + index)
 
-    def arrive(self, call: Call) -> None:
-        """A call comes; its caller is told what becomes of it."""
+    def arrive(self, call: Call) -> bool:
+        """A call comes; whether it is taken. Its caller is told what becomes of it."""
         now, endpoint = self.clock.now, self.endpoints[call.index]
         luck = self.noise(call.number, call.index)
         if FAST in endpoint.states:
@@ -166,6 +168,8 @@ class Providers:
         else:
             endpoint.queue.append(call)
             self._serve(endpoint)
+            return True
+        return False
 
     def drop(self, call: Call) -> float:
         """Its caller waits no more; answers the dollars that it costs all the same: what had been read is paid for."""
@@ -176,18 +180,18 @@ class Providers:
         self._release(call, endpoint)
         return call.request.tokens * endpoint.truth.prompt * endpoint.price_factor / 1e6
 
-    def _strike(self, index: int, kind: str, amount: float, end: float) -> None:
-        endpoint = self.endpoints[index]
-        endpoint.states[kind] = amount
-        if kind == COLD:
-            endpoint.warm_at = end
+    def _strike(self, fault: Fault) -> None:
+        endpoint = self.endpoints[fault.index]
+        endpoint.states[fault.kind] = fault.amount
+        if fault.kind == COLD:
+            endpoint.warm_at = fault.end
 
         def over() -> None:
-            endpoint.states.pop(kind, None)
-            if kind in {HANG, COLD}:
+            endpoint.states.pop(fault.kind, None)
+            if fault.kind in {HANG, COLD}:
                 self._serve(endpoint)
 
-        self.clock.later(end, over)
+        self.clock.later(fault.end, over)
 
     def _serve(self, endpoint: Endpoint) -> None:
         if HANG in endpoint.states or COLD in endpoint.states:
@@ -235,7 +239,7 @@ class Providers:
             endpoint.busy -= 1
             self._serve(endpoint)
 
-    def _refuse(self, call: Call, kind: str, retry_after: float | None) -> None:
+    def _refuse(self, call: Call, kind: UpstreamKind, retry_after: float | None) -> None:
         if call.is_over:
             return
         call.is_over = True

@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 TRACES = Path(__file__).parent / "traces"
 BLOCK = 512
@@ -64,11 +65,11 @@ def _azure(row: dict[str, str]) -> Request:
     return Request(at, int(row["ContextTokens"]), max(1, int(row["GeneratedTokens"])))
 
 
-def _mooncake(row: dict[str, object]) -> Request:
-    blocks = tuple(row["hash_ids"])  # type: ignore[arg-type]
+def _mooncake(row: dict[str, Any]) -> Request:
+    blocks = tuple(row["hash_ids"])
     # Its time stamps come in steps of three seconds: spread inside the step by what the request is.
     jitter = (hash(blocks) % 3_000) / 1_000
-    return Request(int(row["timestamp"]) / 1_000 + jitter, int(row["input_length"]), int(row["output_length"]), blocks)  # type: ignore[call-overload]
+    return Request(int(row["timestamp"]) / 1_000 + jitter, int(row["input_length"]), int(row["output_length"]), blocks)
 
 
 def _made(name: str, count: int, rng: random.Random) -> list[Request]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from benchmarks.routing.fleet import Truth
 from benchmarks.routing.providers import Call, Endpoint, Providers
 from benchmarks.routing.scenarios import Scenario
 from benchmarks.routing.workload import Request
+from routing.canonical import UpstreamKind
 
 ATTEMPTS = 4
 WHOLE = 30.0  # seconds after which even the last attempt is given up
@@ -40,7 +42,7 @@ class Policy(Protocol):
     def ended(self, job: Job, index: int, now: float) -> None:
         """The answer is whole."""
 
-    def failed(self, job: Job, index: int, kind: str, retry_after: float | None, now: float) -> None:
+    def failed(self, job: Job, index: int, kind: UpstreamKind, retry_after: float | None, now: float) -> None:
         """The call failed: unavailable, rate_limited or timeout."""
 
 
@@ -90,7 +92,7 @@ class World:
         self.providers = Providers(fleet=fleet, scenario=scenario, seed=seed, clock=self)
         self.endpoints = self.providers.endpoints
         for job in self.jobs:
-            self.later(job.request.at, lambda job=job: self._attempt(job))
+            self.later(job.request.at, partial(self._attempt, job))
 
     def run(self) -> list[Job]:
         """The requests with what became of them."""
@@ -121,7 +123,7 @@ class World:
         job.seconds = self.now - job.request.at - (job.ttft or 0.0)
         self.policy.ended(job, call.index, self.now)
 
-    def refused(self, call: Call, kind: str, retry_after: float | None) -> None:
+    def refused(self, call: Call, kind: UpstreamKind, retry_after: float | None) -> None:
         """A call failed: the request moves on."""
         job = self.jobs[call.number]
         self.policy.failed(job, call.index, kind, retry_after, self.now)

@@ -1,0 +1,1 @@
+"""make bench-routing-http: the benchmark's scenarios over real HTTP."""

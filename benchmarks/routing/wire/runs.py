@@ -1,0 +1,142 @@
+"""The runs: each scenario, repeat by repeat, over HTTP and in the simulation, with equal fleets, requests and luck."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from benchmarks.routing import fleet, scenarios, workload
+from benchmarks.routing.baselines import BASELINES, Baseline
+from benchmarks.routing.fleet import Truth
+from benchmarks.routing.measures import Measures, measure
+from benchmarks.routing.ours import Ours
+from benchmarks.routing.scenarios import Scenario
+from benchmarks.routing.wire import clock, servers
+from benchmarks.routing.wire.gateway import GatewayLane
+from benchmarks.routing.wire.lanes import Lane, PolicyLane, connect
+from benchmarks.routing.wire.servers import Process
+from benchmarks.routing.workload import Request
+from benchmarks.routing.world import World
+
+OURS = "turnpike"
+ENDPOINTS = 6
+HEAD_START = 0.3  # real seconds between the word and the first request
+
+Key = tuple[str, str]  # scenario, policy
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be run."""
+
+    seed: int
+    requests: int
+    rate: float
+    trace: str
+    repeats: int
+    times: float
+    scenarios: tuple[str, ...]
+    policies: tuple[str, ...]
+    early: bool
+
+
+@dataclass(slots=True)
+class Found:
+    """The measures, repeat by repeat, and how many real seconds late requests went out and servers acted."""
+
+    sent: dict[Key, list[Measures]] = field(default_factory=dict)
+    simulated: dict[Key, list[Measures]] = field(default_factory=dict)
+    client_lags: list[float] = field(default_factory=list)
+    server_lags: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all policies meet in one run."""
+
+    fleet: list[Truth]
+    scenario: Scenario
+    requests: list[Request]
+    luck: int
+
+
+def collect(plan: Plan) -> Found:
+    """Run everything. The process's clock is to be hurried already, as the plan says."""
+    found = Found()
+    with servers.started(ENDPOINTS) as process:
+        settings.PRIVATE_ORIGINS = frozenset(f"127.0.0.1:{port}" for port in process.ports)
+        clock.run(_run_all(plan, process, found), times=plan.times)
+    return found
+
+
+async def _run_all(plan: Plan, process: Process, found: Found) -> None:
+    rng = random.Random(plan.seed)
+    requests = workload.sample(name=plan.trace, count=plan.requests, rate=plan.rate, rng=rng)
+    tokens = statistics.fmean(one.tokens for one in requests)
+    output = statistics.fmean(one.output for one in requests)
+    truths = fleet.draw(rng, rate=workload.busiest(requests), tokens=tokens, output=output, count=ENDPOINTS)
+    await connect(process.ports)
+    for repeat in range(plan.repeats):
+        for name in plan.scenarios:
+            chance = random.Random(f"{plan.seed}:{name}")
+            scenario = scenarios.make(name, truths, seconds=requests[-1].at, rng=chance)
+            setting = Setting(truths, scenario, requests, plan.seed * 1_000 + repeat)
+            for policy in plan.policies:
+                found.simulated.setdefault((name, policy), []).append(_simulate(setting, policy))
+            for policy, measures in zip(plan.policies, await _send(plan, setting, process, found), strict=True):
+                found.sent.setdefault((name, policy), []).append(measures)
+            print(f"{name}, {repeat + 1} of {plan.repeats}", file=sys.stderr, flush=True)
+
+
+def _simulate(setting: Setting, name: str) -> Measures:
+    policy = _policy(name, setting.luck)
+    world = World(
+        fleet=setting.fleet, scenario=setting.scenario, requests=setting.requests, policy=policy, seed=setting.luck
+    )
+    policy.world = world
+    return measure(world.run(), world, setting.scenario)
+
+
+async def _send(plan: Plan, setting: Setting, process: Process, found: Found) -> Sequence[Measures]:
+    """All policies side by side, each in a lane of its own."""
+    lanes = [_lane(i, name, setting, process) for i, name in enumerate(plan.policies)]
+    begin = clock.REAL() + HEAD_START
+    process.begin(
+        servers.Run(
+            begin=begin, times=plan.times, fleet=setting.fleet, scenario=setting.scenario, seed=setting.luck,
+            lanes=len(lanes), early=plan.early,
+        )
+    )  # fmt: skip
+    async with asyncio.TaskGroup() as tasks:
+        for lane in lanes:
+            tasks.create_task(lane.run(begin=begin * plan.times))
+    bill = process.end()
+    for lane, wasted in zip(lanes, bill.wasted, strict=True):
+        for number, dollars in wasted.items():
+            lane.jobs[number].wasted += dollars
+            lane.jobs[number].dollars += dollars
+        found.client_lags += [seconds / plan.times for seconds in lane.lags]
+    found.server_lags += bill.lags
+    return [measure(lane.jobs, lane, setting.scenario) for lane in lanes]
+
+
+def _lane(number: int, name: str, setting: Setting, process: Process) -> Lane:
+    fleet, scenario, requests = setting.fleet, setting.scenario, setting.requests
+    if name == OURS:
+        return GatewayLane(
+            number, fleet=fleet, scenario=scenario, requests=requests, ports=process.ports, seed=setting.luck
+        )
+    policy = BASELINES[name](seed=setting.luck)
+    lane = PolicyLane(number, policy=policy, fleet=fleet, scenario=scenario, requests=requests, ports=process.ports)
+    policy.world = lane
+    return lane
+
+
+def _policy(name: str, luck: int) -> Ours | Baseline:
+    return Ours(seed=luck) if name == OURS else BASELINES[name](seed=luck)
