@@ -26,8 +26,9 @@ def written(plan: Plan, found: Found, *, seconds: float) -> str:
         f"{plan.repeats} repeats, clocks {plan.times:g} times as fast, headers "
         f"{'when a request is taken' if plan.early else 'with the first token'}; {os.cpu_count()} cores, "
         f"{seconds:.0f} s in all.\n\n"
-        f"Real milliseconds late, p50 / p95 / p99: requests {_spread(found.client_lags)}, "
-        f"servers {_spread(found.server_lags)}."
+        f"Late by so many seconds of the run, p50 / p95 / p99: requests {_spread(found.client_lags)}, servers "
+        f"{_spread(found.server_lags)}. Runs made again since the machine had no time for them: {found.again}; kept "
+        f"though late: {', '.join(f'{name} ({repeat + 1})' for name, repeat in found.late) or 'none'}."
     )
     tables = [_table(plan, found, name) for name in plan.scenarios]
     return "\n\n".join([head, _orders(plan, found), *tables])
@@ -96,7 +97,7 @@ def _dollars(one: Measures) -> float:
 
 def _spread(lags: Sequence[float]) -> str:
     ordered = sorted(lags)
-    return " / ".join(f"{1000 * ordered[int(len(ordered) * share)]:.1f}" for share in (0.5, 0.95, 0.99))
+    return " / ".join(f"{ordered[int(len(ordered) * share)]:.3f}" for share in (0.5, 0.95, 0.99))
 
 
 def _line(cells: Sequence[object]) -> str:

@@ -27,6 +27,11 @@ from benchmarks.routing.world import World
 OURS = "turnpike"
 ENDPOINTS = 6
 HEAD_START = 0.3  # real seconds between the word and the first request
+# A run in which the machine had no time for us is none: it is made again where not 99 of 100 things (requests to be
+# sent, endpoints' own doings) were done within so many of the run's seconds after they were due.
+LATE_MOST = 0.25
+TRIES = 3
+WARM_UP = 60  # requests that are sent before anything counts
 
 Key = tuple[str, str]  # scenario, policy
 
@@ -48,12 +53,28 @@ class Plan:
 
 @dataclass(slots=True)
 class Found:
-    """The measures, repeat by repeat, and how many real seconds late requests went out and servers acted."""
+    """The measures, repeat by repeat, and how late all was, in seconds of the runs."""
 
     sent: dict[Key, list[Measures]] = field(default_factory=dict)
     simulated: dict[Key, list[Measures]] = field(default_factory=dict)
     client_lags: list[float] = field(default_factory=list)
     server_lags: list[float] = field(default_factory=list)
+    again: int = 0  # runs that were made again
+    late: list[tuple[str, int]] = field(default_factory=list)  # scenarios and repeats kept though late each time
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One run over HTTP, policy by policy."""
+
+    measures: Sequence[Measures]
+    client_lags: list[float]
+    server_lags: list[float]
+
+    @property
+    def lateness(self) -> float:
+        """Seconds of the run within which 99 of 100 things were done."""
+        return max(_percentile(self.client_lags, 0.99), _percentile(self.server_lags, 0.99))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +103,8 @@ async def _run_all(plan: Plan, process: Process, found: Found) -> None:
     output = statistics.fmean(one.output for one in requests)
     truths = fleet.draw(rng, rate=workload.busiest(requests), tokens=tokens, output=output, count=ENDPOINTS)
     await connect(process.ports)
+    healthy = scenarios.make("healthy", truths, seconds=requests[-1].at, rng=random.Random(plan.seed))
+    await _send(plan, Setting(truths, healthy, requests[:WARM_UP], plan.seed), process)
     for repeat in range(plan.repeats):
         for name in plan.scenarios:
             chance = random.Random(f"{plan.seed}:{name}")
@@ -89,9 +112,25 @@ async def _run_all(plan: Plan, process: Process, found: Found) -> None:
             setting = Setting(truths, scenario, requests, plan.seed * 1_000 + repeat)
             for policy in plan.policies:
                 found.simulated.setdefault((name, policy), []).append(_simulate(setting, policy))
-            for policy, measures in zip(plan.policies, await _send(plan, setting, process, found), strict=True):
+            sent = await _send_in_time(plan, setting, process, found)
+            for policy, measures in zip(plan.policies, sent.measures, strict=True):
                 found.sent.setdefault((name, policy), []).append(measures)
-            print(f"{name}, {repeat + 1} of {plan.repeats}", file=sys.stderr, flush=True)
+            if sent.lateness > LATE_MOST:
+                found.late.append((name, repeat))
+            found.client_lags += sent.client_lags
+            found.server_lags += sent.server_lags
+            print(f"{name}, {repeat + 1} of {plan.repeats}: {sent.lateness:.3f} s late", file=sys.stderr, flush=True)
+
+
+async def _send_in_time(plan: Plan, setting: Setting, process: Process, found: Found) -> Sent:
+    """A run that the machine had time for, or the least late of a few."""
+    tries = []
+    for _ in range(TRIES):
+        tries.append(await _send(plan, setting, process))
+        if tries[-1].lateness <= LATE_MOST:
+            break
+    found.again += len(tries) - 1
+    return min(tries, key=lambda one: one.lateness)
 
 
 def _simulate(setting: Setting, name: str) -> Measures:
@@ -103,7 +142,7 @@ def _simulate(setting: Setting, name: str) -> Measures:
     return measure(world.run(), world, setting.scenario)
 
 
-async def _send(plan: Plan, setting: Setting, process: Process, found: Found) -> Sequence[Measures]:
+async def _send(plan: Plan, setting: Setting, process: Process) -> Sent:
     """All policies side by side, each in a lane of its own."""
     lanes = [_lane(i, name, setting, process) for i, name in enumerate(plan.policies)]
     begin = clock.REAL() + HEAD_START
@@ -121,9 +160,15 @@ async def _send(plan: Plan, setting: Setting, process: Process, found: Found) ->
         for number, dollars in wasted.items():
             lane.jobs[number].wasted += dollars
             lane.jobs[number].dollars += dollars
-        found.client_lags += [seconds / plan.times for seconds in lane.lags]
-    found.server_lags += bill.lags
-    return [measure(lane.jobs, lane, setting.scenario) for lane in lanes]
+    return Sent(
+        [measure(lane.jobs, lane, setting.scenario) for lane in lanes],
+        [seconds for lane in lanes for seconds in lane.lags],
+        [seconds * plan.times for seconds in bill.lags],
+    )
+
+
+def _percentile(numbers: list[float], share: float) -> float:
+    return sorted(numbers)[int(len(numbers) * share)] if numbers else 0.0
 
 
 def _lane(number: int, name: str, setting: Setting, process: Process) -> Lane:
