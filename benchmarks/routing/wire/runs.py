@@ -30,7 +30,6 @@ HEAD_START = 0.3  # real seconds between the word and the first request
 # A run in which the machine had no time for us is none: it is made again where not 99 of 100 things (requests to be
 # sent, endpoints' own doings) were done within so many of the run's seconds after they were due.
 LATE_MOST = 0.25
-TRIES = 3
 WARM_UP = 60  # requests that are sent before anything counts
 
 Key = tuple[str, str]  # scenario, policy
@@ -45,6 +44,7 @@ class Plan:
     rate: float
     trace: str
     repeats: int
+    tries: int  # of a repeat that the machine has no time for
     times: float
     scenarios: tuple[str, ...]
     policies: tuple[str, ...]
@@ -125,7 +125,7 @@ async def _run_all(plan: Plan, process: Process, found: Found) -> None:
 async def _send_in_time(plan: Plan, setting: Setting, process: Process, found: Found) -> Sent:
     """A run that the machine had time for, or the least late of a few."""
     tries = []
-    for _ in range(TRIES):
+    for _ in range(plan.tries):
         tries.append(await _send(plan, setting, process))
         if tries[-1].lateness <= LATE_MOST:
             break
