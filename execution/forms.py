@@ -20,15 +20,29 @@ MOST_MB: Final = limits.MAX_ARCHIVE_BYTES // limits.MEBIBYTE
 
 
 class PublishForm(forms.Form):
-    """An archive and the name of the model that it becomes a version of."""
+    """Where a version's sources come from, and the name of the model that it is for."""
 
     slug = forms.CharField(max_length=64, label="Name", validators=[SLUG], help_text="The second half of its address.")
+    source = forms.ChoiceField(
+        choices=[("archive", "A .zip from this computer"), ("git", "A Git repository")],
+        label="From",
+        required=False,
+        initial="archive",
+        widget=forms.RadioSelect,
+    )
     archive = forms.FileField(
         label="Archive",
+        required=False,
         help_text=f"A .zip with cog.yaml and your predictor, at most {MOST_MB:,} MB.",
     )
     # The archive, when it came in parts before the form.
     upload = forms.CharField(max_length=26, required=False, widget=forms.HiddenInput)
+    git_url = forms.CharField(
+        max_length=500, required=False, label="Address", help_text="https://host/path of a public repository."
+    )
+    git_ref = forms.CharField(
+        max_length=200, required=False, label="Branch, tag or commit", help_text="Its main branch unless said."
+    )
     description = forms.CharField(max_length=500, required=False, label="Description")
     hardware = forms.ChoiceField(label="Hardware")
     visibility = forms.ChoiceField(choices=Model.Visibility.choices, label="Visibility")
@@ -38,7 +52,17 @@ class PublishForm(forms.Form):
         choices = cast(forms.ChoiceField, self.fields["hardware"])
         choices.choices = [(one.sku, one.name) for one in machines]
         self.fields["archive"].widget.attrs["accept"] = ".zip,application/zip"
-        self.fields["archive"].required = not self.data.get("upload")
+
+    def clean(self) -> dict[str, Any]:
+        """The chosen source is there."""
+        given = super().clean() or {}
+        given["source"] = given.get("source") or "archive"
+        if given["source"] == "git" and not given.get("git_url"):
+            self.add_error("git_url", "Say where the repository is.")
+        there = given.get("upload") or given.get("archive") or "archive" in self.errors
+        if given["source"] == "archive" and not there:
+            self.add_error("archive", "Choose a .zip.")
+        return given
 
 
 class ReleaseForm(forms.Form):

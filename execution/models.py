@@ -35,18 +35,30 @@ class Claim(models.Model):
 
 
 class Build(Claim):
-    """One upload on its way to a version."""
+    """One folder of sources on its way to a version."""
 
     Status = BuildStatus
+
+    class Source(models.TextChoices):
+        """Where its sources come from."""
+
+        ARCHIVE = "archive"
+        GIT = "git"
 
     id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="builds")
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="builds")
     status = models.CharField(max_length=16, choices=[(s.value, s.value) for s in BuildStatus], default="queued")
-    # Names in the file storage.
-    source_path = models.CharField(max_length=200)
+    source = models.CharField(max_length=8, choices=Source.choices, default=Source.ARCHIVE)
+    # The archive in the file storage and its digest; of a repository, once it has been fetched.
+    source_path = models.CharField(max_length=200, blank=True)
+    source_sha256 = models.CharField(max_length=64, blank=True)
+    # What people call it.
     source_name = models.CharField(max_length=255)
-    source_sha256 = models.CharField(max_length=64)
+    # A repository's address, what of it is wanted, and the commit that was found there.
+    source_url = models.CharField(max_length=500, blank=True, default="")
+    source_ref = models.CharField(max_length=200, blank=True, default="")
+    source_revision = models.CharField(max_length=80, blank=True, default="")
     log = models.TextField(blank=True)
     error = models.TextField(blank=True)
     version = models.ForeignKey(Version, null=True, blank=True, on_delete=models.SET_NULL, related_name="builds")

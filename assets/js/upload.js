@@ -178,7 +178,7 @@ async function publish(file) {
 
 form.addEventListener("submit", async (event) => {
   const file = archive.files[0];
-  if (!file) return;
+  if (!file || form.elements.source.value !== "archive") return;
   event.preventDefault();
   const wrong = await fault(file);
   complain(wrong);

@@ -28,7 +28,10 @@ class Builds(View):
         return answer(await hop(_page, plain(request), owner, name, caller.account_id))
 
     async def post(self, request: Any, owner: str, name: str) -> JsonResponse:
-        """Publish {"upload": id}; `description`, `hardware` and `visibility` count where the model is new."""
+        """Publish {"upload": id} or {"git": {"url", "ref"}}.
+
+        `description`, `hardware` and `visibility` count where the model is new.
+        """
         caller = await self.caller(request)
         return answer(await hop(_publish, plain(request), owner, name, caller.account_id), status=201)
 
@@ -68,6 +71,14 @@ def _publish(request: HttpRequest, owner: str, name: str, account_id: int) -> di
     if wrong := [field for field, text in texts.items() if not isinstance(text, str)]:
         raise InvalidRequest(f"`{wrong[0]}` is a text.")
     listing = Listing(slug=name, **texts)
-    if not isinstance(given.get("upload"), str):
-        raise InvalidRequest('Say what to build: {"upload": the id of a complete upload}.')
-    return shapes.build(publishing.publish_upload(account=account, listing=listing, upload_id=given["upload"]))
+    match given:
+        case {"upload": str(upload_id)} if "git" not in given:
+            row = publishing.publish_upload(account=account, listing=listing, upload_id=upload_id)
+        case {"git": {"url": str(url), **more}} if "upload" not in given and isinstance(more.get("ref", ""), str):
+            ref = str(more.get("ref", ""))
+            row = publishing.publish_repository(account=account, listing=listing, url=url, ref=ref)
+        case _:
+            raise InvalidRequest(
+                'Say what to build: {"upload": the id of a complete upload}, or {"git": {"url", "ref"}}.'
+            )
+    return shapes.build(row)

@@ -19,12 +19,13 @@ def base_of(request: HttpRequest) -> str:
 
 
 def version(row: Version) -> dict[str, Any]:
-    """A version with its schema."""
+    """A version with its schema, and the repository's commit that it was first built from where it was."""
     return {
         "id": row.pk,
         "created_at": moment(row.created_at),
         "cog_version": row.cog_version,
         "openapi_schema": row.openapi_schema,
+        **({"source": {"url": row.source_url, "commit": row.source_revision}} if row.source_url else {}),
     }
 
 
@@ -56,13 +57,22 @@ def build(row: Build) -> dict[str, Any]:
         "id": row.pk,
         "model": row.model.full_slug,
         "status": row.status,
-        "source": {"kind": "archive", "name": row.source_name, "sha256": row.source_sha256},
+        "source": source(row),
         "version": row.version_id,
         "error": row.error or None,
         "created_at": moment(row.created_at),
         "started_at": moment(row.started_at),
         "completed_at": moment(row.completed_at),
     }
+
+
+def source(row: Build) -> dict[str, Any]:
+    """Where a build's sources come from; a repository's `commit` and `sha256` once it has been fetched."""
+    if row.source == Build.Source.GIT:
+        found = {"url": row.source_url, "ref": row.source_ref, "commit": row.source_revision or None}
+    else:
+        found = {"name": row.source_name}
+    return {"kind": row.source, **found, "sha256": row.source_sha256 or None}
 
 
 def collection(row: Collection) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""What a creator uploads: the archive and its cog.yaml. Pure: no Django, no Celery, no HTTP client."""
+"""What a creator gives: an archive or a repository's address, and its cog.yaml. Pure: no Django, Celery, HTTP."""
 
 from execution.package.archive import Entry, Manifest, UnpackLimits, digest, unpack
 from execution.package.config import CogConfig, read_config
 from execution.package.errors import PackageError
+from execution.package.repository import Repository, read_repository
 from execution.package.requirements import Requirement, read_requirements
 
 __all__ = [
@@ -10,10 +11,12 @@ __all__ = [
     "Entry",
     "Manifest",
     "PackageError",
+    "Repository",
     "Requirement",
     "UnpackLimits",
     "digest",
     "read_config",
+    "read_repository",
     "read_requirements",
     "unpack",
 ]

@@ -1,7 +1,8 @@
-"""A worker's way with builds: unpack the upload, build it, tell what happens, end."""
+"""A worker's way with builds: get the sources, build them, tell what happens, end."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import threading
@@ -11,11 +12,13 @@ from typing import Final
 
 import structlog
 from django.conf import settings
+from django.core.files.base import File as StorageFile
 from django.core.files.storage import default_storage
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from execution import builders, limits, package, schema, texts
+from execution.builders import repository
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.models import Build
 from execution.runtimes import host
@@ -112,7 +115,7 @@ def run(*, build_id: str, owner: str, build_limits: BuildLimits | None = None) -
     built: Built | None = None
     with _Journal(build_id, fence) as journal:
         try:
-            built = _build(build, target, journal, build_limits or BuildLimits())
+            built = _build(build, fence, target, journal, build_limits or BuildLimits())
         except (BuildFailed, package.PackageError) as error:
             outcome, reason = "failed", texts.text(str(error))
             journal.line(f"Build failed: {error}")
@@ -130,16 +133,18 @@ def run(*, build_id: str, owner: str, build_limits: BuildLimits | None = None) -
     return True
 
 
-def _build(build: Build, target: Path, journal: _Journal, build_limits: BuildLimits) -> Built:
+def _build(build: Build, fence: int, target: Path, journal: _Journal, build_limits: BuildLimits) -> Built:
     var = Path(settings.VAR)
     parent = var / "run" / "sources"
     parent.mkdir(parents=True, exist_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as folder:
         source = Path(folder) / "src"
-        with default_storage.open(build.source_path, "rb") as archive:
+        archive_path = build.source_path or _fetch(build, fence, Path(folder), journal, build_limits)
+        with default_storage.open(archive_path, "rb") as archive:
             manifest = package.unpack(archive, source)
         journal.line(f"Unpacked {len(manifest.entries)} files, {manifest.total_bytes:,} bytes")
+        repository.refuse_pointers(source)
         built = builders.load(kind=host.chosen())(
             source=source,
             target=target,
@@ -160,3 +165,26 @@ def _build(build: Build, target: Path, journal: _Journal, build_limits: BuildLim
         shutil.rmtree(target, ignore_errors=True)
         raise BuildFailed(error.message) from None
     return built
+
+
+def _fetch(build: Build, fence: int, folder: Path, journal: _Journal, build_limits: BuildLimits) -> str:
+    """Fetch the build's repository and store it; the archive's name in the storage.
+
+    From then on the build is like an upload's: what comes after has no network and can be tried again.
+    """
+    got = repository.fetch(
+        package.read_repository(url=build.source_url, ref=build.source_ref, plain_origins=settings.PRIVATE_ORIGINS),
+        folder=folder,
+        private_origins=settings.PRIVATE_ORIGINS,
+        log=journal.line,
+        is_canceled=journal.lost.is_set,
+        build_limits=build_limits,
+    )
+    with got.archive.open("rb") as archive:
+        digest = hashlib.file_digest(archive, "sha256").hexdigest()
+        archive.seek(0)
+        path = default_storage.save(f"sources/{build.account_id}/{build.pk}.zip", StorageFile(archive))
+    if not builds.keep_source(build_id=build.pk, fence=fence, path=path, sha256=digest, revision=got.commit):
+        default_storage.delete(path)
+        raise BuildCanceled("Canceled.")
+    return path

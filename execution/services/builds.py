@@ -23,6 +23,7 @@ from marketplace.models import Model, Version
 
 TASK: Final = "execution.build_version"
 QUEUE: Final = "build"
+_SOURCES: Final = tuple(field.name for field in Build._meta.fields if field.name.startswith("source"))
 _OPEN: Final = ("queued", "building")
 _RING_AFTER: Final = dt.timedelta(seconds=3)
 
@@ -93,6 +94,12 @@ def mine(build_id: str, fence: int) -> Q:
     return Q(pk=build_id, fence=fence, status="building")
 
 
+def keep_source(*, build_id: str, fence: int, path: str, sha256: str, revision: str) -> bool:
+    """Write down what was fetched for a build; False when the claim is lost."""
+    found = {"source_path": path, "source_sha256": sha256, "source_revision": revision}
+    return bool(Build.objects.filter(mine(build_id, fence)).update(**found))
+
+
 def end(*, build_id: str, fence: int, status: str, error: str = "", built: Built | None = None) -> bool:
     """The one end of a build; a succeeded one writes its version in the same transaction. False when it had ended."""
     with transaction.atomic():
@@ -111,6 +118,8 @@ def end(*, build_id: str, fence: int, status: str, error: str = "", built: Built
                     "openapi_schema": built.schema,
                     "build_path": str(built.folder.relative_to(Path(settings.VAR) / "builds")),
                     "size_bytes": built.size_bytes,
+                    "source_url": build.source_url,
+                    "source_revision": build.source_revision,
                 },
             )
             if version.deleted_at is not None:  # the same content again, after its version was deleted
@@ -132,7 +141,9 @@ def cancel(*, account_id: int, build_id: str) -> Build:
 
 
 def retry(*, account_id: int, build_id: str) -> Build:
-    """Queue the same upload once more, as a build of its own, after one that failed or was canceled.
+    """Queue the same sources once more, as a build of its own, after one that failed or was canceled.
+
+    A repository that had been fetched is not fetched again: it is the same commit.
 
     Raises NotFound, Conflict while the build goes on or when it has succeeded.
     """
@@ -143,9 +154,7 @@ def retry(*, account_id: int, build_id: str) -> Build:
         fresh = Build.objects.create(
             account_id=account_id,
             model=old.model,
-            source_path=old.source_path,
-            source_name=old.source_name,
-            source_sha256=old.source_sha256,
+            **{name: getattr(old, name) for name in _SOURCES},
         )
         jobs.enqueue(TASK, queue=QUEUE, build_id=fresh.pk)
     return fresh

@@ -1,4 +1,4 @@
-"""Publishing: an archive becomes a build, and the build a model's next version."""
+"""Publishing: an archive or a repository becomes a build, and the build a model's next version."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from django.core.files.base import File as StorageFile
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from execution import limits
+from execution import limits, package
+from execution.builders import repository
 from execution.models import Build, new_id
 from execution.services import builds, trust, uploads
 from marketplace.lib import jobs
+from marketplace.lib.addresses import Refused
 from marketplace.lib.errors import Conflict, InvalidRequest, PayloadTooLarge, Unprocessable
 from marketplace.models import Account, Hardware, Model
 from marketplace.models.accounts import SLUG
@@ -60,6 +62,23 @@ def publish_upload(*, account: Account, listing: Listing, upload_id: str) -> Bui
         if not uploads.take(row=row):
             raise Conflict("This upload is being published by another request.")
         build = Build(source_path=row.path, source_name=row.name, source_sha256=row.sha256)
+        return _queue(build, account, listing, machine)
+
+
+def publish_repository(*, account: Account, listing: Listing, url: str, ref: str = "") -> Build:
+    """Build a public Git repository at a branch, tag or commit; the worker fetches it.
+
+    Raises what `publish` raises, Unprocessable for an address that is none, or that may not be called from here.
+    """
+    machine = _admit(account, listing)
+    try:
+        found = package.read_repository(url=url, ref=ref, plain_origins=settings.PRIVATE_ORIGINS)
+        repository.check(found, private_origins=settings.PRIVATE_ORIGINS)
+    except (package.PackageError, Refused) as error:
+        raise Unprocessable(f"The repository cannot be fetched: {error}") from None
+    with transaction.atomic():
+        build = Build(source=Build.Source.GIT, source_url=found.url, source_ref=found.ref)
+        build.source_name = f"{found.url} at {found.ref}"[:255]
         return _queue(build, account, listing, machine)
 
 

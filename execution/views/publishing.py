@@ -50,6 +50,9 @@ def _publish(account: Account, given: dict[str, Any]) -> Build:
         hardware=given["hardware"],
         visibility=given["visibility"],
     )
+    if given["source"] == "git":
+        url, ref = given["git_url"], given["git_ref"]
+        return publishing.publish_repository(account=account, listing=listing, url=url, ref=ref)
     if archive := given["archive"]:
         name = archive.name or "upload.zip"
         return publishing.publish(account=account, listing=listing, archive=archive.file, archive_name=name)

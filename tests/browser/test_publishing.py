@@ -59,7 +59,7 @@ def test_a_dropped_archive_goes_up_in_parts_and_on_after_a_break(demo_page: Open
             route.continue_()
 
     page.route("**/publish/uploads/*", relay)
-    page.get_by_role("button", name="Upload and build").click()
+    page.get_by_role("button", name="Build it").click()
     page.wait_for_url("**/publish/builds/*")
     assert offsets == ["0", str(PART_BYTES), str(PART_BYTES), str(2 * PART_BYTES)]
     expect(page.get_by_text("Published as version").first).to_be_visible(timeout=60_000)
@@ -80,6 +80,6 @@ def test_what_is_no_model_is_told_before_it_is_sent(demo_page: OpenPage, tmp_pat
     ):
         drop(page, content, name)
         expect(page.get_by_role("alert")).to_contain_text(says)
-        page.get_by_role("button", name="Upload and build").click()
+        page.get_by_role("button", name="Build it").click()
         expect(page.get_by_role("alert")).to_contain_text(says)
     assert sent == []

@@ -82,6 +82,24 @@ class TestPublish:
         assert says in text(answer)
         assert not Build.objects.exists()
 
+    def test_a_repository_becomes_a_build_and_its_commit_is_shown(
+        self, browser: Client, account: Account, settings: Any
+    ) -> None:
+        settings.PRIVATE_ORIGINS = frozenset({"127.0.0.1:9"})
+        hardware()
+        given = {"slug": "shapes", "hardware": "cpu", "visibility": "private", "source": "git"}
+        assert "Say where the repository is" in text(browser.post(reverse("publish"), given))
+        given["git_url"] = "https://name:word@host/m"
+        assert "Leave name and password out" in text(browser.post(reverse("publish"), given))
+        given["git_url"] = "http://127.0.0.1:9/model.git"
+        answer = browser.post(reverse("publish"), given)
+        build = Build.objects.get()
+        assert (build.source_url, build.source_ref, build.source_path) == (given["git_url"], "HEAD", "")
+        Build.objects.update(source_revision="c0ffee" * 6 + "beef")
+        page = text(browser.get(answer.headers["Location"]))
+        assert "c0ffeec0ffee" in page
+        assert given["git_url"] in page
+
     def test_on_a_public_address_only_trusted_publishers_may(
         self, browser: Client, account: Account, monkeypatch: pytest.MonkeyPatch
     ) -> None:

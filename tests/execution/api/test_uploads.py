@@ -56,6 +56,10 @@ def test_an_archive_in_parts_becomes_a_build(caller: Caller, monkeypatch: pytest
     ("path", "body", "status", "says"),
     [
         ("payer/big", {}, 400, "Say what to build"),
+        ("payer/big", {"upload": "none", "git": {"url": "https://host/m"}}, 400, "Say what to build"),
+        ("payer/big", {"git": {"url": "https://host/m", "ref": 5}}, 400, "Say what to build"),
+        ("payer/big", {"git": {"url": "http://host/m"}}, 422, "https only"),
+        ("payer/big", {"git": {"url": "https://127.0.0.1/m"}}, 422, "not on the public internet"),
         ("payer/big", {"upload": "none"}, 404, "no such upload"),
         ("payer/Big Name", {"upload": "none"}, 400, "lower-case"),
         ("payer/big", {"upload": "none", "hardware": "abacus"}, 422, "abacus"),
@@ -80,3 +84,11 @@ def test_a_part_that_is_too_long_is_not_read(caller: Caller) -> None:
     assert answer.status_code == 413
     assert caller.delete(f"/v1/uploads/{upload['id']}").status_code == 204
     assert caller.get("/v1/uploads").json() == {"results": []}
+
+
+def test_a_repository_becomes_a_build(caller: Caller, settings: Any) -> None:
+    settings.PRIVATE_ORIGINS = frozenset({"127.0.0.1:9"})
+    hardware()
+    given = {"git": {"url": "http://127.0.0.1:9/maker/model.git", "ref": "v1"}}
+    build = caller.post("/v1/models/payer/big/builds", given).json()
+    assert build["source"] == {"kind": "git", **given["git"], "commit": None, "sha256": None}

@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from marketplace.lib.errors import Conflict, NotFound, Unprocessable
 from marketplace.models import Account, Version
 from tests.execution.conftest import EXAMPLES
 from tests.factories.execution import hardware, payer
+from tests.servers import git
+from tests.servers.git import GitServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,3 +145,57 @@ def test_a_build_that_did_not_succeed_is_tried_again_as_one_of_its_own(publisher
     assert (fresh(build).status, fresh(again).status) == ("canceled", "succeeded")
     with pytest.raises(Conflict, match="succeeded"):
         builds.retry(account_id=publisher.pk, build_id=again.pk)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, settings: Any) -> Iterator[GitServer]:
+    """examples/hello-text as a repository `hello` of a server that may be called."""
+    with git.serving(tmp_path / "repositories") as server:
+        files = [
+            path for path in (EXAMPLES / "hello-text").rglob("*") if path.is_file() and "__pycache__" not in str(path)
+        ]
+        server.commit("hello", {str(path.relative_to(EXAMPLES / "hello-text")): path.read_bytes() for path in files})
+        settings.PRIVATE_ORIGINS = frozenset({server.origin})
+        yield server
+
+
+def from_git(account: Account, server: GitServer, ref: str = "") -> Build:
+    listing = publishing.Listing(slug="hello")
+    return publishing.publish_repository(account=account, listing=listing, url=server.url("hello"), ref=ref)
+
+
+def test_a_repository_becomes_a_version_that_names_its_commit(publisher: Account, repository: GitServer) -> None:
+    commit = repository.git("hello", "rev-parse", "main")
+    build = from_git(publisher, repository, "main")
+    assert build_runs.work(build_id=build.pk, owner="test") == 1
+    row = fresh(build)
+    assert row.status == "succeeded", row.log
+    assert (row.source_revision, len(row.source_sha256)) == (commit, 64)
+    assert row.version is not None
+    assert (row.version.source_url, row.version.source_revision) == (repository.url("hello"), commit)
+    assert commit in row.log
+    archived = upload(publisher)
+    build_runs.work(build_id=archived.pk, owner="test")
+    assert fresh(archived).version == row.version  # the same content, whichever way it came
+
+
+def test_a_build_that_is_tried_again_is_of_the_same_commit(publisher: Account, repository: GitServer) -> None:
+    commit = repository.commit("hello", {"readme.txt": b"no model here"})
+    build = from_git(publisher, repository)
+    build_runs.work(build_id=build.pk, owner="test")
+    assert "cog.yaml" in fresh(build).error
+    repository.commit("hello", {"cog.yaml": b"newer"})
+    asked = len(repository.asked)
+    again = builds.retry(account_id=publisher.pk, build_id=build.pk)
+    build_runs.work(build_id=again.pk, owner="test")
+    assert (fresh(again).source_revision, fresh(again).error) == (commit, fresh(build).error)
+    assert len(repository.asked) == asked
+
+
+def test_a_repository_that_may_not_be_called_is_refused_at_once(publisher: Account, repository: GitServer) -> None:
+    listing = publishing.Listing(slug="hello")
+    for url, says in (("https://127.0.0.1/hello", "TURNPIKE_PRIVATE_ORIGINS"), ("file:///etc", "https only")):
+        with pytest.raises(Unprocessable, match=says):
+            publishing.publish_repository(account=publisher, listing=listing, url=url)
+    assert not Build.objects.exists()
+    assert repository.asked == []
