@@ -191,6 +191,12 @@ class ThawForm(forms.Form):
     )
 
 
+class WriteOffForm(forms.Form):
+    """Staff's decision on what is owed of an invoice."""
+
+    reason = forms.CharField(max_length=300, help_text="Kept with your name.", widget=forms.Textarea(attrs={"rows": 3}))
+
+
 class CreditLimitForm(forms.Form):
     """Staff's decision on how an account pays."""
 

@@ -19,6 +19,7 @@ from billing.models import (
     Charge,
     Cursor,
     DaybookLine,
+    Dispute,
     Entry,
     Hold,
     Invoice,
@@ -26,6 +27,7 @@ from billing.models import (
     MeterRow,
     PaidInvoice,
     Payout,
+    Refund,
     Terms,
     TopUp,
     Transaction,
@@ -36,6 +38,9 @@ from billing.services import balances, daybook, rollups
 from marketplace.lib.money import NANO_PER_CENT
 
 _STALE = dt.timedelta(minutes=10)
+# Where what an account owes is written down, and what happens to invoices for usage there.
+_DEBT = (LedgerAccount.Kind.WALLET, LedgerAccount.Kind.BAD_DEBT)
+_AFTER_PAYMENT = ("invoice", "write_off", "refund_cleared", "refund_failed", "dispute", "dispute_won")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,25 +172,58 @@ def tax_equals_its_payments() -> Iterator[str]:
     rows = Entry.objects.filter(ledger_account__kind=LedgerAccount.Kind.TAX_PAYABLE)
     booked = rows.exclude(transaction__kind__in=["dispute", "dispute_won"]).aggregate(total=Sum("amount_nano"))["total"]
     paid = TopUp.objects.filter(state=TopUp.State.PAID).aggregate(total=Sum(F("tax_cents") - F("refunded_tax_cents")))
-    invoiced = Invoice.objects.filter(state=Invoice.State.PAID).aggregate(total=Sum("tax_cents"))
+    invoices = Invoice.objects.filter(state=Invoice.State.PAID)
+    invoiced = invoices.aggregate(total=Sum(F("tax_cents") - F("refunded_tax_cents")))
     expected = ((paid["total"] or 0) + (invoiced["total"] or 0)) * NANO_PER_CENT
     if (booked or 0) != expected:
         yield f"{booked or 0} are booked as tax, top-ups and invoices say {expected}"
 
 
 def paid_usage_equals_its_entries() -> Iterator[str]:
-    """An invoice for usage that is paid has filled the wallet once by what it counts; no other has filled any."""
-    rows = Entry.objects.filter(transaction__kind="invoice", ledger_account__kind=LedgerAccount.Kind.WALLET)
-    booked = {
-        (reference, account_id): amount
-        for reference, account_id, amount in rows.values_list(
-            "transaction__reference", "ledger_account__account_id", "amount_nano"
-        )
-    }
+    """An invoice that is paid has filled the wallet once by what it counts, or lowered what was written off of it."""
+    rows = Entry.objects.filter(transaction__kind="invoice").order_by()
+    wallets = rows.filter(ledger_account__kind=LedgerAccount.Kind.WALLET)
+    owners = dict(wallets.values_list("transaction__reference", "ledger_account__account_id"))
+    booked = rows.filter(ledger_account__kind__in=_DEBT).values_list("transaction__reference")
+    found = {one: (total, owners.get(one)) for one, total in booked.annotate(total=Sum("amount_nano"))}
     paid = Invoice.objects.filter(state=Invoice.State.PAID).exclude(usage_nano=0)
-    expected = {(pk, account_id): amount for pk, account_id, amount in paid.values_list("pk", "account", "usage_nano")}
-    for invoice_id, account_id in dict(booked.items() ^ expected.items()):
-        yield f"invoice {invoice_id} of account {account_id}: the wallet and the invoice disagree"
+    for invoice_id, account_id, usage in paid.values_list("pk", "account", "usage_nano"):
+        total, owner = found.pop(invoice_id, (0, None))
+        if total != usage or owner not in {account_id, None}:
+            yield f"invoice {invoice_id} of account {account_id}: the wallet and the invoice disagree"
+    for invoice_id in found:
+        yield f"invoice {invoice_id} has filled a wallet and is not paid"
+
+
+def debts_of_invoices_equal_their_entries() -> Iterator[str]:
+    """What is owed again of a paid invoice is what went back of its payment; what was written off is bad debt."""
+    refunds = Refund.objects.exclude(invoice=None).values_list("pk", "invoice")
+    disputes = Dispute.objects.exclude(invoice=None).values_list("pk", "invoice")
+    invoice_of = {**{str(pk): one for pk, one in refunds}, **dict(disputes)}
+    rows = Entry.objects.filter(ledger_account__kind__in=_DEBT, transaction__kind__in=_AFTER_PAYMENT)
+    taken: dict[str, int] = {}
+    written_off: dict[str, int] = {}
+    fields = ("transaction__kind", "transaction__reference", "ledger_account__kind", "amount_nano")
+    for kind, reference, side, amount in rows.values_list(*fields):
+        head, _, rest = reference.partition(":")
+        of = (
+            rest.partition(":")[0]
+            if head == "invoice"
+            else reference
+            if kind == "invoice"
+            else invoice_of.get(reference)
+        )
+        if of is None:
+            continue
+        if kind not in {"invoice", "write_off"}:
+            taken[of] = taken.get(of, 0) - amount
+        if side == LedgerAccount.Kind.BAD_DEBT:
+            written_off[of] = written_off.get(of, 0) - amount
+    for invoice_id, again, given_up in Invoice.objects.values_list("pk", "taken_nano", "written_off_nano"):
+        if again != taken.get(invoice_id, 0):
+            yield f"invoice {invoice_id}: {again} went back of its payment, its entries say {taken.get(invoice_id, 0)}"
+        if given_up != written_off.get(invoice_id, 0):
+            yield f"invoice {invoice_id}: {given_up} are written off, its entries say {written_off.get(invoice_id, 0)}"
 
 
 def meter_rows_add_up() -> Iterator[str]:
@@ -257,6 +295,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
         hours_equal_their_charges,
         tax_equals_its_payments,
         paid_usage_equals_its_entries,
+        debts_of_invoices_equal_their_entries,
         meter_rows_add_up,
         limits_equal_the_last_decision,
         payouts_equal_their_entries,

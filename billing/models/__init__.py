@@ -3,7 +3,7 @@
 from billing.models.alerts import Alert, AlertRule, Delivery
 from billing.models.derived import Balance, Cursor, DaybookLine, UsageHour
 from billing.models.ledger import Allowance, Budget, Charge, Entry, Hold, LedgerAccount, Transaction, Wallet
-from billing.models.metered import Invoice, Meter, MeterRow, Subscription, Terms
+from billing.models.metered import Invoice, Meter, MeterRow, Subscription, Terms, WriteOff
 from billing.models.payments import AutoTopUp, Customer, Dispute, Grant, InboxEvent, Refund, Thaw, TopUp
 from billing.models.payouts import PaidInvoice, Payout, Recipient
 
@@ -39,4 +39,5 @@ __all__ = [
     "Transaction",
     "UsageHour",
     "Wallet",
+    "WriteOff",
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from marketplace.lib import ids
 from marketplace.lib.money import NANO_PER_CENT
@@ -36,8 +36,16 @@ class Terms(models.Model):
         return f"{self.account}, {self.created_at:%Y-%m-%d}: {self.credit_limit_nano}"
 
 
+class InvoiceQuerySet(TenantQuerySet["Invoice"]):
+    """Invoices, by what is still to be paid."""
+
+    def owed(self) -> Self:
+        """Those that Stripe asks for, or has given up and staff have not."""
+        return self.filter(state__in=Invoice.OWED, written_off_nano__lt=F("usage_nano"))
+
+
 class Invoice(models.Model):
-    """What Stripe asks a post-paid account to pay for a period. The wallet owes it until it is paid."""
+    """What Stripe asks a post-paid account to pay for a period. The wallet owes it until it is paid or written off."""
 
     class State(models.TextChoices):
         """Stripe's words for it."""
@@ -48,6 +56,9 @@ class Invoice(models.Model):
         UNCOLLECTIBLE = "uncollectible"
         VOID = "void"
 
+    OWED: ClassVar = (State.OPEN, State.UNCOLLECTIBLE)
+    fee_cents: ClassVar[int] = 0  # ours, which there is on top-ups only
+
     id = models.CharField(primary_key=True, max_length=64)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="invoices")
     number = models.CharField(max_length=64, blank=True)
@@ -56,6 +67,12 @@ class Invoice(models.Model):
     usage_nano = models.BigIntegerField()
     amount_cents = models.BigIntegerField()
     tax_cents = models.BigIntegerField(default=0)
+    # What of its payment was sent back by refunds, and of it tax.
+    refunded_cents = models.BigIntegerField(default=0)
+    refunded_tax_cents = models.BigIntegerField(default=0)
+    # What of the usage is owed again as its payment went back, by refunds and disputes; and what staff have given up.
+    taken_nano = models.BigIntegerField(default=0)
+    written_off_nano = models.BigIntegerField(default=0)
     period_start = models.DateTimeField()
     period_end = models.DateTimeField()
     due_at = models.DateTimeField(null=True)
@@ -66,9 +83,22 @@ class Invoice(models.Model):
     url = models.URLField(max_length=500, blank=True)
     created_at = models.DateTimeField()
 
-    objects: ClassVar[TenantQuerySet[Invoice]] = TenantQuerySet["Invoice"].as_manager()  # type: ignore[assignment]
+    objects: ClassVar[InvoiceQuerySet] = InvoiceQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(refunded_cents__gte=0, refunded_cents__lte=F("amount_cents") - F("tax_cents")),
+                name="invoice_never_refunded_twice",
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded_tax_cents__gte=0, refunded_tax_cents__lte=F("tax_cents")),
+                name="invoice_tax_never_refunded_twice",
+            ),
+            models.CheckConstraint(
+                condition=Q(taken_nano__gte=0, written_off_nano__gte=0), name="invoice_debt_not_negative"
+            ),
+        ]
         indexes: ClassVar = [models.Index(fields=["account", "-period_end"], name="invoices_of_account")]
 
     def __str__(self) -> str:
@@ -83,6 +113,48 @@ class Invoice(models.Model):
     def tax_nano(self) -> int:
         """What of it is tax."""
         return self.tax_cents * NANO_PER_CENT
+
+    @property
+    def credit_cents(self) -> int:
+        """What of it is for usage."""
+        return self.amount_cents - self.tax_cents
+
+    @property
+    def owed_nano(self) -> int:
+        """What of its usage is still asked for, by Stripe or by staff."""
+        return max(0, self.usage_nano - self.written_off_nano) if self.state in self.OWED else 0
+
+    @property
+    def returned_nano(self) -> int:
+        """What of its payment was sent back, with tax."""
+        return (self.refunded_cents + self.refunded_tax_cents) * NANO_PER_CENT
+
+    def back_nano(self, credit_cents: int) -> int:
+        """What leaves the wallet as so many more of its cents go back: with all of them, all of the usage."""
+        whole, before = self.credit_cents, self.refunded_cents
+        after = before + credit_cents
+        return self.usage_nano * after // whole - self.usage_nano * before // whole if whole else 0
+
+
+class WriteOff(models.Model):
+    """Staff's decision that what is owed of an invoice will not be paid: who, why, how much."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="write_offs")
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="write_offs")
+    amount_nano = models.BigIntegerField()
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    reason = models.CharField(max_length=300)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[TenantQuerySet[WriteOff]] = TenantQuerySet["WriteOff"].as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(amount_nano__gt=0), name="write_off_of_something"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account}, {self.created_at:%Y-%m-%d}: {self.reason}"
 
 
 class Meter(models.Model):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from marketplace.lib import ids
+from marketplace.lib.money import NANO_PER_CENT
 from marketplace.models import Account
 from marketplace.models.tenancy import TenantQuerySet
+
+if TYPE_CHECKING:
+    from billing.models.metered import Invoice
+
+_ONE_SOURCE: Final = Q(topup=None, invoice__isnull=False) | Q(topup__isnull=False, invoice=None)
 
 
 class Customer(models.Model):
@@ -86,6 +92,15 @@ class TopUp(models.Model):
         """What the card is charged."""
         return self.amount_cents + self.fee_cents + self.tax_cents
 
+    @property
+    def credit_cents(self) -> int:
+        """What of it the wallet gets."""
+        return self.amount_cents
+
+    def back_nano(self, credit_cents: int) -> int:
+        """What leaves the wallet as so much of the credit goes back."""
+        return credit_cents * NANO_PER_CENT
+
 
 class AutoTopUp(models.Model):
     """When and how much to top up without being asked, and how the last tries went."""
@@ -103,8 +118,27 @@ class AutoTopUp(models.Model):
         return f"{self.account}: {self.amount_cents} cents below {self.threshold_nano}"
 
 
-class Refund(models.Model):
-    """Unused credit on its way back to the card that paid for it."""
+class Returned(models.Model):
+    """Money that goes back of a payment: of a top-up's or of an invoice's, one of both."""
+
+    # What of the wallet goes back beside the cents: an invoice counts micro-dollars.
+    rounding_nano = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+    topup: Any
+    invoice: Any
+
+    @property
+    def source(self) -> TopUp | Invoice:
+        """What was paid."""
+        found: TopUp | Invoice = self.topup or self.invoice
+        return found
+
+
+class Refund(Returned):
+    """Unused credit on its way back to the card that paid for it, or an invoice's payment that was sent back."""
 
     class State(models.TextChoices):
         """Pending until Stripe says how it ended; a failed one is credited again."""
@@ -114,7 +148,8 @@ class Refund(models.Model):
         FAILED = "failed"
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
-    topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="refunds")
+    topup = models.ForeignKey(TopUp, null=True, on_delete=models.PROTECT, related_name="refunds")
+    invoice = models.ForeignKey("Invoice", null=True, on_delete=models.PROTECT, related_name="refunds")
     # Of the credit; its tax goes back with it, our fee only where somebody sent it back at Stripe.
     amount_cents = models.BigIntegerField()
     tax_cents = models.BigIntegerField(default=0)
@@ -123,8 +158,18 @@ class Refund(models.Model):
     refund_id = models.CharField(max_length=64, null=True, unique=True)  # unique where known
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=_ONE_SOURCE, name="refund_of_one_payment"),
+        ]
+
     def __str__(self) -> str:
-        return f"{self.amount_cents} cents of {self.topup_id}, {self.state}"
+        return f"{self.amount_cents} cents of {self.topup_id or self.invoice_id}, {self.state}"
+
+    @property
+    def wallet_nano(self) -> int:
+        """What of the wallet goes back."""
+        return self.amount_cents * NANO_PER_CENT + self.rounding_nano
 
     @property
     def total_cents(self) -> int:
@@ -132,11 +177,12 @@ class Refund(models.Model):
         return self.amount_cents + self.tax_cents + self.fee_cents
 
 
-class Dispute(models.Model):
+class Dispute(Returned):
     """A payment that the cardholder's bank takes back."""
 
     id = models.CharField(primary_key=True, max_length=64)
-    topup = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="disputes")
+    topup = models.ForeignKey(TopUp, null=True, on_delete=models.PROTECT, related_name="disputes")
+    invoice = models.ForeignKey("Invoice", null=True, on_delete=models.PROTECT, related_name="disputes")
     amount_cents = models.BigIntegerField()
     # What of it was credit and tax when it was taken, so that a dispute that is won gives back the same.
     credit_cents = models.BigIntegerField(null=True)
@@ -146,8 +192,18 @@ class Dispute(models.Model):
     # Staff have thawed the wallet after it was lost: it freezes nothing any more, whatever is told of it again.
     closed_by = models.ForeignKey("Thaw", null=True, on_delete=models.PROTECT, related_name="disputes")
 
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=_ONE_SOURCE, name="dispute_of_one_payment"),
+        ]
+
     def __str__(self) -> str:
         return f"{self.id}: {self.state}"
+
+    @property
+    def wallet_nano(self) -> int:
+        """What of the wallet goes back."""
+        return (self.credit_cents or 0) * NANO_PER_CENT + self.rounding_nano
 
 
 class Thaw(models.Model):

@@ -107,23 +107,34 @@ def _payment_effect(payment: stripe.Payment) -> Effect:
 
 
 def _dispute_effect(told: stripe.Disputed) -> Effect:
-    pays = _payment_effect(stripe.payment(told.payment_intent_id)) if told.payment_intent_id else _nothing
+    pays, invoice_id = _paid_with(told.payment_intent_id)
 
     def both() -> None:
         pays()  # a dispute can be told of before its payment
-        disputes.settle(told)
+        disputes.settle(told, invoice_id=invoice_id)
 
     return both
 
 
 def _refund_effect(told: stripe.Refunded) -> Effect:
-    pays = _payment_effect(stripe.payment(told.payment_intent_id)) if told.payment_intent_id else _nothing
+    pays, invoice_id = _paid_with(told.payment_intent_id)
 
     def both() -> None:
         pays()
-        refunds.settle(told)
+        refunds.settle(told, invoice_id=invoice_id)
 
     return both
+
+
+def _paid_with(payment_intent_id: str) -> tuple[Effect, str]:
+    """What the payment itself does, of which something is told, and the invoice that it paid, if it paid one."""
+    if not payment_intent_id:
+        return _nothing, ""
+    payment = stripe.payment(payment_intent_id)
+    if _known(payment) is not None:
+        return _payment_effect(payment), ""
+    invoice_id = invoicing.paid_by(payment_intent_id)
+    return (_invoice_effect(invoicing.invoice(invoice_id)) if invoice_id else _nothing), invoice_id
 
 
 def _invoice_effect(told: invoicing.Invoiced) -> Effect:

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from billing.gateways.stripe.invoicing import Invoiced
@@ -27,7 +27,6 @@ KIND: Final = "invoice"
 BECAUSE: Final = "An invoice is overdue: pay it on the credits page."
 NANO_PER_MICRO: Final = 1_000
 MICRO_PER_CENT: Final = 10_000
-_OWED: Final = (Invoice.State.OPEN, Invoice.State.UNCOLLECTIBLE)
 
 
 def cents_of(micro: int) -> int:
@@ -82,7 +81,7 @@ def freeze_overdue(now: dt.datetime | None = None) -> int:
 
 def freezing(*, account_id: int) -> bool:
     """Whether an overdue invoice keeps the account's wallet frozen."""
-    return Invoice.objects.for_account(account_id).filter(is_overdue=True, state__in=_OWED).exists()
+    return Invoice.objects.for_account(account_id).owed().filter(is_overdue=True).exists()
 
 
 def _problem(lines: tuple[InvoicedLine, ...]) -> str:
@@ -92,6 +91,8 @@ def _problem(lines: tuple[InvoicedLine, ...]) -> str:
 
 
 def _paid(row: Invoice, told: Invoiced) -> None:
+    """Book the payment once. What staff had written off meanwhile lowers the bad debt instead of filling the wallet."""
+    recovered = min(row.written_off_nano, row.usage_nano)
     past = told.off_stripe_cents * NANO_PER_CENT
     through = told.paid_cents * NANO_PER_CENT - past
     tax = told.tax_cents * NANO_PER_CENT
@@ -99,17 +100,19 @@ def _paid(row: Invoice, told: Invoiced) -> None:
         (LedgerAccount.Kind.STRIPE_CLEARING, None, -through),
         (LedgerAccount.Kind.BANK, None, -past),
         (LedgerAccount.Kind.TAX_PAYABLE, None, tax),
-        (LedgerAccount.Kind.WALLET, row.account_id, row.usage_nano),
+        (LedgerAccount.Kind.WALLET, row.account_id, row.usage_nano - recovered),
+        (LedgerAccount.Kind.BAD_DEBT, None, recovered),
         (LedgerAccount.Kind.SETTLEMENT_LOSS, None, through + past - tax - row.usage_nano),
     ]
     memo = f"Invoice {row.number}".strip()
     if ledger.post_once(kind=KIND, reference=row.pk, legs=legs, memo=memo):
-        ledger.credit(account_id=row.account_id, amount_nano=row.usage_nano)
+        Invoice.objects.filter(pk=row.pk).update(written_off_nano=F("written_off_nano") - recovered)
+        ledger.credit(account_id=row.account_id, amount_nano=row.usage_nano - recovered)
 
 
 def _overdue(row: Invoice) -> bool:
     """Freeze once: a wallet that staff have thawed since stays so."""
-    if not Invoice.objects.filter(pk=row.pk, is_overdue=False, state__in=_OWED).update(is_overdue=True):
+    if not Invoice.objects.owed().filter(pk=row.pk, is_overdue=False).update(is_overdue=True):
         return False
     ledger.freeze(account_id=row.account_id, because=BECAUSE)
     alerts.invoice_overdue(invoice=row)

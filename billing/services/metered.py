@@ -20,7 +20,6 @@ from marketplace.models import Account, User
 MOST_NANO: Final = 1_000_000 * NANO
 LONGEST_REASON: Final = 300
 INVOICES_SHOWN: Final = 24
-_OWED: Final = (Invoice.State.OPEN, Invoice.State.UNCOLLECTIBLE)
 
 
 def is_metered(account_id: int) -> bool:
@@ -75,7 +74,7 @@ class Standing:
     @property
     def asked_nano(self) -> int:
         """What of it has been invoiced and not paid."""
-        return sum(one.usage_nano for one in self.invoices if one.state in _OWED)
+        return sum(one.owed_nano for one in self.invoices)
 
     @property
     def uninvoiced_nano(self) -> int:
@@ -87,7 +86,7 @@ def standing(*, account_id: int, now: dt.datetime | None = None) -> Standing | N
     """How an account stands that pays by invoice, or has invoices to pay still; None for others."""
     wallet = ledger.wallet_of(account_id)
     invoices = list(Invoice.objects.for_account(account_id).order_by("-period_end")[:INVOICES_SHOWN])
-    if not wallet.credit_limit_nano and not any(one.state in _OWED for one in invoices):
+    if not wallet.credit_limit_nano and not any(one.owed_nano for one in invoices):
         return None
     today = (now or timezone.now()).astimezone(dt.UTC).date()
     return Standing(
@@ -115,4 +114,4 @@ def _bound_usage(account: Account, *, is_metered: bool) -> None:
 def open_invoices(*, account_id: int) -> list[Invoice]:
     """What the account has been asked to pay and has not, the oldest first."""
     rows = Invoice.objects.for_account(account_id)
-    return list(rows.filter(state__in=_OWED).order_by("period_end"))
+    return list(rows.owed().order_by("period_end"))

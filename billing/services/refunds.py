@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from billing import portions
 from billing.gateways.stripe import client as stripe
 from billing.gateways.stripe import transport
 from billing.gateways.stripe.client import Refunded
 from billing.models import LedgerAccount, Refund, TopUp, Wallet
-from billing.services import credits, disputes, ledger
+from billing.services import credits, disputes, ledger, returns
 from marketplace.lib.errors import InvalidRequest
 from marketplace.lib.money import NANO_PER_CENT, format_usd
 
 _DEAD = frozenset({"failed", "canceled"})
+_REFUNDS = Refund.objects.select_related("topup", "invoice")
 
 
 def refundable_cents(topup: TopUp) -> int:
@@ -44,6 +46,8 @@ def ask(*, topup: TopUp, amount_cents: int) -> Refund:
 def send(refund: Refund) -> None:
     """Tell Stripe of a refund of ours, as often as need be: it is known there by our id."""
     topup = refund.topup
+    if topup is None:
+        return  # of an invoice: made at Stripe, which knows it
     try:
         told = stripe.refund(
             refund_id=str(refund.pk),
@@ -66,11 +70,14 @@ def resume() -> int:
 
 
 @transaction.atomic
-def settle(told: Refunded) -> bool:
-    """Take over how a refund stands; True when this call changed the books. One that was made at Stripe is taken in."""
+def settle(told: Refunded, *, invoice_id: str = "") -> bool:
+    """Take over how a refund stands; True when this call changed the books. One that was made at Stripe is taken in.
+
+    `invoice_id` is the invoice that the payment had paid, whose state the caller has taken over.
+    """
     refund = _ours(told)
     if refund is None:
-        return _made_at_stripe(told)
+        return _made_at_stripe(told, invoice_id)
     if told.id:
         Refund.objects.filter(pk=refund.pk, refund_id=None).update(refund_id=told.id)
     if told.status == "succeeded":
@@ -94,7 +101,8 @@ def _reserve(topup: TopUp, amount_cents: int) -> Refund:
         if not taken or not rest.update(refunded_cents=F("refunded_cents") + amount_cents):
             raise InvalidRequest("This credit has just been used: look again at what is left.")
         refund = Refund.objects.create(topup=topup, amount_cents=amount_cents, tax_cents=_take_tax(topup))
-        _post("refund", refund, sign=-1, other=LedgerAccount.Kind.REFUNDS_CLEARING, memo="Refund of unused credit")
+        legs = _legs(refund, sign=-1, other=LedgerAccount.Kind.REFUNDS_CLEARING)
+        ledger.post(kind="refund", reference=str(refund.pk), legs=legs, memo="Refund of unused credit")
     return refund
 
 
@@ -109,10 +117,10 @@ def _take_tax(topup: TopUp) -> int:
 
 def _ours(told: Refunded) -> Refund | None:
     try:
-        found = Refund.objects.filter(pk=UUID(told.our_id)).select_related("topup").first() if told.our_id else None
+        found = _REFUNDS.filter(pk=UUID(told.our_id)).first() if told.our_id else None
     except ValueError:
         found = None
-    return found or Refund.objects.filter(refund_id=told.id).select_related("topup").first()
+    return found or _REFUNDS.filter(refund_id=told.id).first()
 
 
 def _clear(refund: Refund) -> bool:
@@ -127,58 +135,53 @@ def _clear(refund: Refund) -> bool:
 def _give_back(refund: Refund) -> bool:
     """A refund that the card did not take: the credit is the customer's again. It may fail after it succeeded."""
     was_cleared = ledger.is_posted(kind="refund_cleared", reference=str(refund.pk))
-    source = LedgerAccount.Kind.STRIPE_CLEARING if was_cleared else LedgerAccount.Kind.REFUNDS_CLEARING
-    if not _post("refund_failed", refund, sign=1, other=source, memo="Refund that failed"):
+    away = LedgerAccount.Kind.STRIPE_CLEARING if was_cleared else LedgerAccount.Kind.REFUNDS_CLEARING
+    legs = _legs(refund, sign=1, other=away)
+    if not ledger.post_once(kind="refund_failed", reference=str(refund.pk), legs=legs, memo="Refund that failed"):
         return False
     Refund.objects.filter(pk=refund.pk).update(state=Refund.State.FAILED)
-    TopUp.objects.filter(pk=refund.topup_id).update(
-        refunded_cents=F("refunded_cents") - refund.amount_cents,
-        refunded_tax_cents=F("refunded_tax_cents") - refund.tax_cents,
-    )
-    ledger.credit(account_id=refund.topup.account_id, amount_nano=refund.amount_cents * NANO_PER_CENT)
+    _note(refund, sign=-1)
+    returns.give(refund, posted=legs)
     return True
 
 
-def _made_at_stripe(told: Refunded) -> bool:
+def _made_at_stripe(told: Refunded, invoice_id: str) -> bool:
     """A refund that staff made in Stripe's dashboard: the credit goes, even where it was spent already."""
-    topup = TopUp.objects.filter(payment_intent_id=told.payment_intent_id).first()
-    if topup is None or told.status in _DEAD:
+    source = returns.source_of(payment_intent_id=told.payment_intent_id, invoice_id=invoice_id)
+    if source is None or told.status in _DEAD:
         return False
-    portion = portions.of(
-        told.amount_cents,
-        amount=topup.amount_cents,
-        fee=topup.fee_cents,
-        tax=topup.tax_cents,
-        credit_left=topup.amount_cents - topup.refunded_cents,
-        tax_left=topup.tax_cents - topup.refunded_tax_cents,
-    )
+    portion = returns.cut(source, told.amount_cents)
     refund = Refund.objects.create(
-        topup=topup,
+        **returns.named(source),
         amount_cents=portion.credit,
+        rounding_nano=returns.rounding_nano(source, portion.credit),
         tax_cents=portion.tax,
         fee_cents=portion.fee,
         refund_id=told.id,
         state=Refund.State.SUCCEEDED,
     )
-    TopUp.objects.filter(pk=topup.pk).update(
-        refunded_cents=F("refunded_cents") + portion.credit, refunded_tax_cents=F("refunded_tax_cents") + portion.tax
-    )
-    ledger.take_back(
-        account_id=topup.account_id,
-        amount_nano=portion.credit * NANO_PER_CENT,
-        because="A payment was refunded after use.",
-    )
+    _note(refund, sign=1)
+    returns.take(refund, because="A payment was refunded after use.")
     # As if it had been cleared here: should it fail later, it is given back from there.
-    return _post("refund_cleared", refund, sign=-1, other=LedgerAccount.Kind.STRIPE_CLEARING, memo="Refund")
+    legs = _legs(refund, sign=-1, other=LedgerAccount.Kind.STRIPE_CLEARING)
+    return ledger.post_once(kind="refund_cleared", reference=str(refund.pk), legs=legs, memo="Refund")
 
 
-def _post(kind: str, refund: Refund, *, sign: int, other: str, memo: str) -> bool:
-    """Book a refund out of the wallet (sign -1) or back into it, with its tax and fee, against another account."""
+def _note(refund: Refund, *, sign: int) -> None:
+    """Count on what was paid that so much more of it went back, or came again."""
+    rows: QuerySet[Any] = type(refund.source)._default_manager.filter(pk=refund.source.pk)
+    rows.update(
+        refunded_cents=F("refunded_cents") + refund.amount_cents * sign,
+        refunded_tax_cents=F("refunded_tax_cents") + refund.tax_cents * sign,
+    )
+
+
+def _legs(refund: Refund, *, sign: int, other: str) -> list[ledger.Leg]:
+    """A refund out of the wallet (sign -1) or back into it, with its tax and fee, against another account."""
     unit = NANO_PER_CENT * sign
-    legs: list[ledger.Leg] = [
-        (LedgerAccount.Kind.WALLET, refund.topup.account_id, refund.amount_cents * unit),
+    return [
+        *returns.legs(refund, sign=sign),
         (LedgerAccount.Kind.TAX_PAYABLE, None, refund.tax_cents * unit),
         (LedgerAccount.Kind.FEES, None, refund.fee_cents * unit),
         (other, None, -refund.total_cents * unit),
     ]
-    return ledger.post_once(kind=kind, reference=str(refund.pk), legs=legs, memo=memo)

@@ -14,8 +14,8 @@ from billing.services import topups
 from marketplace.models import Account
 from tests.factories import marketplace as make
 from tests.fakes.stripe import FakeStripe
+from tests.fakes.stripe.charges import GOOD
 from tests.fakes.stripe.server import SECRET, THIN_SECRET
-from tests.fakes.stripe.world import GOOD
 
 Post = Callable[[bytes, str], Any]
 BACK = "http://testserver/credits"

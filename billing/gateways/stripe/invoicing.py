@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 import stripe
 
@@ -66,6 +67,13 @@ def invoice(invoice_id: str) -> Invoiced:
         created_at=_moment(found.created),
         url=found.hosted_invoice_url or "",
     )
+
+
+def paid_by(payment_intent_id: str) -> str:
+    """The invoice that a payment paid; nothing for one that paid none."""
+    params: Any = {"payment": {"type": "payment_intent", "payment_intent": payment_intent_id}, "limit": 1}
+    found = transport.call(lambda: transport.client().v1.invoice_payments.list(params))
+    return next((transport.id_of(one.invoice) for one in found.data), "")
 
 
 def _line(found: stripe.InvoiceLineItem) -> Line:

@@ -187,9 +187,9 @@ class Book:
     # -- what comes in and goes out
 
     def pay(self, cents: int) -> None:
-        """A top-up: 5.5 % fee, at least 80 cents; Stripe takes 2.9 % and 30 cents of all of it."""
+        """A top-up: 5.5 % fee, at least 80 cents; Stripe takes its own of all of it."""
         fee = _fee(cents)
-        theirs = floor((cents + fee) * Fraction(29, 1000)) + 30
+        theirs = _theirs(cents + fee)
         self._move("topup", cents)
         self.house.has["fees"] += (fee - theirs) * CENT
         self.house.has["stripe_clearing"] -= (cents + fee - theirs) * CENT
@@ -238,13 +238,20 @@ class Book:
     def pay_invoice(self) -> None:
         """Its payment fills the wallet by what it counts; the cents beside that are the house's loss or gain."""
         nano, cents = self.asked()
+        fee = _theirs(cents)
         self.balance += nano
-        self.house.has["stripe_clearing"] -= cents * CENT
+        self.house.has["stripe_clearing"] -= (cents - fee) * CENT
+        self.house.has["fees"] -= fee * CENT
         self.house.has["settlement_loss"] += cents * CENT - nano
 
 
 def _fee(cents: int) -> int:
     return max(ceil(cents * Fraction(55, 1000)), 80)
+
+
+def _theirs(cents: int) -> int:
+    """What Stripe takes of a payment: 2.9 % and 30 cents."""
+    return floor(cents * Fraction(29, 1000)) + 30
 
 
 def _family(sku: str) -> str:

@@ -33,6 +33,7 @@ from billing.services import (
     payables,
     payouts,
     rollups,
+    walk,
 )
 from marketplace.models import Account
 from tests.billing.books.month import Clock, Customer, Month, patched
@@ -193,6 +194,7 @@ def invoice_is_paid(month: Month, subscription_id: str) -> None:
     row, (nano, cents) = Invoice.objects.get(), month.metered.book.asked()
     assert (row.state, row.problem, row.amount_cents, row.usage_nano) == ("paid", "", cents, nano)
     month.metered.book.pay_invoice()
+    assert walk.walk().fees == 1  # Stripe's on the invoice; those on top-ups were booked with them
     assert -1_000 * len(month.metered.book.families) < month.metered.book.balance <= 0
     agree(month)
 

@@ -14,7 +14,18 @@ from django.utils import timezone
 
 from billing import invariants
 from billing.models import Delivery, Invoice, LedgerAccount, Terms, Wallet
-from billing.services import balances, deliveries, holds, invoices, ledger, metered, months, subscriptions, topups
+from billing.services import (
+    balances,
+    deliveries,
+    holds,
+    invoices,
+    ledger,
+    metered,
+    months,
+    subscriptions,
+    topups,
+    walk,
+)
 from marketplace.lib.errors import Conflict, InvalidRequest, PaymentRequired
 from marketplace.lib.money import NANO, NANO_PER_CENT
 from marketplace.models import Account
@@ -167,7 +178,9 @@ def test_an_invoice_books_nothing_and_its_payment_fills_the_wallet(
     balances.advance()
     assert balances.of(kind=_Kind.STRIPE_CLEARING) == -3 * NANO
     assert balances.of(kind=_Kind.SETTLEMENT_LOSS) == -4_999_000  # what the cents are short of the usage
-    assert stripe.world.balance_cents() == 300
+    assert walk.walk().fees == 1
+    assert stripe.world.balance_cents() == 300 - 38  # Stripe's fee, booked with the nightly walk
+    assert walk.difference_cents() == 0
     now = timezone.now()
     month = months.statement(account=owing, year=now.year, month=now.month)
     assert [(one.title, one.amount_nano) for one in month.movements] == [("Invoices paid", 3_004_999_000)]

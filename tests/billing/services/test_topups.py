@@ -21,8 +21,8 @@ from tests.billing.conftest import BACK, Post, begin, with_card
 from tests.billing.services.test_holds import cost, in_threads, place
 from tests.factories import marketplace as make
 from tests.fakes.stripe import FakeStripe
+from tests.fakes.stripe.charges import DECLINED, SCA
 from tests.fakes.stripe.server import BUSY, CONFLICT, FAIL_AFTER, FAIL_BEFORE, HANG_UP_AFTER
-from tests.fakes.stripe.world import DECLINED, SCA
 
 CENT = 10_000_000
 

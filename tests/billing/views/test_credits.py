@@ -10,7 +10,7 @@ from marketplace.models import Account
 from tests.billing.conftest import Post, with_card
 from tests.cast import act_for
 from tests.fakes.stripe import FakeStripe
-from tests.fakes.stripe.world import SCA
+from tests.fakes.stripe.charges import SCA
 
 
 def own(slug: str = "alice") -> Account:

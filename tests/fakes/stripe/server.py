@@ -150,6 +150,7 @@ _ROUTES: dict[tuple[str, str], Operation] = {
     ("post", "/v2/core/account_links"): lambda world, given: world.create_account_link(given),
     ("get", "/v1/invoices/{}"): lambda world, one, given: world.get(one, "invoice"),
     ("get", "/v1/invoices/{}/lines"): lambda world, one, given: world.invoice_lines(one),
+    ("get", "/v1/invoice_payments"): lambda world, given: world.list_payments(given),
     ("post", "/v1/billing/meters"): lambda world, given: world.create_meter(given),
     ("get", "/v1/billing/meters"): lambda world, given: world.listed("billing.meter", given),
     ("get", "/v1/billing/meters/{}/event_summaries"): lambda world, one, given: world.summaries(one, given),

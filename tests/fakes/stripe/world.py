@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.fakes.stripe.charges import DECLINED, SCA
 from tests.fakes.stripe.connect import Connect
 from tests.fakes.stripe.metering import Metering
 from tests.fakes.stripe.refused import Refused
 
-FEE_BPS, FEE_FIXED, DISPUTE_FEE = 290, 30, 1500
-GOOD, DECLINED, SCA = "good", "declined", "sca"
+DISPUTE_FEE = 1500
 
 
 class World(Connect, Metering):
@@ -146,12 +146,6 @@ class World(Connect, Metering):
 
     # -- what people and banks do
 
-    def save_card(self, customer: str, kind: str = GOOD) -> str:
-        """A card of this kind for a customer; its id."""
-        card = {"brand": "visa", "last4": {GOOD: "4242", DECLINED: "0341", SCA: "3184"}[kind]}
-        made = self._new("pm", "payment_method", customer=customer, type="card", card=card, _kind=kind)
-        return str(made["id"])
-
     def pay(self, session_id: str) -> dict[str, Any]:
         """The customer fills in Stripe's page with a good card."""
         with self.lock:
@@ -203,6 +197,12 @@ class World(Connect, Metering):
             self._tell("charge.dispute.funds_withdrawn", made)
             return str(made["id"])
 
+    def submit_evidence(self, dispute_id: str) -> None:
+        """Somebody answers the bank in Stripe's dashboard."""
+        with self.lock:
+            self.objects[dispute_id]["status"] = "under_review"
+            self._tell("charge.dispute.updated", self.objects[dispute_id])
+
     def judge(self, dispute_id: str, *, won: bool) -> None:
         """The bank's word on a dispute."""
         with self.lock:
@@ -212,6 +212,11 @@ class World(Connect, Metering):
                 made["balance_transactions"].append(self._line("adjustment", made["amount"], 0, made["charge"]))
                 self._tell("charge.dispute.funds_reinstated", made)
             self._tell("charge.dispute.closed", made)
+
+    def send_back(self, payment_id: str, cents: int) -> str:
+        """Somebody refunds a part of a payment in Stripe's dashboard; the refund's id."""
+        with self.lock:
+            return str(self.create_refund({"payment_intent": payment_id, "amount": str(cents)})["id"])
 
     def fail_refund(self, refund_id: str) -> None:
         """The card does not take a refund."""
@@ -232,36 +237,3 @@ class World(Connect, Metering):
         """Rounded half up line by line, on prices that leave it out."""
         bases = [int(line[name]) for line, name in lines if line.get("tax_behavior") == "exclusive"]
         return sum((base * self.tax_bps + 5_000) // 10_000 for base in bases)
-
-    def _intent(self, customer: str, amount: int, metadata: dict[str, Any], method: str) -> dict[str, Any]:
-        return self._new(
-            "pi",
-            "payment_intent",
-            amount=amount,
-            currency="usd",
-            customer=customer,
-            metadata=metadata,
-            payment_method=method,
-            status="requires_confirmation",
-            latest_charge=None,
-            last_payment_error=None,
-            next_action=None,
-        )
-
-    def _succeed(self, intent: dict[str, Any]) -> None:
-        amount = intent["amount"]
-        charge = self._new(
-            "ch",
-            "charge",
-            amount=amount,
-            amount_refunded=0,
-            customer=intent["customer"],
-            payment_intent=intent["id"],
-            receipt_url="https://pay.stripe.com/receipts/test",
-        )
-        charge["balance_transaction"] = self._line(
-            "charge", amount, amount * FEE_BPS // 10_000 + FEE_FIXED, charge["id"]
-        )["id"]
-        intent |= {"status": "succeeded", "latest_charge": charge["id"], "next_action": None}
-        self._tell("charge.succeeded", charge)
-        self._tell("payment_intent.succeeded", intent)

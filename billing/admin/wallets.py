@@ -1,48 +1,25 @@
-"""What staff see and decide of wallets: looking changes nothing, and the one decision leaves a row."""
+"""Wallets and what staff decide of them: how far below zero, and when a frozen one takes requests again."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from billing.admin.shown import Shown
 from billing.forms import CreditLimitForm, ThawForm
-from billing.models import Dispute, Invoice, Payout, Recipient, Terms, Thaw, Wallet
-from billing.services import disputes, metered, payouts, thaws
+from billing.models import Dispute, Terms, Thaw, Wallet
+from billing.services import disputes, metered, thaws
 from marketplace.lib.errors import AppError
 from marketplace.lib.money import format_usd
 from marketplace.models import User
 
-if TYPE_CHECKING:
-    _Admin = admin.ModelAdmin[Any]
-else:  # Django's own class takes no parameter
-    _Admin = admin.ModelAdmin
-
-
-class _Shown(_Admin):
-    """Rows that are only looked at."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Money's rows are made by billing's services."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """And changed by them."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
 
 @admin.register(Wallet)
-class WalletAdmin(_Shown):
+class WalletAdmin(Shown):
     """Wallets; a frozen one can be thawed by who may change wallets."""
 
     list_display = ["account", "free", "is_frozen", "frozen_because"]
@@ -119,7 +96,7 @@ class WalletAdmin(_Shown):
 
 
 @admin.register(Terms)
-class TermsAdmin(_Shown):
+class TermsAdmin(Shown):
     """Who may pay afterwards, up to what, and why."""
 
     list_display = ["account", "limit", "reason", "decided_by", "created_at"]
@@ -132,18 +109,8 @@ class TermsAdmin(_Shown):
         return f"${format_usd(made.credit_limit_nano)}"
 
 
-@admin.register(Invoice)
-class InvoiceAdmin(_Shown):
-    """Invoices for usage as they stand at Stripe."""
-
-    list_display = ["number", "account", "state", "is_overdue", "amount_cents", "period_end", "problem"]
-    list_filter = ["state", "is_overdue"]
-    search_fields = ["number", "account__slug"]
-    list_select_related = ["account"]
-
-
 @admin.register(Thaw)
-class ThawAdmin(_Shown):
+class ThawAdmin(Shown):
     """The record of decisions."""
 
     list_display = ["created_at", "account", "decided_by", "reason", "written_off"]
@@ -157,62 +124,19 @@ class ThawAdmin(_Shown):
 
 
 @admin.register(Dispute)
-class DisputeAdmin(_Shown):
+class DisputeAdmin(Shown):
     """Payments that banks took back."""
 
     list_display = ["id", "account", "state", "amount", "created_at"]
     list_filter = ["state"]
-    list_select_related = ["topup__account"]
+    list_select_related = ["topup__account", "invoice__account"]
 
     @admin.display(description="Account")
     def account(self, dispute: Dispute) -> str:
         """Whose payment it was."""
-        return str(dispute.topup.account)
+        return str(dispute.source.account)
 
     @admin.display(description="Amount")
     def amount(self, dispute: Dispute) -> str:
         """In dollars."""
         return f"${dispute.amount_cents // 100}.{dispute.amount_cents % 100:02}"
-
-
-@admin.register(Recipient)
-class RecipientAdmin(_Shown):
-    """Whom Stripe pays for us; who may change recipients lets paused payouts go on."""
-
-    list_display = ["account", "recipient_id", "is_active", "needs", "paused_because", "bank_error", "try_after"]
-    list_filter = ["is_active"]
-    search_fields = ["account__slug", "recipient_id"]
-    list_select_related = ["account"]
-    actions = ["go_on"]
-
-    def has_decide_permission(self, request: HttpRequest) -> bool:
-        """Whether the action is offered."""
-        return isinstance(request.user, User) and request.user.has_perm("billing.change_recipient")
-
-    @admin.action(description="Let paused payouts go on", permissions=["decide"])
-    def go_on(self, request: HttpRequest, rows: QuerySet[Recipient]) -> None:
-        """The next look is on the day that it would have been."""
-        for recipient in rows.exclude(paused_because=""):
-            self.log_change(request, recipient, f"Let payouts go on, which were paused: {recipient.paused_because}")
-            payouts.go_on(recipient)
-            messages.success(request, f"{recipient.account} is paid again.")
-
-
-@admin.register(Payout)
-class PayoutAdmin(_Shown):
-    """What was paid out, and what came back."""
-
-    list_display = ["created_at", "account", "state", "amount", "returned", "transfer_id", "error"]
-    list_filter = ["state"]
-    search_fields = ["account__slug", "transfer_id"]
-    list_select_related = ["account"]
-
-    @admin.display(description="Amount")
-    def amount(self, payout: Payout) -> str:
-        """In dollars."""
-        return f"${format_usd(payout.amount_nano)}"
-
-    @admin.display(description="Taken back")
-    def returned(self, payout: Payout) -> str:
-        """In dollars."""
-        return f"${format_usd(payout.returned_nano)}"

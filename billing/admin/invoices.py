@@ -1,0 +1,92 @@
+"""Invoices for usage as they stand at Stripe; what is owed of one that nobody will pay can be written off."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from billing.admin.shown import Shown
+from billing.forms import WriteOffForm
+from billing.models import Invoice, WriteOff
+from billing.services import debts
+from marketplace.lib.errors import AppError
+from marketplace.lib.money import format_usd
+from marketplace.models import User
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(Shown):
+    """Invoices; who may change invoices writes off what is owed of one."""
+
+    list_display = ["number", "account", "state", "is_overdue", "amount", "sent_back", "owed", "period_end", "problem"]
+    list_filter = ["state", "is_overdue"]
+    search_fields = ["number", "account__slug"]
+    list_select_related = ["account"]
+    change_form_template = "admin/billing/invoice/change_form.html"
+
+    @admin.display(description="Amount")
+    def amount(self, invoice: Invoice) -> str:
+        """In dollars, with tax."""
+        return f"${format_usd(invoice.amount_nano)}"
+
+    @admin.display(description="Sent back")
+    def sent_back(self, invoice: Invoice) -> str:
+        """What was refunded of it, in dollars."""
+        return f"${format_usd(invoice.returned_nano)}"
+
+    @admin.display(description="To write off")
+    def owed(self, invoice: Invoice) -> str:
+        """What is owed and asked for by nobody, in dollars."""
+        return f"${format_usd(debts.owed_nano(invoice))}"
+
+    def get_urls(self) -> list[URLPattern]:
+        """The decision's page beside Django's own."""
+        page = self.admin_site.admin_view(self.write_off)
+        return [path("<str:invoice_id>/write-off/", page, name="billing_invoice_write_off"), *super().get_urls()]
+
+    def write_off(self, request: HttpRequest, invoice_id: str) -> HttpResponse:
+        """The form with what is known of the case; sent, the decision."""
+        invoice = get_object_or_404(Invoice.objects.select_related("account"), pk=invoice_id)
+        user = request.user
+        if not isinstance(user, User) or not user.has_perm("billing.change_invoice"):
+            raise PermissionDenied
+        form = WriteOffForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                made = debts.write_off(invoice=invoice, decided_by=user, **form.cleaned_data)
+            except AppError as error:
+                form.add_error(None, error.message)
+            else:
+                self.log_change(request, invoice, f"Wrote off ${format_usd(made.amount_nano)}: {made.reason}")
+                messages.success(request, f"${format_usd(made.amount_nano)} of {invoice} is written off.")
+                return redirect(reverse("admin:billing_invoice_change", args=[invoice.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Write off {invoice}",
+            "opts": self.model._meta,
+            "form": form,
+            "invoice": invoice,
+            "owed_nano": debts.owed_nano(invoice),
+            "disputes": invoice.disputes.order_by("created_at"),
+            "write_offs": invoice.write_offs.order_by("created_at"),
+        }
+        status = 422 if form.errors else 200
+        return TemplateResponse(request, "admin/billing/invoice/write_off.html", context, status=status)
+
+
+@admin.register(WriteOff)
+class WriteOffAdmin(Shown):
+    """The record of decisions."""
+
+    list_display = ["created_at", "account", "invoice", "amount", "decided_by", "reason"]
+    search_fields = ["account__slug", "invoice__number", "reason"]
+    list_select_related = ["account", "invoice", "decided_by"]
+
+    @admin.display(description="Amount")
+    def amount(self, made: WriteOff) -> str:
+        """In dollars."""
+        return f"${format_usd(made.amount_nano)}"

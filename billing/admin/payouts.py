@@ -1,0 +1,56 @@
+"""Whom we pay, and what was paid: looked at, and let go on where something had paused it."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from billing.admin.shown import Shown
+from billing.models import Payout, Recipient
+from billing.services import payouts
+from marketplace.lib.money import format_usd
+from marketplace.models import User
+
+
+@admin.register(Recipient)
+class RecipientAdmin(Shown):
+    """Whom Stripe pays for us; who may change recipients lets paused payouts go on."""
+
+    list_display = ["account", "recipient_id", "is_active", "needs", "paused_because", "bank_error", "try_after"]
+    list_filter = ["is_active"]
+    search_fields = ["account__slug", "recipient_id"]
+    list_select_related = ["account"]
+    actions = ["go_on"]
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Whether the action is offered."""
+        return isinstance(request.user, User) and request.user.has_perm("billing.change_recipient")
+
+    @admin.action(description="Let paused payouts go on", permissions=["decide"])
+    def go_on(self, request: HttpRequest, rows: QuerySet[Recipient]) -> None:
+        """The next look is on the day that it would have been."""
+        for recipient in rows.exclude(paused_because=""):
+            self.log_change(request, recipient, f"Let payouts go on, which were paused: {recipient.paused_because}")
+            payouts.go_on(recipient)
+            messages.success(request, f"{recipient.account} is paid again.")
+
+
+@admin.register(Payout)
+class PayoutAdmin(Shown):
+    """What was paid out, and what came back."""
+
+    list_display = ["created_at", "account", "state", "amount", "returned", "transfer_id", "error"]
+    list_filter = ["state"]
+    search_fields = ["account__slug", "transfer_id"]
+    list_select_related = ["account"]
+
+    @admin.display(description="Amount")
+    def amount(self, payout: Payout) -> str:
+        """In dollars."""
+        return f"${format_usd(payout.amount_nano)}"
+
+    @admin.display(description="Taken back")
+    def returned(self, payout: Payout) -> str:
+        """In dollars."""
+        return f"${format_usd(payout.returned_nano)}"

@@ -1,0 +1,126 @@
+"""Invoices in the fake Stripe, and what becomes of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tests.fakes.stripe.charges import Charges
+
+MICRO_PER_CENT = 10_000
+DAY = 86_400
+
+
+class Invoices(Charges):
+    """The part of the world that asks for money and is paid, or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0  # seconds by which its clock goes before ours
+
+    # -- what the API does
+
+    def invoice_lines(self, invoice_id: str) -> dict[str, Any]:
+        lines = self._there(invoice_id, "invoice")["_lines"]
+        return {"object": "list", "data": lines, "has_more": False, "url": f"/v1/invoices/{invoice_id}/lines"}
+
+    def list_payments(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The payments of invoices, by what was paid with."""
+        wanted = given["payment"]["payment_intent"]
+        rows = [one for one in self._payments() if one["payment"]["payment_intent"] == wanted]
+        return {"object": "list", "data": rows, "has_more": False, "url": "/v1/invoice_payments"}
+
+    # -- what people do
+
+    def write_invoice(
+        self, customer: str, subscription: str, used: Mapping[str, int], *, tax: int = 0, due_in: int | None = None
+    ) -> str:
+        """The period ends: an open invoice of each price's micro-dollars, each line rounded half up; its id."""
+        with self.lock:
+            now = int(time.time()) + self.ahead
+            lines = [
+                {
+                    "id": f"il_{price}",
+                    "object": "line_item",
+                    "quantity": micro,
+                    "subtotal": (micro + MICRO_PER_CENT // 2) // MICRO_PER_CENT,
+                    "amount": (micro + MICRO_PER_CENT // 2) // MICRO_PER_CENT,
+                    "pricing": {"type": "price_details", "price_details": {"price": price, "product": "prod_1"}},
+                }
+                for price, micro in used.items()
+            ]
+            made = self._new(
+                "in",
+                "invoice",
+                customer=customer,
+                number=f"TP-{len(self.objects):04}",
+                status="open",
+                parent={"type": "subscription_details", "subscription_details": {"subscription": subscription}},
+                total=sum(int(str(line["amount"])) for line in lines) + tax,
+                total_taxes=[{"amount": tax, "type": "tax_rate_details"}] if tax else [],
+                amount_paid=0,
+                amount_paid_off_stripe=0,
+                attempt_count=0,
+                attempted=False,
+                next_payment_attempt=now + DAY if due_in is None else None,
+                due_date=None if due_in is None else now + due_in,
+                period_start=now - 30 * DAY,
+                period_end=now,
+                hosted_invoice_url="https://invoice.stripe.com/i/test",
+                _lines=lines,
+            )
+            self._tell("invoice.finalized", made)
+            return str(made["id"])
+
+    def pay_invoice(self, invoice_id: str, *, off_stripe: bool = False) -> None:
+        """The card pays, or somebody by bank."""
+        with self.lock:
+            made = self.objects[invoice_id]
+            made |= {"status": "paid", "amount_paid": made["total"], "next_payment_attempt": None, "attempted": True}
+            if off_stripe:
+                made["amount_paid_off_stripe"] = made["total"]
+            elif made["total"]:
+                self._charge(made)
+            self._tell("invoice.paid", made)
+            self._tell("invoice.payment_succeeded", made)
+
+    def payment_of(self, invoice_id: str) -> str:
+        """The payment that paid an invoice."""
+        with self.lock:
+            found = next(one for one in self._payments() if one["invoice"] == invoice_id)
+            return str(found["payment"]["payment_intent"])
+
+    def refuse_invoice(self, invoice_id: str, *, for_good: bool = False) -> None:
+        """The card is declined; Stripe tries again, or gives up."""
+        with self.lock:
+            made = self.objects[invoice_id]
+            made |= {"attempted": True, "attempt_count": made["attempt_count"] + 1}
+            if for_good:
+                made["next_payment_attempt"] = None
+            self._tell("invoice.payment_failed", made)
+
+    def give_up_invoice(self, invoice_id: str) -> None:
+        """Somebody marks it as not to be collected."""
+        with self.lock:
+            self.objects[invoice_id]["status"] = "uncollectible"
+            self._tell("invoice.marked_uncollectible", self.objects[invoice_id])
+
+    def void_invoice(self, invoice_id: str) -> None:
+        """Somebody takes it back as if it had never been asked for."""
+        with self.lock:
+            self.objects[invoice_id] |= {"status": "void", "next_payment_attempt": None}
+            self._tell("invoice.voided", self.objects[invoice_id])
+
+    # -- inside
+
+    def _payments(self) -> list[dict[str, Any]]:
+        return [one for one in self.objects.values() if one["object"] == "invoice_payment"]
+
+    def _charge(self, invoice: dict[str, Any]) -> None:
+        intent = self._intent(invoice["customer"], invoice["total"], {}, self.save_card(invoice["customer"]))
+        self._succeed(intent)
+        self._new(
+            "inpay", "invoice_payment", invoice=invoice["id"], amount_paid=invoice["total"], is_default=True,
+            status="paid", payment={"type": "payment_intent", "payment_intent": intent["id"]},
+        )  # fmt: skip
