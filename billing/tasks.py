@@ -95,6 +95,8 @@ def nightly_walk(**_: Any) -> None:
         logger.error("payout_difference", detail=sentence)
     if difference := walk.difference_cents():
         logger.error("stripe_difference", cents=difference)
+    for one in metering.differences():
+        logger.error("meter_difference", account=one.account_id, meter=one.meter, ours=one.ours, theirs=one.theirs)
 
 
 @shared_task(name="billing.pay_out")
@@ -103,8 +105,6 @@ def pay_out(**_: Any) -> None:
     if transport.is_on():
         payouts.resume()
         payouts.pay_due()
-    for one in metering.differences():
-        logger.error("meter_difference", account=one.account_id, meter=one.meter, ours=one.ours, theirs=one.theirs)
 
 
 @shared_task(name="billing.watch_alerts")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from billing import invariants, tasks
 from billing.gateways.stripe import transport
@@ -274,6 +275,13 @@ def test_a_difference_is_found(stripe: FakeStripe, bella: Account, closed: Calla
     assert metering.differences() == []  # Stripe's sums may lag behind
     found = metering.differences(timezone.now() + 2 * HOUR)
     assert [one.theirs for one in found] == [7]
+    MeterRow.objects.update(sent_at=timezone.now() - 2 * HOUR)
+    with capture_logs() as told:
+        tasks.pay_out()  # which runs every five minutes
+    assert not [one for one in told if one["event"] == "meter_difference"]
+    with capture_logs() as told:
+        tasks.nightly_walk()
+    assert [one["theirs"] for one in told if one["event"] == "meter_difference"] == [7]
 
 
 def test_two_that_collect_at_once_write_the_rows_once(
