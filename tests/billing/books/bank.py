@@ -88,6 +88,11 @@ class Bank:
         self._answer()
         return self.invoices[invoice_id]
 
+    def paid_by(self, payment_intent_id: str) -> str:
+        """The invoice that a payment paid; their names say so."""
+        name = payment_intent_id.removeprefix("pi_")
+        return name if name in self.invoices else ""
+
     # -- what people and banks do
 
     def ask(self, account_id: int, micro: int) -> None:
@@ -105,6 +110,9 @@ class Bank:
     def pay_invoice(self, name: str) -> None:
         before = self.invoices[name]
         self.invoices[name] = replace(before, status="paid", paid_cents=before.amount_cents, has_given_up=False)
+        self.payments[f"pi_{name}"] = Payment(
+            f"pi_{name}", "succeeded", before.amount_cents, topup_id="", customer_id=before.customer_id
+        )
         self._tell("invoice.paid", name)
         self._tell("invoice.payment_succeeded", name)
 
@@ -113,6 +121,18 @@ class Bank:
         before = self.invoices[name]
         self.invoices[name] = replace(before, attempts=before.attempts + 1, has_given_up=True)
         self._tell("invoice.payment_failed", name)
+
+    def end_invoice(self, name: str, status: str) -> None:
+        """Somebody voids it, or gives it up."""
+        self.invoices[name] = replace(self.invoices[name], status=status)
+        self._tell("invoice.voided" if status == "void" else "invoice.marked_uncollectible", name)
+
+    def send_back(self, payment_id: str, cents: int) -> str:
+        """Somebody refunds a part of a payment in Stripe's dashboard."""
+        made = Refunded(f"re_{next(self._numbers)}", "succeeded", cents, payment_id, "")
+        self.refunds[made.id] = made
+        self._tell("refund.created", made.id)
+        return made.id
 
     def reverse(self, transfer_id: str, cents: int) -> None:
         before = self.transfers[transfer_id]
@@ -136,9 +156,10 @@ class Bank:
         self.refunds[refund_id] = replace(self.refunds[refund_id], status=status)
         self._tell("refund.updated", refund_id)
 
-    def dispute(self, payment_id: str) -> str:
-        paid = self.payments[payment_id]
-        made = Disputed(f"dp_{payment_id}", "needs_response", paid.amount_cents, payment_id, DISPUTE_FEE, True)
+    def dispute(self, payment_id: str, *, cents: int = 0) -> str:
+        """All of a payment, or what is left of it."""
+        amount = cents or self.payments[payment_id].amount_cents
+        made = Disputed(f"dp_{payment_id}", "needs_response", amount, payment_id, DISPUTE_FEE, True)
         self.disputes[made.id] = made
         self._tell("charge.dispute.created", made.id)
         self._tell("charge.dispute.funds_withdrawn", made.id)

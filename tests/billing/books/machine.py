@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from billing import invariants
 from billing.gateways.stripe import client as gateway
@@ -20,17 +20,26 @@ from billing.gateways.stripe import connect, invoicing
 from billing.models import Charge, InboxEvent, Recipient
 from billing.models import TopUp as TopUpRow
 from billing.rating import Part, rate
-from billing.services import balances, credits, daybook, holds, inbox, metered, payouts, refunds, rollups, topups
+from billing.services import (
+    balances,
+    credits,
+    daybook,
+    holds,
+    inbox,
+    payouts,
+    refunds,
+    rollups,
+    topups,
+)
 from marketplace.lib import ids
-from marketplace.lib.errors import Conflict, InvalidRequest, PaymentRequired
+from marketplace.lib.errors import InvalidRequest, PaymentRequired
 from marketplace.models import Account
+from tests.billing.books.afterwards import METERED, Afterwards
 from tests.billing.books.bank import DISPUTE_FEE, Bank, fee_of
-from tests.billing.books.model import CENT, PROVIDER_BPS, Books, Hold, Invoice, Payout, TopUp
+from tests.billing.books.model import CENT, PROVIDER_BPS, Books, Hold, Payout, TopUp
 from tests.factories import marketplace as make
 
 HOUR = dt.timedelta(hours=1)
-# The place of the account that pays afterwards; it buys no credit.
-METERED = 2
 AMOUNTS = st.one_of(st.integers(0, 50), st.integers(0, 3_000_000_000))
 LEAST_PAYOUT = 10
 # All checks after each step would take minutes: the numbers are compared after each, all checks every so often.
@@ -60,8 +69,8 @@ def sound() -> None:
     assert not violations, violations
 
 
-class Machine(RuleBasedStateMachine):
-    """Two accounts, a provider, a bank; `steps` counts over all runs."""
+class Machine(Afterwards):
+    """Three accounts, a provider, a bank; `steps` counts over all runs."""
 
     steps = 0
 
@@ -80,7 +89,9 @@ class Machine(RuleBasedStateMachine):
         self.patches = [mock.patch.object(gateway, name, getattr(self.bank, name)) for name in names]
         transfers = ("transfer", "transfer_of", "transferred")
         self.patches += [mock.patch.object(connect, name, getattr(self.bank, name)) for name in transfers]
-        self.patches.append(mock.patch.object(invoicing, "invoice", self.bank.invoice))
+        self.patches += [
+            mock.patch.object(invoicing, name, getattr(self.bank, name)) for name in ("invoice", "paid_by")
+        ]
         # Days are the earnings' own tests: here all is ready at once.
         rules = {"PAYOUT_DELAY_DAYS": 0, "PAYOUT_RESERVE_DAYS": 0, "PAYOUT_MIN_CENTS": LEAST_PAYOUT}
         self.patches += [mock.patch.object(settings, name, value) for name, value in rules.items()]
@@ -220,36 +231,6 @@ class Machine(RuleBasedStateMachine):
             done = self.do(lambda: credits.grant(account_id=account, amount_nano=amount, reference=reference))
             assert done is expected
         self.books.grant(account, amount)
-
-    # -- paying afterwards
-
-    @rule(dollars=st.sampled_from([0, 1, 5, 50]))
-    def limit(self, dollars: int) -> None:
-        """Staff decide how far the third account may go below zero."""
-        account, limit = self.accounts[METERED], dollars * 1_000_000_000
-        may = self.books.may_decide(account.pk, limit)
-
-        def decide() -> bool:
-            try:
-                metered.decide(account=account, credit_limit_nano=limit, reason="A step.", decided_by=None)
-            except Conflict:
-                return False
-            return True
-
-        assert self.do(decide) is may
-        if may:
-            self.books.limits[account.pk] = limit
-
-    @rule(micro=st.integers(0, 4_000_000))
-    def invoice(self, micro: int) -> None:
-        self.bank.ask(self.accounts[METERED].pk, micro)
-
-    @precondition(lambda self: self.unpaid_invoices())
-    @rule(data=st.data(), pays=st.booleans())
-    def end_invoice(self, data: st.DataObject, pays: bool) -> None:
-        """It is paid, or the last card was refused."""
-        name = data.draw(st.sampled_from(self.unpaid_invoices()))
-        (self.bank.pay_invoice if pays else self.bank.refuse_invoice)(name)
 
     # -- payments
 
@@ -423,17 +404,7 @@ class Machine(RuleBasedStateMachine):
         if object_id.startswith("cs_"):
             object_id = self.bank.sessions[object_id].payment_intent_id
         if object_id.startswith("in_"):
-            told = self.bank.invoices[object_id]
-            self.books.invoiced(
-                object_id,
-                Invoice(
-                    self.accounts[METERED].pk,
-                    told.lines[0].quantity,
-                    told.amount_cents,
-                    is_paid=told.status == "paid",
-                    is_overdue=told.has_given_up,
-                ),
-            )
+            self.apply_invoice(object_id)
         elif object_id.startswith("tr_"):
             self.books.transfer(self.payouts[object_id], self.bank.transfers[object_id].reversals)
         elif object_id.startswith("re_"):
@@ -444,6 +415,10 @@ class Machine(RuleBasedStateMachine):
             self.books.credit(self.topups[object_id])
 
     def apply_refund(self, refund_id: str) -> None:
+        told = self.bank.refunds[refund_id]
+        if name := self.bank.paid_by(told.payment_intent_id):
+            self.apply_invoice_refund(refund_id, self.apply_invoice(name))
+            return
         topup, cents, before = self.refunds[refund_id]
         now = self.bank.refunds[refund_id].status
         if before != "pending" or now == "pending":
@@ -458,20 +433,18 @@ class Machine(RuleBasedStateMachine):
 
     def apply_dispute(self, dispute_id: str) -> None:
         told = self.bank.disputes[dispute_id]
+        if name := self.bank.paid_by(told.payment_intent_id):
+            self.apply_invoice_dispute(dispute_id, self.apply_invoice(name))
+            return
         topup = self.topups[told.payment_intent_id]
         self.books.credit(topup)
-        self.books.disputes[dispute_id] = told.status
+        self.books.disputes[dispute_id] = (topup.account, told.status)
         if told.status != "won":
             self.books.frozen.add(topup.account)
             self.books.take(topup, DISPUTE_FEE)
             return
         self.books.restore(topup)
-        mine = [one for one, status in self.books.disputes.items() if status != "won"]
-        others = [
-            one for one in mine if self.topups[self.bank.disputes[one].payment_intent_id].account == topup.account
-        ]
-        if not others and self.books.free(topup.account) >= 0:
-            self.books.frozen.discard(topup.account)
+        self.books.thaw(topup.account)
 
     # -- what there is to choose from
 
@@ -481,9 +454,6 @@ class Machine(RuleBasedStateMachine):
 
     def pending_payouts(self) -> list[str]:
         return [name for name, payout in self.payouts.items() if payout.state == "pending"]
-
-    def unpaid_invoices(self) -> list[str]:
-        return [one.id for one in self.bank.invoices.values() if one.status == "open"]
 
     def unpaid(self) -> list[str]:
         return [one.id for one in self.bank.payments.values() if not one.is_paid]
@@ -498,7 +468,7 @@ class Machine(RuleBasedStateMachine):
     def disputable(self) -> list[str]:
         told = {one.payment_intent_id for one in self.bank.disputes.values()}
         paid = [one.id for one in self.bank.payments.values() if one.is_paid and one.id not in told]
-        return [one for one in paid if not self.topups[one].refunded]
+        return [one for one in paid if one in self.topups and not self.topups[one].refunded]
 
     def undecided(self) -> list[str]:
         return [one.id for one in self.bank.disputes.values() if one.status == "needs_response"]

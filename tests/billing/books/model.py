@@ -45,13 +45,30 @@ class Payout:
 
 @dataclass
 class Invoice:
-    """What Stripe asks a post-paid account to pay: micro-dollars of usage, and the cents that it makes of them."""
+    """What Stripe asks a post-paid account to pay: micro-dollars of usage, and the cents that it makes of them.
+
+    `state` and `is_late` are as they were told last; `taken` and `written_off` are nano-dollars.
+    """
 
     account: int
     micro: int
     cents: int
+    state: str = "open"
+    is_late: bool = False
     is_paid: bool = False
     is_overdue: bool = False
+    refunded: int = 0
+    taken: int = 0
+    written_off: int = 0
+    back: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def usage(self) -> int:
+        return self.micro * 1_000
+
+    @property
+    def is_owed(self) -> bool:
+        return self.state in {"open", "uncollectible"} and self.written_off < self.usage
 
 
 @dataclass
@@ -62,7 +79,7 @@ class Books:
     frozen: set[int] = field(default_factory=set)
     house: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     holds: dict[str, Hold] = field(default_factory=dict)
-    disputes: dict[str, str] = field(default_factory=dict)
+    disputes: dict[str, tuple[int, str]] = field(default_factory=dict)  # whose it is, and how it stands
     limits: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     invoices: dict[str, Invoice] = field(default_factory=dict)
     is_paused: bool = False
@@ -137,25 +154,75 @@ class Books:
 
     def may_decide(self, account: int, limit: int) -> bool:
         """Whether the limit covers what is owed and held, and a prepaid account owes no invoice."""
-        owes = any(one.account == account and not one.is_paid for one in self.invoices.values())
+        owes = any(one.account == account and one.is_owed for one in self.invoices.values())
         covers = self.balance[account] + limit >= self.held(account)
         return account not in self.frozen and covers and (limit > 0 or not owes)
 
     def invoiced(self, name: str, told: Invoice) -> None:
         """An invoice is known as it stands: paid once, it fills the wallet; overdue, it freezes until then."""
         known = self.invoices.setdefault(name, Invoice(told.account, told.micro, told.cents))
-        if told.is_paid and not known.is_paid:
+        known.state = told.state
+        if told.state == "paid" and not known.is_paid:
             known.is_paid = True
-            self.balance[told.account] += told.micro * 1_000
+            self.come(known, known.usage)
             self.house["stripe_clearing"] -= told.cents * CENT
-            self.house["settlement_loss"] += told.cents * CENT - told.micro * 1_000
-        if told.is_overdue and not known.is_overdue and not known.is_paid:
+            self.house["settlement_loss"] += told.cents * CENT - known.usage
+        is_late = told.state == "uncollectible" or (told.state == "open" and told.is_late)
+        if is_late and not known.is_overdue and known.is_owed:
             known.is_overdue = True
             self.frozen.add(told.account)
-        if known.is_paid and known.is_overdue:
+        if not is_late and known.is_overdue:
             known.is_overdue = False
-            if not any(one.is_overdue for one in self.invoices.values()) and self.free(told.account) >= 0:
-                self.frozen.discard(told.account)
+            self.thaw(told.account)
+
+    def come(self, invoice: Invoice, nano: int) -> None:
+        """Money for an invoice: what was written off lowers the bad debt, the rest fills the wallet."""
+        recovered = min(invoice.written_off, nano)
+        invoice.written_off -= recovered
+        self.house["bad_debt"] += recovered
+        self.balance[invoice.account] += nano - recovered
+
+    def go_back(self, name: str, invoice: Invoice, cents: int) -> None:
+        """So many cents of its payment go back, once by this name: by its part of the usage."""
+        if name in invoice.back:
+            return
+        before = invoice.usage * invoice.refunded // invoice.cents
+        nano = invoice.usage * (invoice.refunded + cents) // invoice.cents - before
+        invoice.back[name] = nano
+        invoice.taken += nano
+        self.balance[invoice.account] -= nano
+        self.house["stripe_clearing"] += cents * CENT
+        self.house["settlement_loss"] += nano - cents * CENT
+
+    def come_back(self, name: str, invoice: Invoice, cents: int) -> None:
+        """What went back by this name is there again: once."""
+        nano = invoice.back.get(name, 0)
+        if not nano:
+            return
+        invoice.back[name] = 0
+        invoice.taken -= nano
+        self.come(invoice, nano)
+        self.house["stripe_clearing"] -= cents * CENT
+        self.house["settlement_loss"] += cents * CENT - nano
+
+    def owed(self, invoice: Invoice) -> int:
+        """What can be written off of it."""
+        unpaid = invoice.usage if invoice.state in {"void", "uncollectible"} else invoice.taken
+        return max(0, min(unpaid - invoice.written_off, -self.balance[invoice.account]))
+
+    def write_off(self, invoice: Invoice) -> None:
+        """Staff give up what is owed of it."""
+        owed = self.owed(invoice)
+        invoice.written_off += owed
+        self.balance[invoice.account] += owed
+        self.house["bad_debt"] -= owed
+
+    def thaw(self, account: int) -> None:
+        """Unless something else keeps it frozen: an open dispute, an overdue invoice, a debt."""
+        disputed = any(status != "won" and owner == account for owner, status in self.disputes.values())
+        overdue = any(one.account == account and one.is_overdue and one.is_owed for one in self.invoices.values())
+        if not disputed and not overdue and self.free(account) >= 0:
+            self.frozen.discard(account)
 
     def may_pay_out(self) -> int:
         """The whole cents that the provider can be paid."""
