@@ -4,7 +4,7 @@ BOOTSTRAP = $(or $(PYTHON),$(error Turnpike needs Python 3.11, 3.12 or 3.13 and 
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix migrate lock assets soak chaos soak-books bench-ledger bench-gateway bench-routing bench-routing-http
+.PHONY: help run test test-stripe check fix migrate lock assets soak chaos soak-books bench-ledger bench-gateway bench-routing bench-routing-http
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ soak: ## Send 20,000 requests made from our OpenAPI document; none may end in a 
 soak-books: ## A million random steps of money against a model, checked after each (hours)
 	@$(BOOTSTRAP) --dev
 	@SOAK_STEPS=1000000 exec $(BIN)/python tools/test.py tests/billing/books/test_machine.py -q
+
+test-stripe: ## The scenarios at Stripe itself, with a test account's key (sk_test_…) in STRIPE_TEST_KEY; skipped without
+	@$(BOOTSTRAP) --dev
+	@if [ -z "$$STRIPE_TEST_KEY" ]; then echo "skipped: STRIPE_TEST_KEY is not set (a test account's key, sk_test_…)"; \
+	else AT_STRIPE=1 exec $(BIN)/python tools/test.py tests/billing/at_stripe -q; fi
 
 chaos: ## 100 predictions at once over two workers, one of which is killed every 5 s (CHAOS_PREDICTIONS=n)
 	@$(BOOTSTRAP) --dev

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fakes.stripe.charges import DECLINED, SCA
+from tests.fakes.stripe.charges import DECLINED, DISPUTED, SCA
 from tests.fakes.stripe.connect import Connect
 from tests.fakes.stripe.metering import Metering
 from tests.fakes.stripe.refused import Refused
-
-DISPUTE_FEE = 1500
 
 
 class World(Connect, Metering):
@@ -73,6 +71,8 @@ class World(Connect, Metering):
             message = "This payment requires authentication."
             raise Refused(402, "card_error", message, code="authentication_required", payment_intent=self.shown(made))
         self._succeed(made)
+        if method["_kind"] == DISPUTED:
+            self.dispute(made["id"])
         return made
 
     def create_calculation(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -125,11 +125,26 @@ class World(Connect, Metering):
         self._tell("charge.refunded", charge)
         return made
 
+    def expire_session(self, session_id: str) -> dict[str, Any]:
+        made = self._there(session_id, "checkout.session")
+        if made["status"] != "open":
+            raise Refused(400, "invalid_request_error", "Only Checkout Sessions with a status of open can be expired.")
+        self.leave(session_id)
+        return made
+
+    def answer_dispute(self, dispute_id: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Evidence; Stripe's test bank decides at once by its text."""
+        made = self._there(dispute_id, "dispute")
+        if given.get("submit") == "true":
+            self.submit_evidence(dispute_id)
+            self.judge(dispute_id, won=given["evidence"]["uncategorized_text"] == "winning_evidence")
+        return made
+
     def get(self, object_id: str, kind: str) -> dict[str, Any]:
         return self._there(object_id, kind)
 
     def listed(self, kind: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Newest first, by `customer`, `created[gte]`, `starting_after` and `limit`."""
+        """Newest first, by `customer`, `payment_intent`, `created[gte]`, `starting_after` and `limit`."""
         rows = [one for one in self.objects.values() if one["object"] == kind]
         if kind == "event":  # those of connected accounts are listed for them
             rows = [one for one in self.events if "account" not in one]
@@ -137,6 +152,8 @@ class World(Connect, Metering):
         rows = [one for one in reversed(rows) if one["created"] >= since]
         if "customer" in given:
             rows = [one for one in rows if one.get("customer") == given["customer"]]
+        if "payment_intent" in given:
+            rows = [one for one in rows if one.get("payment_intent") == given["payment_intent"]]
         if "transfer_group" in given:
             rows = [one for one in rows if one.get("transfer_group") == given["transfer_group"]]
         if after := given.get("starting_after"):
@@ -178,40 +195,6 @@ class World(Connect, Metering):
         """The customer confirms at the bank."""
         with self.lock:
             self._succeed(self.objects[payment_id])
-
-    def dispute(self, payment_id: str) -> str:
-        """The bank takes a payment back; the dispute's id."""
-        with self.lock:
-            charge = self.objects[self.objects[payment_id]["latest_charge"]]
-            line = self._line("adjustment", -charge["amount"], DISPUTE_FEE, charge["id"])
-            made = self._new(
-                "dp",
-                "dispute",
-                amount=charge["amount"],
-                charge=charge["id"],
-                payment_intent=payment_id,
-                status="needs_response",
-                balance_transactions=[line],
-            )
-            self._tell("charge.dispute.created", made)
-            self._tell("charge.dispute.funds_withdrawn", made)
-            return str(made["id"])
-
-    def submit_evidence(self, dispute_id: str) -> None:
-        """Somebody answers the bank in Stripe's dashboard."""
-        with self.lock:
-            self.objects[dispute_id]["status"] = "under_review"
-            self._tell("charge.dispute.updated", self.objects[dispute_id])
-
-    def judge(self, dispute_id: str, *, won: bool) -> None:
-        """The bank's word on a dispute."""
-        with self.lock:
-            made = self.objects[dispute_id]
-            made["status"] = "won" if won else "lost"
-            if won:
-                made["balance_transactions"].append(self._line("adjustment", made["amount"], 0, made["charge"]))
-                self._tell("charge.dispute.funds_reinstated", made)
-            self._tell("charge.dispute.closed", made)
 
     def send_back(self, payment_id: str, cents: int) -> str:
         """Somebody refunds a part of a payment in Stripe's dashboard; the refund's id."""
