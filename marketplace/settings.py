@@ -247,7 +247,12 @@ Path(FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
 DIALECT_REGISTRY = "routing.adapters.registry.DIALECTS"
 
 # What runs beside the requests of each web process: coroutine functions, named by string for the same reason.
-WEB_BACKGROUND = ["routing.services.sharing.run", "routing.services.metrics.run"]
+WEB_BACKGROUND = ["routing.services.sharing.run", "routing.services.metrics.run", "routing.services.idle.run"]
+# The key that probes of idle endpoints are asked with, whose account pays for them; without one there are none.
+IDLE_PROBE_KEY = env.secret("IDLE_PROBE_KEY")
+# No call for so long is idle; a process remembers half an hour of calls by the minute.
+IDLE_PROBE_MINUTES = env.integer("IDLE_PROBE_MINUTES", 15, minimum=1)
+IDLE_PROBES_PER_MINUTE = env.integer("IDLE_PROBES_PER_MINUTE", 6, minimum=1)
 # Who may read /metrics: whoever sends this token; without one, this machine alone.
 METRICS_TOKEN = env.secret("METRICS_TOKEN")
 

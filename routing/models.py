@@ -251,3 +251,13 @@ class EndpointDay(models.Model):
         """Percent of the calls that were answered; refusals for want of capacity are left out. None without a call."""
         judged = self.good + self.bad
         return 100 * self.good / judged if judged else None
+
+
+class Turn(models.Model):
+    """Something that any process may do, one at a time and not before its time: who moves `due_at` on does it."""
+
+    name = models.CharField(primary_key=True, max_length=64)
+    due_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.due_at}"

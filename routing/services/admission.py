@@ -63,9 +63,10 @@ class Admission:
 
 
 def admit(
-    *, caller: Caller, request: Q, need_of: Callable[[Q], Need], operation: str = CHAT, streamed: bool = False
-) -> Admission:
-    """Choose, reserve and record. `operation` is also the kind of the hold and of its charge.
+    *, caller: Caller, request: Q, need_of: Callable[[Q], Need], operation: str = CHAT, streamed: bool = False,
+    endpoint_id: int | None = None,
+) -> Admission:  # fmt: skip
+    """Choose (only `endpoint_id`, if given), reserve and record. `operation` is also the kind of hold and charge.
 
     Raises InvalidRequest for an unknown model, Forbidden for what a guardrail refuses, NotFound when no endpoint
     fits (with the reason of each), PaymentRequired when the wallet or the key's limit covers none.
@@ -82,6 +83,8 @@ def admit(
     if not models:
         raise unknown_model(request.wanted_models)
     groups = own_keys.joined(guards.narrowed(routes(models, operation=operation), policy), caller=caller)
+    if endpoint_id is not None:
+        groups = [[route for route in group if route.candidate.endpoint_id == endpoint_id] for group in groups]
     by_endpoint = {route.candidate.endpoint_id: route for group in groups for route in group}
     generation_id = ids.uuid7()
     conversation = None

@@ -58,15 +58,18 @@ async def begin(
     fit: Fit[Q] | None = None,
     operation: str = CHAT,
     streamed: bool = False,
+    endpoint_id: int | None = None,
 ) -> "Call":
     """Admit a request of any operation; `need_of` says what it needs, `build` writes it for an endpoint to be tried,
-    after `fit` has made of it what that endpoint takes.
+    after `fit` has made of it what that endpoint takes. With `endpoint_id` only that one is tried.
 
     All are given the request as the caller's guardrails let it through. Raises AppError.
     """
-    work = asyncio.ensure_future(
-        pool.run(admit, caller=caller, request=request, need_of=need_of, operation=operation, streamed=streamed)
-    )
+    admitted = pool.run(
+        admit, caller=caller, request=request, need_of=need_of, operation=operation, streamed=streamed,
+        endpoint_id=endpoint_id,
+    )  # fmt: skip
+    work = asyncio.ensure_future(admitted)
     try:
         admission = await asyncio.shield(work)
     except asyncio.CancelledError:

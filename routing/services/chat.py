@@ -80,10 +80,16 @@ async def complete(*, caller: Caller, request: ChatRequest) -> Completed:
     return Completed(call.admission.generation_id, route, chunk, bill, call.tell())
 
 
-async def open_stream(*, caller: Caller, request: ChatRequest) -> "ChatStream":
-    """Begin a streamed answer: returns when its first piece is in hand. Raises AppError."""
+async def open_stream(*, caller: Caller, request: ChatRequest, endpoint_id: int | None = None) -> "ChatStream":
+    """Begin a streamed answer, by `endpoint_id` alone if given: returns when its first piece is in hand.
+
+    Raises AppError.
+    """
     request = await attach(caller=caller, request=request)
-    call = await begin(caller=caller, request=request, need_of=need_of, build=_build, fit=Media().fitted, streamed=True)
+    call = await begin(
+        caller=caller, request=request, need_of=need_of, build=_build, fit=Media().fitted, streamed=True,
+        endpoint_id=endpoint_id,
+    )  # fmt: skip
     try:
         _, stream = await call.try_each(
             lambda sent, kind, patience: SENDER.open_stream(sent, adapter=adapter_for(kind), patience=patience)

@@ -43,6 +43,10 @@ THROUGHPUT: Final = Histogram(
     "turnpike_tokens_per_second", "Tokens of answer a second, from the call to its end.", AT, buckets=SPEEDS,
     registry=COUNTED,
 )  # fmt: skip
+PROBES: Final = Counter(
+    "turnpike_idle_probes", "Probes of idle endpoints by outcome: ok, failed, refused by us.", ("outcome",),
+    registry=COUNTED,
+)  # fmt: skip
 BREAKER: Final = Gauge(
     "turnpike_endpoint_breaker_open", "1 while a breaker puts the endpoint behind others.", ("endpoint",),
     registry=COUNTED, multiprocess_mode="livemax",
@@ -75,6 +79,11 @@ def answered(route: Route, *, tokens: int, seconds: float) -> None:
 def ended(*, operation: str, status: str) -> None:
     """A request ended."""
     REQUESTS.labels(operation, status).inc()
+
+
+def probed(outcome: str) -> None:
+    """An idle endpoint was probed, or its probe refused: for want of credit, say."""
+    PROBES.labels(outcome).inc()
 
 
 def expose() -> bytes:

@@ -40,8 +40,11 @@ class Done(Generic[A]):
         return ids.generation_id(self.generation_id)
 
 
-async def perform(*, caller: Caller, request: Q, operation: Operation[Q, A]) -> Done[A]:
-    """Answer a request. An answer that is not what was asked for counts as a failure. Raises AppError."""
+async def perform(*, caller: Caller, request: Q, operation: Operation[Q, A], endpoint_id: int | None = None) -> Done[A]:
+    """Answer a request, by `endpoint_id` alone if given. An answer that is not what was asked for counts as a failure.
+
+    Raises AppError.
+    """
     name = operation.name
 
     def build(attempt: Try, admitted: Q) -> HttpRequest:
@@ -52,7 +55,9 @@ async def perform(*, caller: Caller, request: Q, operation: Operation[Q, A]) -> 
         operation.check(request, answer)
         return answer
 
-    call = await begin(caller=caller, request=request, need_of=operation.need, build=build, operation=name)
+    call = await begin(
+        caller=caller, request=request, need_of=operation.need, build=build, operation=name, endpoint_id=endpoint_id
+    )
     try:
         route, answer = await call.try_each(send)
     except BaseException as error:
