@@ -27,9 +27,11 @@ from benchmarks.routing.world import World
 OURS = "turnpike"
 ENDPOINTS = 6
 HEAD_START = 0.3  # real seconds between the word and the first request
-# A run in which the machine had no time for us is none: it is made again where not 99 of 100 things (requests to be
-# sent, endpoints' own doings) were done within so many of the run's seconds after they were due.
-LATE_MOST = 0.25
+# A run in which the machine had no time for us is none: it is made again where not 95 of 100 things (requests to be
+# sent, endpoints' own doings) were done within so many of the run's seconds after they were due. The other five are
+# those of bursts, in which a hundred requests are to go out in the same moment.
+LATE_MOST = 0.1
+LATE_SHARE = 0.95
 WARM_UP = 60  # requests that are sent before anything counts
 
 Key = tuple[str, str]  # scenario, policy
@@ -73,8 +75,8 @@ class Sent:
 
     @property
     def lateness(self) -> float:
-        """Seconds of the run within which 99 of 100 things were done."""
-        return max(_percentile(self.client_lags, 0.99), _percentile(self.server_lags, 0.99))
+        """Seconds of the run within which 95 of 100 things were done."""
+        return max(_percentile(self.client_lags, LATE_SHARE), _percentile(self.server_lags, LATE_SHARE))
 
 
 @dataclass(frozen=True, slots=True)
