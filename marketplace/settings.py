@@ -247,7 +247,12 @@ Path(FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
 DIALECT_REGISTRY = "routing.adapters.registry.DIALECTS"
 
 # What runs beside the requests of each web process: coroutine functions, named by string for the same reason.
-WEB_BACKGROUND = ["routing.services.sharing.run", "routing.services.metrics.run", "routing.services.idle.run"]
+WEB_BACKGROUND = [
+    "routing.services.sharing.run",
+    "routing.services.metrics.run",
+    "routing.services.idle.run",
+    "routing.services.own_workers.run",
+]
 # The key that probes of idle endpoints are asked with, whose account pays for them; without one there are none.
 IDLE_PROBE_KEY = env.secret("IDLE_PROBE_KEY")
 # No call for so long is idle; a process remembers half an hour of calls by the minute.

@@ -2,6 +2,7 @@
 
 POST /v1/chat/completions with the version's id as `model` and the site's own token. The answer's bytes pass as they
 come. A slot is held while they do; without one the answer is a 429, so that the router counts and looks elsewhere.
+GET /v1/capacity says how many chats of each version the host serves at once, and what a start takes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import logging
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
@@ -22,6 +25,7 @@ from execution.runtimes.base import InstanceSpec, RuntimeFailure
 
 log = logging.getLogger(__name__)
 PATH: Final = "/v1/chat/completions"
+CAPACITY: Final = "/v1/capacity"
 MAX_BODY: Final = 32 * 1024 * 1024
 CHUNK: Final = 64 * 1024
 SILENT_SECONDS: Final = 300.0
@@ -47,6 +51,14 @@ class ChatDoor:
         self._thread.join(2.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a version's starts showed: chats at once on one instance, and seconds until it was ready."""
+
+    at_once: int
+    start_seconds: float
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -54,6 +66,24 @@ class _Server(ThreadingHTTPServer):
     agent: Agent
     token: str
     find: Callable[[str], InstanceSpec | None]
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.known: dict[str, _Known] = {}
+
+    def outlook(self) -> dict[str, Any]:
+        """`free`: instances that could be started. By version: chats at once on those that are, those under way, …"""
+        said = self.agent.describe()
+        versions: dict[str, dict[str, Any]] = {
+            version: {"slots": 0, "taken": 0, "at_once": one.at_once, "start_seconds": one.start_seconds}
+            for version, one in self.known.copy().items()
+        }
+        for instance in said["instances"]:
+            version = versions.get(instance["version"])
+            if version is not None and not instance["pool"]:
+                version["slots"] += 0 if instance["state"] == "starting" else version["at_once"]
+                version["taken"] += instance["running"]
+        return {"free": 0 if said["draining"] else max(0, said["free"]), "versions": versions}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A caller that hangs up is no error of ours."""
@@ -69,12 +99,20 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: requests are counted where they are charged."""
 
+    def do_GET(self) -> None:
+        """How many chats are served at once."""
+        self.close_connection = True
+        if not self._has_token():
+            return self._refuse(401, "This door is opened by the site's own token.")
+        if self.path != CAPACITY:
+            return self._refuse(404, f"Only {CAPACITY} is told here.")
+        return self._answer(200, self.server.outlook())
+
     def do_POST(self) -> None:
         """One chat."""
         self.close_connection = True
-        given = self.headers.get("Authorization", "").removeprefix("Bearer ")
         length = self.headers.get("Content-Length", "")
-        if not hmac.compare_digest(given.encode(), self.server.token.encode()):
+        if not self._has_token():
             return self._refuse(401, "This door is opened by the site's own token.")
         if self.path != PATH:
             return self._refuse(404, f"Only {PATH} is served here.")
@@ -91,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         if lease is None:
             return self._refuse(429, "Every slot of this host is taken.", **{"Retry-After": str(BUSY_SECONDS)})
         with lease:
+            began = time.monotonic()
             try:
                 for _ in lease.start(is_canceled=lambda: _hung_up(self.connection)):
                     continue
@@ -99,6 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._refuse(503, f"The model could not be started: {error.message}")
             instance = lease.instance
             assert instance is not None  # noqa: S101 (start has raised otherwise)
+            if not lease.was_warm:
+                self.server.known[spec.version_id] = _Known(instance.concurrency, time.monotonic() - began)
             if not self._pass_on(instance.address, body):
                 self._refuse(502, "The model's server hung up without an answer.")
 
@@ -130,8 +171,15 @@ class _Handler(BaseHTTPRequestHandler):
                     self.connection.sendall(piece)
         return answered
 
+    def _has_token(self) -> bool:
+        given = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(given.encode(), self.server.token.encode())
+
     def _refuse(self, status: int, message: str, **headers: str) -> None:
-        content = json.dumps({"error": {"message": message, "code": status}}).encode()
+        self._answer(status, {"error": {"message": message, "code": status}}, **headers)
+
+    def _answer(self, status: int, data: dict[str, Any], **headers: str) -> None:
+        content = json.dumps(data).encode()
         with contextlib.suppress(OSError):
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", **headers}.items():

@@ -56,6 +56,10 @@ class Capacity:
         """The exact state of our own workers: it takes the place of what would be learned."""
         self.slots, self.queued, self.cold_seconds = slots, queued, cold_seconds
 
+    def know_no_more(self) -> None:
+        """Nobody says how they are: what was learned counts again."""
+        self.slots, self.queued, self.cold_seconds = None, 0, 0.0
+
     @property
     def seconds(self) -> float:
         """How long one answer takes, from the moment it is served."""

@@ -142,6 +142,19 @@ class Router:
         standing.rate.said(left=left, most=most, per_second=per_second, now=now)
         standing.refresh(now)
 
+    def know(self, endpoint_id: int, *, slots: int, taken: int, cold_seconds: float, now: float) -> None:
+        """Workers of our own serve so many at once, of which so many are taken, after a start of so many seconds.
+
+        `taken` counts the calls of all processes, ours among them.
+        """
+        standing = self.standing(endpoint_id)
+        standing.capacity.know(slots=slots, queued=max(0, taken - standing.in_flight), cold_seconds=cold_seconds)
+        standing.refresh(now)
+
+    def know_no_more(self, endpoint_id: int) -> None:
+        """They do not say any more: what is learned from calls counts again."""
+        self.standing(endpoint_id).capacity.know_no_more()
+
     def hold(
         self, candidates: Sequence[Candidate], *, tokens: int, waited: float, now: float, was_refused: bool = False
     ) -> float:

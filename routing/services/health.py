@@ -94,6 +94,16 @@ class Health:
                     endpoint_id, left=limit.left, most=limit.most, per_second=limit.per_second, now=self._clock()
                 )
 
+    def know(self, endpoint_id: int, *, slots: int, taken: int, cold_seconds: float) -> None:
+        """Workers of our own serve so many at once, of which so many are taken, after a start of so many seconds."""
+        with self._lock:
+            self.router.know(endpoint_id, slots=slots, taken=taken, cold_seconds=cold_seconds, now=self._clock())
+
+    def know_no_more(self, endpoint_id: int) -> None:
+        """They do not say any more."""
+        with self._lock:
+            self.router.know_no_more(endpoint_id)
+
     def reserve(self, endpoint_id: int) -> float:
         """A place under the endpoint's rate cap; answers how many seconds to wait for it, about one at most."""
         with self._lock:

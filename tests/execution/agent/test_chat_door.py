@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from execution.agent.agent import Agent
-from execution.agent.chat_door import PATH, ChatDoor
+from execution.agent.chat_door import CAPACITY, PATH, ChatDoor
 from execution.runtimes.base import InstanceSpec
 from tests.execution.workshop import EXAMPLES, Workshop, needs_walls
 
@@ -70,6 +70,7 @@ def chat(text: str, *, model: str = "echo", **more: Any) -> dict[str, Any]:
 
 
 def test_a_chat_is_answered_plainly_and_streamed_by_one_warm_instance(door: httpx.Client, agent: Agent) -> None:
+    assert door.get(CAPACITY).json() == {"free": 1, "versions": {}}
     plain = door.post(PATH, json=chat("hello there", max_tokens=3)).json()
     assert plain["choices"][0]["message"]["content"] == "You said: hello"
     assert plain["choices"][0]["finish_reason"] == "length"
@@ -91,11 +92,16 @@ def test_a_chat_is_answered_plainly_and_streamed_by_one_warm_instance(door: http
     assert times[-1] > times[0]  # in pieces, not at once
     [second] = agent.describe()["instances"]
     assert (second["pid"], second["running"]) == (first["pid"], 0)
+    told = door.get(CAPACITY).json()["versions"]["echo"]
+    assert (told["slots"], told["taken"], told["at_once"]) == (4, 0, 4)
+    assert 0 < told["start_seconds"] < 60
 
 
 def test_others_are_kept_out(door: httpx.Client) -> None:
     assert door.post(PATH, json=chat("a"), headers={"Authorization": "Bearer another"}).status_code == 401
+    assert door.get(CAPACITY, headers={"Authorization": "Bearer another"}).status_code == 401
     assert door.post("/v1/models", json=chat("a")).status_code == 404
+    assert door.get("/v1/models").status_code == 404
     assert door.post(PATH, json=chat("a", model="nobody")).status_code == 404
     assert door.post(PATH, content=b"[]").status_code == 400
 
