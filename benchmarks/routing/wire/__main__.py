@@ -11,6 +11,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ AGAINST = ("weighted", "least-busy", "latency-of-10", "inverse-square", "p2c-pea
 def main() -> int:
     """Run, and print the report."""
     arguments = _arguments()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has started it in the background
     clock.hurry(arguments.times)
     # Only now: what these import keeps the clock that it finds. And the servers' process, which imports this module,
     # needs none of it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from benchmarks.routing.measures import Measures
@@ -20,10 +20,11 @@ ORDERS = ("scenario", "order over HTTP", "order simulated", "pairs alike", "swap
 
 
 def written(plan: Plan, found: Found, *, seconds: float) -> str:
-    """The whole report."""
+    """The whole report, of those scenarios that were run."""
+    plan = replace(plan, scenarios=tuple(name for name in plan.scenarios if (name, plan.policies[0]) in found.sent))
     head = (
         f"{plan.requests} requests at {plan.rate:g} a second on average, trace {plan.trace}, seed {plan.seed}, "
-        f"{plan.repeats} repeats, clocks {plan.times:g} times as fast, headers "
+        f"{plan.repeats} repeats at most, clocks {plan.times:g} times as fast, headers "
         f"{'when a request is taken' if plan.early else 'with the first token'}; {os.cpu_count()} cores, "
         f"{seconds:.0f} s in all.\n\n"
         f"Late by so many seconds of the run, p50 / p95 / p99: requests {_spread(found.client_lags)}, servers "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import statistics
 import sys
@@ -90,9 +91,9 @@ class Setting:
 
 
 def collect(plan: Plan) -> Found:
-    """Run everything. The process's clock is to be hurried already, as the plan says."""
+    """Run everything, or until interrupted. The process's clock is to be hurried already, as the plan says."""
     found = Found()
-    with servers.started(ENDPOINTS) as process:
+    with servers.started(ENDPOINTS) as process, contextlib.suppress(KeyboardInterrupt):
         settings.PRIVATE_ORIGINS = frozenset(f"127.0.0.1:{port}" for port in process.ports)
         clock.run(_run_all(plan, process, found), times=plan.times)
     return found
@@ -112,11 +113,10 @@ async def _run_all(plan: Plan, process: Process, found: Found) -> None:
             chance = random.Random(f"{plan.seed}:{name}")
             scenario = scenarios.make(name, truths, seconds=requests[-1].at, rng=chance)
             setting = Setting(truths, scenario, requests, plan.seed * 1_000 + repeat)
-            for policy in plan.policies:
-                found.simulated.setdefault((name, policy), []).append(_simulate(setting, policy))
             sent = await _send_in_time(plan, setting, process, found)
             for policy, measures in zip(plan.policies, sent.measures, strict=True):
                 found.sent.setdefault((name, policy), []).append(measures)
+                found.simulated.setdefault((name, policy), []).append(_simulate(setting, policy))
             if sent.lateness > LATE_MOST:
                 found.late.append((name, repeat))
             found.client_lags += sent.client_lags
