@@ -123,6 +123,9 @@ class Baseline(ABC):
         self._began[job.number] = now
         return PATIENCE if left else WHOLE
 
+    def wait_on(self, job: Job, index: int, left: list[int], now: float) -> float:
+        return 0.0
+
     def first(self, job: Job, index: int, now: float) -> None:
         self.rest.good(index, now)
         self.seen(index, now - self._began[job.number], now)

@@ -12,7 +12,7 @@ from routing.selection.candidates import Candidate
 from routing.selection.choice import draw_of
 from routing.selection.cost import Demand
 from routing.selection.router import Policy, Router
-from routing.selection.standing import Ticket
+from routing.selection.standing import LOOK, Ticket
 
 MODEL = "bench/model"
 TEXT = frozenset({"text"})
@@ -26,7 +26,7 @@ class Ours:
         self.seed = seed
         self.world: Seen | None = None
         self._tickets: dict[int, Ticket] = {}
-        self._cut: dict[int, bool] = {}
+        self._patience: dict[int, float] = {}
         self._candidates: list[Candidate] = []
         self._factors: list[float] = []
 
@@ -58,8 +58,14 @@ class Ours:
         candidates = self._offers()
         is_last = not self.router.has_well_one([candidates[i] for i in left], now=now)
         patience = self.router.patience(ticket, whole=WHOLE, is_last=is_last)
-        self._cut[job.number] = patience < WHOLE
-        return patience
+        self._patience[job.number] = patience
+        return min(LOOK, patience)
+
+    def wait_on(self, job: Job, index: int, left: list[int], now: float) -> float:
+        others = [self._offers()[i] for i in left]
+        return self.router.wait_on(
+            self._tickets[job.number], others, patience=self._patience[job.number], whole=WHOLE, now=now
+        )
 
     def first(self, job: Job, index: int, now: float) -> None:
         self.router.first(self._tickets[job.number], now=now)
@@ -76,7 +82,7 @@ class Ours:
     def failed(self, job: Job, index: int, kind: UpstreamKind, retry_after: float | None, now: float) -> None:
         error = UpstreamError("", kind=kind, retryable=True, retry_after=retry_after)
         chance = draw_of(f"{self.seed}:{job.number}:{index}:again")
-        was_cut = kind == "timeout" and self._cut[job.number]
+        was_cut = kind == "timeout" and now - self._tickets[job.number].began < WHOLE
         self.router.failed(self._tickets.pop(job.number), error, now=now, chance=chance, was_cut=was_cut)
         if len(job.tried) < ATTEMPTS and kind != "rate_limited" and not self.router.retries.take(now=now):
             job.tried += [-1] * ATTEMPTS  # the retry budget is spent

@@ -36,6 +36,9 @@ class Policy(Protocol):
     def begin(self, job: Job, index: int, left: list[int], now: float) -> float:
         """A call goes there; answers how many seconds to wait for its first token."""
 
+    def wait_on(self, job: Job, index: int, left: list[int], now: float) -> float:
+        """That time is over: answers how many seconds more to wait, 0 to leave."""
+
     def first(self, job: Job, index: int, now: float) -> None:
         """The first token came."""
 
@@ -156,6 +159,10 @@ class World:
         if call.is_over or call.has_begun:
             return
         job = self.jobs[call.number]
+        more = self.policy.wait_on(job, call.index, job.left(len(self.endpoints)), self.now)
+        if more > 0 and self.now + more <= call.began + WHOLE:
+            self.later(self.now + more, lambda: self._overdue(call))
+            return
         waste = self.providers.drop(call)
         job.wasted += waste
         job.dollars += waste

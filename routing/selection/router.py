@@ -17,14 +17,16 @@ from routing.selection.choice import Choice, Score, pick
 from routing.selection.cost import BALANCED, CERTAIN, LOGISTIC, SLO_SECONDS, STRICT, UNKNOWN, Demand, Weights, price_of
 from routing.selection.faults import fault_of
 from routing.selection.retries import HEDGE_SHARE, Budget
-from routing.selection.standing import OPEN, WAIT_MOST, Line, Standing, Ticket
+from routing.selection.standing import LOOK, OPEN, WAIT_MOST, Line, Standing, Ticket
 
 EXPECTED_OUTPUT: Final = 400.0  # tokens of an answer of a model that has not answered yet
-OUTPUT_RATE: Final = 0.02
+OUTPUT_RATE: Final = 0.05
 HOLD_MOST: Final = 10.0  # seconds that a request waits in all where every endpoint is at its limit
 GOLDEN: Final = 0.618034  # multiples of it are spread evenly over [0, 1)
 HOLD_LEAST: Final = 0.05
 HOLD_STEP: Final = 0.5
+ALMOST: Final = 1e-3
+LEAVE: Final = 0.9  # how likely an endpoint has fallen silent where the calls that wait there are moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,29 @@ class Router:
         return deadlines.first_chunk(
             expected=expected, spread=line.spread, whole=whole, is_last=is_last, is_probe=ticket.is_probe
         )
+
+    def wait_on(
+        self, ticket: Ticket, others: Sequence[Candidate], *, patience: float, whole: float, now: float
+    ) -> float:
+        """Seconds to wait on for a call's first piece before asking again; 0: leave it for one of the others.
+
+        `patience` is what it was when the call began; where no other is well now, the call has `whole`. Where by all
+        that waits there its endpoint has fallen silent, it is left at once, so that it can still be in time elsewhere.
+        """
+        age = now - ticket.began
+        if whole - age <= ALMOST or not self.has_well_one(others, now=now):
+            return min(LOOK, whole - age) if whole - age > ALMOST else 0.0
+        if patience - age <= ALMOST or self._has_fallen_silent(ticket, now=now):
+            return 0.0
+        return min(LOOK, patience - age)
+
+    def _has_fallen_silent(self, ticket: Ticket, *, now: float) -> bool:
+        if ticket.is_whole or not self.policy.cuts_off:
+            return False
+        standing = self.standing(ticket.endpoint_id)
+        if now >= standing.line.until:
+            standing.refresh(now)
+        return standing.doubt > LEAVE
 
     def patience_for_whole(self, ticket: Ticket, *, max_tokens: int, whole: float, is_last: bool) -> float:
         """The same for a plain answer of at most so many tokens, which comes in one piece."""

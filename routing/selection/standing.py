@@ -5,7 +5,6 @@ endpoints costs microseconds.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
@@ -15,7 +14,8 @@ from routing.selection.capacity import Capacity
 from routing.selection.faults import Fault
 from routing.selection.latency import Latency
 from routing.selection.ratecap import RateCap
-from routing.selection.reliability import Reliability
+from routing.selection.reliability import WORST, Reliability
+from routing.selection.silence import FAULT, MOST_CALLS, Silence
 
 SECONDS_PER_TOKEN: Final = 1 / 50
 PACE_RATE: Final = 0.2
@@ -28,9 +28,9 @@ QUICK_FAILURE: Final = 0.5
 KEY_PAUSE: Final = 60.0  # seconds after credentials were refused
 SILENT_SPREADS: Final = 3.0
 SILENT_SECONDS: Final = 0.3
-SILENT_TOGETHER: Final = 4  # calls that are silent at the same time
 WAIT_MOST: Final = 0.8  # seconds that a request waits for its place under a rate cap
-STRAY_SECONDS: Final = 900.0  # a call whose end was never told is forgotten
+LOST_TO_SILENCE: Final = 1.75  # seconds that a call loses at an endpoint that has fallen silent
+LOOK: Final = 0.1  # seconds after which what waits is looked at again
 
 OPEN, LIMITED, SHUT = 0, 1, 2
 STEADY, IDLING, HALF_OPEN = 0, 1, 2
@@ -73,8 +73,8 @@ class Standing:
     """The live state of one endpoint. Every method takes the time; nothing here reads a clock."""
 
     __slots__ = (
-        "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity", "latency",
-        "line", "pace", "paced", "rate", "reliability", "tool_calls", "weighs_queues",
+        "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity", "doubt",
+        "latency", "line", "pace", "paced", "rate", "reliability", "silence", "tool_calls", "weighs_queues",
     )  # fmt: skip
 
     def __init__(self, *, like: "Standing | None" = None, phase: float = 0.5) -> None:
@@ -100,6 +100,8 @@ class Standing:
         self._pending: OrderedDict[int, Ticket] = OrderedDict()
         self._running: dict[int, Ticket] = {}
         self._served = 0  # of those that run: how many are known to be served, not queued
+        self.silence = Silence()
+        self.doubt = 0.0  # how likely it has fallen silent, when the line was computed
         self.line: Line = self.refresh(0.0)
 
     def begin(
@@ -149,6 +151,8 @@ class Standing:
             self.capacity.start_slowly()
             self.reliability.forgive()
         self.breaker.succeeded()
+        if ticket.began >= self.answered_from:
+            self.silence.broken()
         self.answered_from = max(self.answered_from, ticket.began)
         self.refresh(now)
 
@@ -203,6 +207,7 @@ class Standing:
         """We stopped waiting after so long: it would have taken longer still, nobody knows by how much."""
         if not self.breaker.is_open:
             self.latency.at_least(seconds=seconds, now=now)
+        self.silence.gave_up(now=now)
         self.refresh(now)
 
     def dropped(self, ticket: Ticket, *, now: float) -> None:
@@ -224,18 +229,21 @@ class Standing:
         latency, breaker, capacity = self.latency, self.breaker, self.capacity
         until = now + self._fresh
         queueing = capacity.wait() if self.weighs_queues else 0.0
-        level = latency.level(now) + queueing
+        usual = latency.level(now)
+        level = usual + queueing
         spread = latency.width(now)
-        for i, waiting in enumerate(self._silent()):
-            age = now - waiting.began - latency.per_token * waiting.tokens
-            usual = latency.level(now) + waiting.queueing
-            # One call alone may just be slow; several at once that are all slower than usual are no accident.
-            patience = usual + (min(SILENT_SPREADS * spread, usual + SILENT_SECONDS) if i == 0 else spread)
-            if age > patience:
-                level = max(level, age)
-                until = min(until, now + 0.05)
-            else:
-                until = min(until, now + patience - age + 1e-3)
+        oldest = self._oldest()
+        if oldest is not None:
+            age = now - oldest.began - latency.per_token * oldest.tokens
+            due = usual + oldest.queueing
+            until = min(until, now + max(LOOK, due - age))
+            if age > due + min(SILENT_SPREADS * spread, due + SILENT_SECONDS):
+                level = max(level, age)  # as slow at least are those that come now
+        waits = [
+            (now - one.began, usual + one.queueing + latency.per_token * one.tokens)
+            for one in islice(self._pending.values(), MOST_CALLS)
+        ]
+        doubt = self.doubt = self.silence.doubt(waits, spread=spread, now=now)
         free = self.rate.free_at(now)
         tier = OPEN
         call = STEADY
@@ -255,10 +263,13 @@ class Standing:
             if call == HALF_OPEN:
                 call = STEADY
         hopeful = latency.long_run if latency.samples else latency.long_run / 2
-        share = self.reliability.failure_share(now)
+        share, lost = self.reliability.failure_share(now), self.reliability.lost(now)
+        if doubt > FAULT:
+            lost = (share * lost + doubt * LOST_TO_SILENCE) / (share + doubt)
+            share = min(1 - (1 - share) * (1 - doubt), WORST)
         self.line = Line(
             until, tier, level, latency.per_token, spread + queueing / 2, self.pace,
-            share / (1 - share), self.reliability.lost(now), self.tool_calls.failure_share(now),
+            share / (1 - share), lost, self.tool_calls.failure_share(now),
             call, hopeful, latency.samples > 0, self.paced > 0,
         )  # fmt: skip
         return self.line
@@ -268,22 +279,18 @@ class Standing:
         """Calls under way."""
         return len(self._running)
 
-    def _silent(self) -> Sequence[Ticket]:
-        """Calls without an answer that began after every call that was answered: the oldest, and one that is not alone.
+    def _oldest(self) -> Ticket | None:
+        """Of the calls without an answer the oldest that began after every call that was answered.
 
-        What began before is a straggler, which says nothing of the others.
+        What began before is a straggler, which says nothing of the others, and is counted no more.
         """
         pending = self._pending
         while pending:
             key, oldest = next(iter(pending.items()))
             if oldest.began >= self.answered_from:
-                break
+                return oldest
             del pending[key]
-        else:
-            return ()
-        if len(pending) < SILENT_TOGETHER:
-            return (oldest,)
-        return oldest, next(islice(pending.values(), SILENT_TOGETHER - 1, None))
+        return None
 
     def _over(self, ticket: Ticket, *, now: float, ended: bool = False) -> None:
         ticket.is_over = True
@@ -292,8 +299,3 @@ class Standing:
         self._pending.pop(id(ticket), None)
         self._running.pop(id(ticket), None)
         self.capacity.count(len(self._running), now=now, ended=ended)
-
-    def forget_strays(self, now: float) -> None:
-        """Drop calls whose end nobody told."""
-        for ticket in [one for one in self._running.values() if now - one.began > STRAY_SECONDS]:
-            self._over(ticket, now=now)

@@ -24,7 +24,7 @@ from routing.selection.candidates import Need
 from routing.selection.faults import fault_of
 from routing.selection.standing import Ticket
 from routing.selection.toolcalls import ToolCalls
-from routing.services import metrics, settlement
+from routing.services import metrics, settlement, waiting
 from routing.services.admission import CHAT, Admission, Try, admit
 from routing.services.checkpoints import CHECKPOINTS, Live
 from routing.services.failures import failure
@@ -185,10 +185,15 @@ class Call:
             ready = self._build(await _authorised(attempt), request)
             if not route.is_own:  # the limits of an account's own key are not the endpoint's
                 ready = replace(ready, hear=partial(HEALTH.said, endpoint_id))
-            answer = await send(ready, route.dialect, patience)
+            if is_whole:
+                answer = await send(ready, route.dialect, patience)
+            else:
+                others = [one.route.candidate for one in left]
+                async with waiting.while_worth_it(ticket, others=others, patience=patience, whole=whole):
+                    answer = await send(ready, route.dialect, whole)
         except UpstreamError as error:
             seconds = time.monotonic() - started
-            HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and patience < whole)
+            HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and seconds < whole)
             metrics.attempted(route, outcome=error.kind)
             self.tried.append(Tried(route, _ms(seconds), error.kind, error.status))
             logger.info("attempt_failed", endpoint=endpoint_id, kind=error.kind, status=error.status)

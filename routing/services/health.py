@@ -120,6 +120,11 @@ class Health:
         with self._lock:
             return self.router.patience(ticket, whole=whole, is_last=is_last)
 
+    def wait_on(self, ticket: Ticket, others: Sequence[Candidate], *, patience: float, whole: float) -> float:
+        """Seconds to wait on for a call's first piece before asking again; 0: leave it for one of the others."""
+        with self._lock:
+            return self.router.wait_on(ticket, others, patience=patience, whole=whole, now=self._clock())
+
     def patience_for_whole(self, ticket: Ticket, *, max_tokens: int, whole: float, is_last: bool) -> float:
         """Seconds that a plain call may take."""
         with self._lock:

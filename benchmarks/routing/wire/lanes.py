@@ -78,6 +78,9 @@ class Lane:
             if error.kind == "timeout":
                 self.cuts.append((self.now, index, began))
             raise
+        except asyncio.CancelledError:  # moved to another endpoint
+            self.cuts.append((self.now, index, began))
+            raise
 
     def answered(self, job: Job, index: int) -> None:
         """The first token of an answer is there."""

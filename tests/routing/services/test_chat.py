@@ -413,6 +413,30 @@ async def test_a_silent_endpoint_is_left_long_before_the_senders_own_deadline(
     assert bad.calls == 1
 
 
+async def test_streams_that_wait_at_an_endpoint_that_falls_silent_are_moved_together(
+    simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream.SENDER, "limits", upstream.Deadlines(first_chunk=300))
+    monkeypatch.setattr(deadlines, "LEAST", 300.0)
+    monkeypatch.setattr(deadlines, "MOST", 300.0)
+    bad, good = simulate("sim-bad"), simulate("sim-good")
+    cheap = {"prompt": "0.01", "completion": "0.01"}
+    silent = await run(endpoint, bad.base_url, provider="sim-bad", per_million=cheap)
+    await run(endpoint, good.base_url, provider="sim-good")
+    for _ in range(10):
+        HEALTH.first(HEALTH.begin(silent.pk, tokens=10))
+    bad.order("hang", always=True)
+    answers = await asyncio.gather(*(streamed(alice) for _ in range(5)))
+    assert all("sim-good" in text(events) for events in answers)
+    assert bad.calls > 1
+
+    def look() -> None:
+        assert set(Attempt.objects.filter(endpoint=silent).values_list("error_kind", flat=True)) == {"timeout"}
+        assert Charge.objects.count() == 5
+
+    await run(look)
+
+
 async def test_a_generation_keeps_its_choice_and_the_choice_replays(simulate: Simulate, alice: Buyer) -> None:
     cheap, dear = simulate("sim-cheap"), simulate("sim-dear")
     made = await run(endpoint, cheap.base_url, provider="sim-cheap", per_million={"prompt": "0.01"})
