@@ -30,7 +30,7 @@ class Ours:
         self._candidates: list[Candidate] = []
         self._factors: list[float] = []
 
-    def hold(self, job: Job, left: list[int], now: float) -> float:
+    def hold(self, job: Job, left: list[int], now: float) -> float | None:
         candidates = self._offers()
         return self.router.hold(
             [candidates[i] for i in left], tokens=job.request.tokens, waited=now - job.request.at, now=now,

@@ -24,8 +24,8 @@ WHOLE = 30.0  # seconds after which even the last attempt is given up
 class Policy(Protocol):
     """What a run is routed by."""
 
-    def hold(self, job: Job, left: list[int], now: float) -> float:
-        """Seconds to wait before choosing at all."""
+    def hold(self, job: Job, left: list[int], now: float) -> float | None:
+        """Seconds to wait before choosing at all; None: no endpoint has a place for it."""
 
     def choose(self, job: Job, left: list[int], now: float) -> int:
         """One of the endpoints that are left."""
@@ -137,7 +137,11 @@ class World:
         if not left:
             self._give_up(job)
             return
-        if (seconds := self.policy.hold(job, left, self.now)) > 0:
+        seconds = self.policy.hold(job, left, self.now)
+        if seconds is None:
+            self._give_up(job)
+            return
+        if seconds > 0:
             self.later(self.now + seconds, lambda: self._attempt(job))
             return
         index = self.policy.choose(job, left, self.now)

@@ -25,6 +25,8 @@ HOLD_MOST: Final = 10.0  # seconds that a request waits in all where every endpo
 GOLDEN: Final = 0.618034  # multiples of it are spread evenly over [0, 1)
 HOLD_LEAST: Final = 0.05
 HOLD_STEP: Final = 0.5
+YIELDS_AFTER: Final = 1.0  # seconds of waiting before a request that cannot be in time lets others go first
+WANTED_SECONDS: Final = 1.0  # for which a place is kept for those in time after one of them had to wait
 ALMOST: Final = 1e-3
 LEAVE: Final = 0.9  # how likely an endpoint has fallen silent where the calls that wait there are moved
 
@@ -159,26 +161,46 @@ class Router:
 
     def hold(
         self, candidates: Sequence[Candidate], *, tokens: int, waited: float, now: float, was_refused: bool = False
-    ) -> float:
+    ) -> float | None:
         """Seconds to wait before choosing at all: where every candidate is at its limit, late is better than refused.
 
-        Who cannot be in time any more leaves the next places to those who can. Nothing is held where no place will
-        come in `HOLD_MOST` seconds, nor, before its first refusal, where an endpoint named no time: a learned cap
-        may be too low.
+        Who cannot be in time any more leaves the next places to those who can, and after `HOLD_MOST` seconds, where
+        these still want all of them, gets none (None). Nothing is held where no place will come in that time, nor,
+        before its first refusal, where an endpoint named no time: a learned cap may be too low.
         """
+        if not self.policy.caps_rates:
+            return 0.0
         soonest = most = HOLD_MOST - waited
-        for candidate in candidates:
-            standing = self.standing(candidate.endpoint_id)
-            if standing.breaker.is_open:
-                continue
+        well = [one for one in map(self._standing_of, candidates) if not one.breaker.is_open]
+        is_late = waited > YIELDS_AFTER and not any(_fits(one, tokens, waited, now) for one in well)
+        is_wanted = False
+        for standing in well:
             wait = standing.rate.free_at(now) - now
+            if is_late and now < standing.wanted_until:
+                is_wanted = True
+                soonest = min(soonest, max(wait, HOLD_STEP))
+                continue
             if wait <= 0.0 or (not was_refused and standing.rate.blocked_until <= now):
                 return 0.0
-            line = standing.line if now < standing.line.until else standing.refresh(now)
-            if wait <= WAIT_MOST and waited + line.level + line.per_token * tokens + 2 * line.spread <= SLO_SECONDS:
+            if wait <= WAIT_MOST and _fits(standing, tokens, waited, now):
+                self._want(well, now=now)
                 return 0.0
             soonest = min(soonest, wait)
-        return min(max(soonest, HOLD_LEAST), HOLD_STEP) if soonest < most and self.policy.caps_rates else 0.0
+        if not is_late:
+            self._want(well, now=now)
+        elif is_wanted and waited >= HOLD_MOST - HOLD_STEP:
+            return None
+        return min(max(soonest, HOLD_LEAST), HOLD_STEP) if soonest < most else 0.0
+
+    def _standing_of(self, candidate: Candidate) -> Standing:
+        return self.standing(candidate.endpoint_id)
+
+    @staticmethod
+    def _want(standings: Sequence[Standing], *, now: float) -> None:
+        """A request that can be in time found no place at once: the next ones are for its like."""
+        for standing in standings:
+            if standing.rate.free_at(now) > now:
+                standing.wanted_until = now + WANTED_SECONDS
 
     def begin(
         self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False, is_whole: bool = False
@@ -286,3 +308,9 @@ class Router:
         self.standings.clear()
         self._outputs.clear()
         self.affinities = Affinities()
+
+
+def _fits(standing: Standing, tokens: int, waited: float, now: float) -> bool:
+    """Whether a request that has waited so long can have its first token there in time."""
+    line = standing.line if now < standing.line.until else standing.refresh(now)
+    return waited + line.level + line.per_token * tokens + 2 * line.spread <= SLO_SECONDS

@@ -74,7 +74,8 @@ class Standing:
 
     __slots__ = (
         "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity", "doubt",
-        "latency", "line", "pace", "paced", "rate", "reliability", "silence", "tool_calls", "weighs_queues",
+        "latency", "line", "pace", "paced", "rate", "reliability", "silence", "tool_calls", "wanted_until",
+        "weighs_queues",
     )  # fmt: skip
 
     def __init__(self, *, like: "Standing | None" = None, phase: float = 0.5) -> None:
@@ -94,6 +95,7 @@ class Standing:
         self.capacity = Capacity()
         self.pace: float = like.pace if like is not None else SECONDS_PER_TOKEN
         self.paced = 0
+        self.wanted_until = -1e9  # until then its next places are for requests that can be in time
         self.weighs_queues = True
         self.called_at = -1e9
         self.answered_from = -1e9  # when the newest call began that has been answered

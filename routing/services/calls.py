@@ -128,6 +128,10 @@ class Call:
         left = list(self.admission.tries)
         while left:
             was_held = await self._hold(left)
+            if was_held is None:
+                crowded = UpstreamError("Every endpoint is at its limit.", kind="rate_limited", retryable=True)
+                errors.append((left[0].route, crowded))
+                break
             attempt = self._next(left, was_held=was_held)
             left.remove(attempt)
             model = attempt.route.candidate.model
@@ -148,8 +152,11 @@ class Call:
             return attempt.route, answer
         raise failure(errors)
 
-    async def _hold(self, left: list[Try]) -> bool:
-        """Wait while every endpoint is at its limit and a place will come soon; whether there was a wait."""
+    async def _hold(self, left: list[Try]) -> bool | None:
+        """Wait while every endpoint is at its limit and a place will come soon; whether there was a wait.
+
+        None where it has waited long enough: every place is for requests that came later and can be in time.
+        """
         if self.admission.is_fixed:
             return False
         candidates = [one.route.candidate for one in left]
@@ -157,6 +164,8 @@ class Call:
         while True:
             waited = time.monotonic() - self.started
             seconds = HEALTH.hold(candidates, tokens=tokens, waited=waited, was_refused=was_refused)
+            if seconds is None:
+                return None
             if seconds <= 0:
                 return was_held
             was_held = True

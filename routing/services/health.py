@@ -73,8 +73,11 @@ class Health:
         with self._lock:
             return self.router.has_well_one(candidates, now=self._clock())
 
-    def hold(self, candidates: Sequence[Candidate], *, tokens: int, waited: float, was_refused: bool) -> float:
-        """Seconds to wait before one is chosen: not 0 where all are at their limit and a place will come."""
+    def hold(self, candidates: Sequence[Candidate], *, tokens: int, waited: float, was_refused: bool) -> float | None:
+        """Seconds to wait before one is chosen: not 0 where all are at their limit and a place will come.
+
+        None: it has waited as long as it may, and those that can be in time want every place.
+        """
         with self._lock:
             return self.router.hold(
                 candidates, tokens=tokens, waited=waited, now=self._clock(), was_refused=was_refused

@@ -138,7 +138,7 @@ class PolicyLane(Lane):
     async def serve(self, job: Job) -> None:
         policy, count = self.policy, len(self.endpoints)
         while left := job.left(count):
-            if (seconds := policy.hold(job, left, self.now)) > 0:
+            if seconds := policy.hold(job, left, self.now):
                 await asyncio.sleep(seconds)
                 continue
             index = policy.choose(job, left, self.now)

@@ -67,17 +67,3 @@ def test_short_answers_that_end_first_do_not_make_an_endpoint_look_quick() -> No
     for ticket in tickets[2:]:
         standing.ended(ticket, now=6.0)
     assert standing.capacity.seconds == pytest.approx(4.2, rel=0.1)
-
-
-def test_several_silent_calls_are_noticed_before_one_alone_would_be() -> None:
-    def level_after(calls: int) -> float:
-        standing = Standing()
-        for i in range(20):
-            ticket = standing.begin(1, tokens=0, now=float(i))
-            standing.first(ticket, now=i + (0.4 if i % 2 else 0.6))
-            standing.ended(ticket, now=i + 0.9)
-        for _ in range(calls):
-            standing.begin(1, tokens=0, now=30.0)
-        return standing.refresh(30.8).level
-
-    assert level_after(1) < 0.7 < level_after(4)

@@ -26,7 +26,7 @@ from routing import upstream
 from routing.canonical import Chunk
 from routing.ingress import openai_chat
 from routing.models import Attempt, Generation
-from routing.selection import deadlines
+from routing.selection import deadlines, router
 from routing.selection.choice import replay
 from routing.selection.retries import Budget
 from routing.services import calls, chat
@@ -435,6 +435,26 @@ async def test_streams_that_wait_at_an_endpoint_that_falls_silent_are_moved_toge
         assert Charge.objects.count() == 5
 
     await run(look)
+
+
+async def test_who_waited_long_enough_while_those_in_time_want_every_place_is_asked_to_come_back(
+    simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(router, "YIELDS_AFTER", 0.0)
+    monkeypatch.setattr(router, "HOLD_MOST", 0.6)
+    sim = simulate()
+    row = await run(endpoint, sim.base_url)
+    standing = HEALTH.router.standing(row.pk)
+    standing.latency.restart(seconds=60.0, tokens=0, now=time.monotonic())
+    standing.refresh(time.monotonic())
+    standing.wanted_until = time.monotonic() + 600
+    with pytest.raises(RateLimited) as caught:
+        await streamed(alice)
+    assert int(caught.value.headers["Retry-After"]) >= 1
+    assert sim.calls == 0
+    assert await run(lambda: Hold.objects.get().state) == Hold.State.RELEASED
+    standing.wanted_until = 0.0
+    assert "sim-one" in text(await streamed(alice))
 
 
 async def test_a_generation_keeps_its_choice_and_the_choice_replays(simulate: Simulate, alice: Buyer) -> None:
