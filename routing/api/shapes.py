@@ -208,7 +208,7 @@ def routing(row: Generation) -> dict[str, Json] | None:
 
 def generation(row: Generation) -> dict[str, Any]:
     """What GET /generation tells of one generation: counts and times, no words."""
-    cost = dollars(row.cost_nano)
+    cost, discount = dollars(row.cost_nano), records.cache_discount(row)
     return {
         **dict.fromkeys(_UNTOLD),
         "id": row.public_id,
@@ -222,7 +222,7 @@ def generation(row: Generation) -> dict[str, Any]:
         "total_cost": cost,
         "usage": cost,
         "upstream_inference_cost": dollars(row.upstream_nano) if row.is_byok else None,
-        "cache_discount": None,
+        "cache_discount": None if discount is None else dollars(discount),
         "is_byok": row.is_byok,
         "tokens_prompt": row.prompt_tokens,
         "tokens_completion": row.completion_tokens,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from billing.rating import Rated, rate
+from billing.rating import PER_MILLION, Rated, rate
 from marketplace.lib import tariffs
 from routing.adapters.intake import Medium
 from routing.canonical import Usage
@@ -109,6 +109,20 @@ def rated(prices: Mapping[str, int], usage: Usage, *, units: Mapping[str, int] =
     """What a usage costs by a table of prices, with those of its conditions that hold at that minute of the UTC day."""
     applied = tariffs.applicable(prices, prompt_tokens=usage.prompt_tokens, minute=minute)
     return rate(applied, quantities(usage, applied, units=units))
+
+
+def cache_discount(prices: Mapping[str, int], usage: Usage, *, minute: int = 0) -> int | None:
+    """What the provider's prompt cache made a usage cheaper by, in nano-USD, negative where writing cost more.
+
+    None where nothing was read from it or written to it. Parts without a price of their own cost what prompt costs.
+    """
+    if not usage.cached_tokens and not usage.cache_write_tokens:
+        return None
+    applied = tariffs.applicable(prices, prompt_tokens=usage.prompt_tokens, minute=minute)
+    plain = applied.get("prompt", 0)
+    read, written = plain - applied.get(CACHED, plain), plain - applied.get(WRITTEN, plain)
+    exact = usage.cached_tokens * read + usage.cache_write_tokens * written
+    return (exact + PER_MILLION // 2) // PER_MILLION
 
 
 def quantities(usage: Usage, prices: Mapping[str, int], *, units: Mapping[str, int] = NO_UNITS) -> dict[str, int]:

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from marketplace.lib import ids
 from marketplace.lib.errors import NotFound
+from routing.canonical import Usage
 from routing.models import Attempt, Generation
+from routing.selection import candidates
 from routing.selection.choice import explain, replay
 
 REASONS: Final = {
@@ -40,6 +42,14 @@ def generation(*, account_id: int, public_id: str) -> Generation:
     if found is None:
         raise NotFound(f"There is no generation {public_id[:80]}.")
     return found
+
+
+def cache_discount(row: Generation) -> int | None:
+    """What caching made it cheaper by, in nano-USD at the prices it was charged by; None where nothing was cached."""
+    usage = Usage(
+        row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.cache_write_tokens, row.reasoning_tokens
+    )
+    return candidates.cache_discount(row.prices, usage, minute=ids.minute_of(row.pk))
 
 
 def reason(attempt: Attempt) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.canonical import ProviderPreferences, UpstreamError, Usage
-from routing.selection.candidates import Candidate, Need, quantities
+from routing.selection.candidates import Candidate, Need, cache_discount, quantities
 from routing.selection.history import History, Slot, bucket_of
 from routing.selection.plan import Plan, again, plan
 from routing.selection.router import Router
@@ -213,10 +213,47 @@ def test_parts_with_a_price_of_their_own_are_taken_out_of_the_whole() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("usage", "saved"),
+    [
+        (Usage(1_000, 50, cached_tokens=0), None),
+        (Usage(1_000, 50, cached_tokens=600), 600 * (3_000 - 300)),
+        (Usage(1_000, 50, cache_write_tokens=600), 600 * (3_000 - 3_750)),
+        (Usage(1_000, 50, cached_tokens=400, cache_write_tokens=600), 400 * 2_700 - 600 * 750),
+        # Above 200,000 tokens all is dearer, the cache as well.
+        (Usage(300_000, 50, cached_tokens=100_000), 100_000 * (6_000 - 600)),
+    ],
+)
+def test_what_caching_saves_is_negative_where_writing_costs_more(usage: Usage, saved: int | None) -> None:
+    prices = {
+        "prompt": 3 * 10**9, "prompt>200000": 6 * 10**9, "cached_read": 3 * 10**8, "cached_read>200000": 6 * 10**8,
+        "cached_write": 375 * 10**7, "completion": 15 * 10**9,
+    }  # fmt: skip
+    assert cache_discount(prices, usage) == saved
+
+
+def test_a_cache_without_prices_of_its_own_saves_nothing() -> None:
+    assert cache_discount({"prompt": 3 * 10**9}, Usage(1_000, 50, cached_tokens=600, cache_write_tokens=7)) == 0
+
+
 PRICES = st.dictionaries(
     st.sampled_from(["prompt", "completion", "cached_read", "cached_write", "reasoning", "request"]),
     st.integers(0, 10**12),
 )
+
+
+@given(PRICES, st.integers(0, 8_000), st.integers(0, 2_000), st.data())
+def test_what_caching_saves_is_what_it_would_have_cost_without(
+    prices: dict[str, int], prompt: int, completion: int, data: st.DataObject
+) -> None:
+    cached = data.draw(st.integers(0, prompt))
+    usage = Usage(prompt, completion, cached, data.draw(st.integers(0, prompt - cached)))
+    plain = {unit: nano for unit, nano in prices.items() if not unit.startswith("cached")}
+    if "prompt" not in plain:
+        plain["prompt"] = prices["prompt"] = 7
+    without = replace(BASE, prices=plain).rated(usage).amount_nano
+    saved = without - replace(BASE, prices=prices).rated(usage).amount_nano
+    assert abs((cache_discount(prices, usage) or 0) - saved) <= 1  # two roundings
 
 
 @given(PRICES, st.integers(0, 8_000), st.integers(0, 2_000), st.data())
