@@ -4,7 +4,8 @@ BOOTSTRAP = $(or $(PYTHON),$(error Turnpike needs Python 3.11, 3.12 or 3.13 and 
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-stripe check fix migrate lock assets soak chaos soak-books bench-ledger bench-gateway bench-routing bench-routing-http
+.PHONY: help run test test-stripe check fix migrate lock assets soak chaos soak-books bench-ledger bench-gateway bench-routing bench-routing-http \
+	example-torch
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +61,10 @@ bench-ledger: ## Measure hold and settle, on SQLite and PostgreSQL
 bench-gateway: ## Measure what the gateway adds to a chat
 	@$(BOOTSTRAP) --dev
 	@$(BIN)/python -m benchmarks.gateway
+
+example-torch: ## Build examples/paint-torch with torch and paint, on a GPU where the host gives one (1 to 5 GB)
+	@$(BOOTSTRAP) --dev
+	@EXAMPLE_TORCH=1 exec $(BIN)/python tools/test.py tests/execution/test_examples.py -q -s -k painter
 
 bench-routing: ## Simulate the router against the baselines (ARGS="--hold-out --fleet FILE --trace FILE --seeds N --ablations")
 	@$(BOOTSTRAP) --dev

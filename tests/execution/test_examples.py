@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import shutil
+import subprocess
 import wave
 from pathlib import Path
 from typing import Any
@@ -145,6 +148,44 @@ def test_both_examples_that_use_it_have_the_same_network() -> None:
     one, other = (EXAMPLES / name for name in ("embed-minilm", "qa-extractive"))
     for name in ("minilm.py", "requirements.txt"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_the_painter_is_read_without_torch_and_takes_a_gpu_where_torch_sees_one(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    source = shutil.copytree(EXAMPLES / "paint-torch", tmp_path / "paint-torch")
+    (source / "requirements.txt").write_text("")  # torch takes gigabytes: `make example-torch` installs it
+    built = workshop.build(source)
+    inputs = built.schema["components"]["schemas"]["Input"]["properties"]
+    assert set(inputs) == {"seed", "width", "height", "layers", "neurons", "zoom"}
+    assert json.loads((built.folder / "build.json").read_text())["gpu"] is True
+    # device_of asks torch one thing; here something else answers it, in the place of torch.
+    code = "from types import SimpleNamespace as N; from predict import device_of; " + (
+        "print(*(device_of(N(cuda=N(is_available=lambda: there))) for there in (True, False)))"
+    )
+    asked = subprocess.run(
+        [str(built.python), "-c", code], cwd=built.folder / "src", capture_output=True, text=True, check=True
+    )
+    assert asked.stdout.split() == ["cuda", "cpu"]
+
+
+@pytest.mark.skipif(not os.environ.get("EXAMPLE_TORCH"), reason="torch takes gigabytes: make example-torch")
+@pytest.mark.timeout(1200)
+def test_the_painter_paints_with_torch_on_what_this_host_has(workshop: Workshop) -> None:
+    instance = workshop.start(EXAMPLES / "paint-torch", setup_seconds=300)
+
+    def paint(**given: int) -> Ran:
+        done = Ran(instance, input={"width": 320, "height": 200, **given})
+        assert done.end.status == "succeeded", done.end
+        return done
+
+    first, again, other = paint(seed=7), paint(seed=7), paint(seed=8)
+    assert f"on {first.outputs[-1]['device']}" in first.logs
+    [(_, content_type, picture)] = first.files
+    assert (content_type, first.outputs[-1]["device"] in ("cuda", "cpu")) == ("image/png", True)
+    assert picture == again.files[0][2] != other.files[0][2]
+    with Image.open(io.BytesIO(picture)) as opened:
+        assert (opened.format, opened.size, len(opened.getcolors(64_000) or []) > 1000) == ("PNG", (320, 200), True)
 
 
 @needs("ffmpeg")
