@@ -101,13 +101,18 @@ def _refuse_the_impossible(source: Path, config: CogConfig) -> None:
             f"cog.yaml: build.run ({config.run_commands[0][:60]!r}) needs the docker builder; "
             "this host builds with the process builder, which runs no commands."
         )
-    missing = [name for name in config.system_packages if not _is_installed(name)]
+    missing = lacking(config)
     if missing:
         raise BuildFailed(
             f"cog.yaml: the system package {missing[0]!r} is not installed on this host. Its operator can install it "
             f"(apt-get install {' '.join(missing)}); or use a requirement from the package index that brings its own."
         )
     source_folder.refuse_links(source)
+
+
+def lacking(config: CogConfig) -> list[str]:
+    """The system packages that this host must have and has not."""
+    return [name for name in config.system_packages if not _is_installed(name)]
 
 
 def _is_installed(name: str) -> bool:

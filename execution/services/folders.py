@@ -1,4 +1,4 @@
-"""Publishing a folder of this machine without a queue: the demo's and the operator's way."""
+"""Publishing a folder of this machine: the demo's and the operator's way."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
+from django.db.models import QuerySet
+
 from execution.models import Build
 from execution.services import build_runs, builds, publishing
+from execution.states import BuildStatus
 from marketplace.lib.errors import NotFound, Unprocessable
 from marketplace.models import Account, Version
 
@@ -22,26 +25,45 @@ def publish(*, account: Account, slug: str, folder: Path, name: str = "", descri
 
     Raises what `publish` raises, and Unprocessable with the build's error.
     """
-    packed = pack(folder)
-    digest = hashlib.sha256(packed).hexdigest()
-    known = Build.objects.filter(
-        account=account, model__slug=slug, source_sha256=digest, status="succeeded", version__isnull=False
-    ).select_related("version")
-    for earlier in known:
-        if earlier.version is not None and builds.folder(earlier.version.build_path).is_dir():
-            return earlier.version
-    build = publishing.publish(
-        account=account,
-        listing=publishing.Listing(slug=slug, name=name, description=description),
-        archive=io.BytesIO(packed),
-        archive_name=f"{folder.name}.zip",
-        ring=False,
-    )
+    known = published(account=account, slug=slug, folder=folder)
+    if known is not None:
+        return known
+    build = _upload(account, slug, folder, name=name, description=description, ring=False)
     build_runs.run(build_id=build.pk, owner="publish command")
     build.refresh_from_db()
     if build.version is None:
         raise Unprocessable(build.error or f"The build ended as {build.status}.")
     return build.version
+
+
+def published(*, account: Account, slug: str, folder: Path) -> Version | None:
+    """The version that the folder's content became earlier, where its build is still there."""
+    for earlier in _builds(account, slug, folder).filter(status=BuildStatus.SUCCEEDED).select_related("version"):
+        if earlier.version is not None and builds.folder(earlier.version.build_path).is_dir():
+            return earlier.version
+    return None
+
+
+def queue(*, account: Account, slug: str, folder: Path) -> Build:
+    """Have a worker build the folder; while one does, that build. Raises what `publish` raises."""
+    under_way = _builds(account, slug, folder).filter(status__in=[BuildStatus.QUEUED, BuildStatus.BUILDING])
+    return under_way.first() or _upload(account, slug, folder, name="", description="", ring=True)
+
+
+def _builds(account: Account, slug: str, folder: Path) -> QuerySet[Build]:
+    """The builds of this content."""
+    digest = hashlib.sha256(pack(folder)).hexdigest()
+    return Build.objects.for_account(account.pk).filter(model__slug=slug, source_sha256=digest)
+
+
+def _upload(account: Account, slug: str, folder: Path, *, name: str, description: str, ring: bool) -> Build:
+    return publishing.publish(
+        account=account,
+        listing=publishing.Listing(slug=slug, name=name, description=description),
+        archive=io.BytesIO(pack(folder)),
+        archive_name=f"{folder.name}.zip",
+        ring=ring,
+    )
 
 
 def pack(folder: Path) -> bytes:

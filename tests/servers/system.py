@@ -66,6 +66,7 @@ class System:
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "TURNPIKE_PRIVATE_ORIGINS": ",".join(f"127.0.0.1:{port}" for port in self.spare_ports),
+            "DEMO_EXAMPLES": "no",  # building them would take the cores from what is tested
             **_HURRIED,
             **(environment or {}),
         }

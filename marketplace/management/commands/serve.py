@@ -56,6 +56,7 @@ class Command(BaseCommand):
         address = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104  a comparison
         children = Supervisor(var=settings.VAR, environment=_environment(address), say=self.say)
         _on_signals(children)
+        examples: asyncio.Task[None] | None = None
         await children.prepare()
         for late in children.run_dir.glob("answer-*"):
             late.unlink(missing_ok=True)
@@ -71,6 +72,8 @@ class Command(BaseCommand):
             await self._wait_until_ready(children, host, port, list(ports.values()))
             self.stdout.write(demo.welcome(address=address))
             self.stdout.flush()
+            if env.flag("DEMO_EXAMPLES", default=True):
+                examples = asyncio.create_task(self._publish_examples(children))
             await children.stopping.wait()
         except StepFailed as error:
             self.stderr.write(str(error))
@@ -80,7 +83,21 @@ class Command(BaseCommand):
         finally:
             self.say("stopping")
             await children.stop()
+            if examples is not None:
+                await examples
         return 0
+
+    async def _publish_examples(self, children: Supervisor) -> None:
+        """Behind all else: the worker builds them one after the other, which may take minutes."""
+        self.say(f"publishing the example models, see {children.log_path('examples')}")
+        try:
+            await children.step("examples", (*MANAGE, "seed_examples"))
+        except StepFailed as error:
+            self.say(str(error))
+        except asyncio.CancelledError:
+            self.say("the rest of the example models is published at the next start")
+        else:
+            self.say("the example models are in place, as far as this host can build them")
 
     async def _wait_until_ready(self, children: Supervisor, host: str, port: int, simulated: list[int]) -> None:
         """Until web answers, the providers listen and a worker has done a task; says what is late after a while."""

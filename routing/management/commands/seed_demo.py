@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from billing.services import credits
-from execution.services import hardware
+from execution.services import hardware, showcase
 from marketplace import demo
 from marketplace.catalogue.form import Catalogue
 from marketplace.lib import money
@@ -48,15 +48,17 @@ class Command(BaseCommand):
         self.stdout.write("The demonstration is in place.")
 
     def _publish_example(self, account: Account) -> None:
-        example = Path(settings.BASE_DIR) / "examples" / "detect-shapes"
+        # The one of the command that is printed, before anybody can paste it; `seed_examples` does the others.
+        folder = Path(settings.BASE_DIR) / "examples"
+        [example] = [one for one in showcase.read(folder) if one.folder == "detect-shapes"]
         try:
             call_command(
                 "publish",
-                str(example),
+                str(folder / example.folder),
                 account=account.slug,
-                name="detect-shapes",
-                title="Detect shapes",
-                description="Finds drawn shapes in an image and answers labelled boxes. OpenCV on a CPU.",
+                name=example.folder,
+                title=example.title,
+                description=example.description,
                 stdout=self.stdout,
             )
         except CommandError as error:
