@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +17,7 @@ from marketplace.models import Hardware, Model
 from marketplace.models.accounts import SLUG
 
 MOST_MB: Final = limits.MAX_ARCHIVE_BYTES // limits.MEBIBYTE
+SOURCES: Final = (("archive", "A .zip from this computer"), ("git", "A Git repository"))
 
 
 class PublishForm(forms.Form):
@@ -24,7 +25,7 @@ class PublishForm(forms.Form):
 
     slug = forms.CharField(max_length=64, label="Name", validators=[SLUG], help_text="The second half of its address.")
     source = forms.ChoiceField(
-        choices=[("archive", "A .zip from this computer"), ("git", "A Git repository")],
+        choices=SOURCES,
         label="From",
         required=False,
         initial="archive",
@@ -43,22 +44,39 @@ class PublishForm(forms.Form):
     git_ref = forms.CharField(
         max_length=200, required=False, label="Branch, tag or commit", help_text="Its main branch unless said."
     )
+    image = forms.CharField(max_length=500, required=False, label="Image", help_text="registry/repository:tag")
+    image_username = forms.CharField(max_length=255, required=False, label="User name")
+    image_password = forms.CharField(
+        max_length=4096,
+        required=False,
+        label="Password",
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="Forgotten when the build ends.",
+    )
     description = forms.CharField(max_length=500, required=False, label="Description")
     hardware = forms.ChoiceField(label="Hardware")
     visibility = forms.ChoiceField(choices=Model.Visibility.choices, label="Visibility")
 
-    def __init__(self, *args: Any, machines: Sequence[Hardware], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, machines: Sequence[Hardware], registries: Collection[str] = (), **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         choices = cast(forms.ChoiceField, self.fields["hardware"])
         choices.choices = [(one.sku, one.name) for one in machines]
+        if registries:
+            sources = cast(forms.ChoiceField, self.fields["source"])
+            sources.choices = [*SOURCES, ("image", "An image that Cog has built")]
+            self.fields["image"].help_text = f"registry/repository:tag, from {' or '.join(sorted(registries))}."
         self.fields["archive"].widget.attrs["accept"] = ".zip,application/zip"
 
     def clean(self) -> dict[str, Any]:
         """The chosen source is there."""
         given = super().clean() or {}
         given["source"] = given.get("source") or "archive"
-        if given["source"] == "git" and not given.get("git_url"):
-            self.add_error("git_url", "Say where the repository is.")
+        for source, name, says in (("git", "git_url", "the repository"), ("image", "image", "the image")):
+            if given["source"] == source and not given.get(name):
+                self.add_error(name, f"Say where {says} is.")
         there = given.get("upload") or given.get("archive") or "archive" in self.errors
         if given["source"] == "archive" and not there:
             self.add_error("archive", "Choose a .zip.")

@@ -44,6 +44,7 @@ class Build(Claim):
 
         ARCHIVE = "archive"
         GIT = "git"
+        IMAGE = "image"
 
     id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="builds")
@@ -55,10 +56,12 @@ class Build(Claim):
     source_sha256 = models.CharField(max_length=64, blank=True)
     # What people call it.
     source_name = models.CharField(max_length=255)
-    # A repository's address, what of it is wanted, and the commit that was found there.
+    # A repository's address, what of it is wanted, and the commit found there; or an image's reference and digest.
     source_url = models.CharField(max_length=500, blank=True, default="")
     source_ref = models.CharField(max_length=200, blank=True, default="")
     source_revision = models.CharField(max_length=80, blank=True, default="")
+    # What opens it, encrypted, until the build ends.
+    source_secret = models.TextField(blank=True, default="")
     log = models.TextField(blank=True)
     error = models.TextField(blank=True)
     version = models.ForeignKey(Version, null=True, blank=True, on_delete=models.SET_NULL, related_name="builds")

@@ -47,6 +47,8 @@ PRIVATE_ORIGINS = frozenset(
 )
 # The same for media that chats name. Apart: what an operator's own provider tells is not for callers to read.
 MEDIA_ORIGINS = frozenset(env.words("TURNPIKE_MEDIA_ORIGINS"))
+# Registries that images of models may come from, "host" or "host:port" as references write them; none: no images.
+IMAGE_REGISTRIES = frozenset(env.words("TURNPIKE_IMAGE_REGISTRIES"))
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.http import HttpRequest, JsonResponse
@@ -28,7 +29,7 @@ class Builds(View):
         return answer(await hop(_page, plain(request), owner, name, caller.account_id))
 
     async def post(self, request: Any, owner: str, name: str) -> JsonResponse:
-        """Publish {"upload": id} or {"git": {"url", "ref"}}.
+        """Publish {"upload": id}, {"git": {"url", "ref"}} or {"image": {"reference", "username", "password"}}.
 
         `description`, `hardware` and `visibility` count where the model is new.
         """
@@ -68,17 +69,24 @@ def _publish(request: HttpRequest, owner: str, name: str, account_id: int) -> di
     if owner != (own := accounts.publisher_of(account=account).slug):
         raise Forbidden(f"With this key versions are published for the owner {own}; {owner} is another.")
     texts = {field: given[field] for field in TEXTS if given.get(field)}
-    if wrong := [field for field, text in texts.items() if not isinstance(text, str)]:
-        raise InvalidRequest(f"`{wrong[0]}` is a text.")
-    listing = Listing(slug=name, **texts)
-    match given:
-        case {"upload": str(upload_id)} if "git" not in given:
+    listing = Listing(slug=name, **_texts(texts))
+    ways = [way for way in ("upload", "git", "image") if way in given]
+    match (*ways, *(given[way] for way in ways)):
+        case ("upload", str(upload_id)):
             row = publishing.publish_upload(account=account, listing=listing, upload_id=upload_id)
-        case {"git": {"url": str(url), **more}} if "upload" not in given and isinstance(more.get("ref", ""), str):
-            ref = str(more.get("ref", ""))
-            row = publishing.publish_repository(account=account, listing=listing, url=url, ref=ref)
+        case ("git", {"url": str(url), **more}) if set(more) <= {"ref"}:
+            row = publishing.publish_repository(account=account, listing=listing, url=url, **_texts(more))
+        case ("image", {"reference": str(reference), **more}) if set(more) <= {"username", "password"}:
+            row = publishing.publish_image(account=account, listing=listing, reference=reference, **_texts(more))
         case _:
             raise InvalidRequest(
-                'Say what to build: {"upload": the id of a complete upload}, or {"git": {"url", "ref"}}.'
+                'Say what to build: {"upload": the id of a complete upload}, {"git": {"url", "ref"}} or '
+                '{"image": {"reference", "username", "password"}}.'
             )
     return shapes.build(row)
+
+
+def _texts(given: Mapping[Any, Any]) -> dict[str, str]:
+    if wrong := [name for name, text in given.items() if not isinstance(text, str)]:
+        raise InvalidRequest(f"`{wrong[0]}` is a text.")
+    return dict(given)

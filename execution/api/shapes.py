@@ -19,13 +19,13 @@ def base_of(request: HttpRequest) -> str:
 
 
 def version(row: Version) -> dict[str, Any]:
-    """A version with its schema, and the repository's commit that it was first built from where it was."""
+    """A version with its schema, and the repository's commit or the image's digest that it was first made of."""
     return {
         "id": row.pk,
         "created_at": moment(row.created_at),
         "cog_version": row.cog_version,
         "openapi_schema": row.openapi_schema,
-        **({"source": {"url": row.source_url, "commit": row.source_revision}} if row.source_url else {}),
+        **({"source": {"url": row.source_url, "revision": row.source_revision}} if row.source_url else {}),
     }
 
 
@@ -67,9 +67,11 @@ def build(row: Build) -> dict[str, Any]:
 
 
 def source(row: Build) -> dict[str, Any]:
-    """Where a build's sources come from; a repository's `commit` and `sha256` once it has been fetched."""
+    """Where a build's sources come from; `commit`, `sha256` and `digest` once they are known."""
     if row.source == Build.Source.GIT:
         found = {"url": row.source_url, "ref": row.source_ref, "commit": row.source_revision or None}
+    elif row.source == Build.Source.IMAGE:
+        return {"kind": row.source, "reference": row.source_url, "digest": row.source_revision or None}
     else:
         found = {"name": row.source_name}
     return {"kind": row.source, **found, "sha256": row.source_sha256 or None}

@@ -64,8 +64,8 @@ def build(
     staging = target.with_name(f".{target.name}.building")
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        with _swept(client):
-            work = _Work(client, found, log, limits, is_canceled)
+        with swept(client):
+            work = Work(client, found, log, limits, is_canceled)
             return _build(work, config, requirements, source, staging, target, salt)
     except DockerException as error:
         raise BuildFailed(f"The Docker engine failed: {steps.masked(str(error))[:500]}") from error
@@ -75,7 +75,7 @@ def build(
 
 
 def _build(
-    work: _Work,
+    work: Work,
     config: CogConfig,
     requirements: Sequence[Requirement],
     source: Path,
@@ -125,7 +125,7 @@ def _build(
     finally:
         work.forget(coded)
     size = steps.size_of(frozen)
-    _write(staging, target, text, _record(config, image, name, python))
+    write(staging, target, text, _record(config, image, name, python))
     work.log(f"Built {name[:12]} as {image[:19]}…: {size} bytes of sources, {len(packages)} packages.")
     return Built(
         folder=target,
@@ -152,7 +152,7 @@ def _record(config: CogConfig, image: str, name: str, python: str) -> dict[str, 
     }
 
 
-def _write(staging: Path, target: Path, schema: str, record: Mapping[str, Any]) -> None:
+def write(staging: Path, target: Path, schema: str, record: Mapping[str, Any]) -> None:
     """The folder of the build: the code itself lies in the image."""
     shutil.rmtree(staging)
     (staging / "src/.cog").mkdir(parents=True)
@@ -172,11 +172,13 @@ def remove(record: Mapping[str, Any]) -> None:
     try:
         with suppress(ImageNotFound, APIError):
             client.images.remove(f"turnpike/version:{record['digest']}", force=True)
+            if "from" in record:  # the image that it was made of, unless another version stands on it
+                client.images.remove(record["from"])
     finally:
         client.close()
 
 
-class _Work:
+class Work:
     """One build at the engine."""
 
     def __init__(
@@ -315,7 +317,7 @@ class _Work:
 
     def python_of(self, image: str) -> str:
         """The base image's Python, "3.11.2". Raises BuildFailed when it has none."""
-        status, output, said = self._once(image, ["python3", "-c", "import platform; print(platform.python_version())"])
+        status, output, said = self.once(image, ["python3", "-c", "import platform; print(platform.python_version())"])
         if status != 0:
             raise BuildFailed(f"The base image {engine.base_image()} has no working python3: {said[:300]}")
         return output.decode().strip()
@@ -323,12 +325,12 @@ class _Work:
     def inspect(self, image: str, config: CogConfig) -> dict[str, Any]:
         """Cog's schema of the predictor: imports the creator's code, behind the walls of a run."""
         command = [f"{dockerfiles.VENV}/bin/python", "-B", INSPECTION_AT, config.path, config.name]
-        status, output, said = self._once(image, command, {str(INSPECTION): INSPECTION_AT})
+        status, output, said = self.once(image, command, {str(INSPECTION): INSPECTION_AT})
         for line in said.splitlines()[:200]:
             self.log(line)
         return inspected.read(status=status, output=output, config=config, log=self.log)
 
-    def _once(
+    def once(
         self, image: str, command: Sequence[str], mounts: Mapping[str, str] | None = None
     ) -> tuple[int, bytes, str]:
         """Run a command behind the walls: its status, its output and what it complained."""
@@ -396,7 +398,7 @@ class _Watch:
 
 
 @contextmanager
-def _swept(client: docker.DockerClient) -> Iterator[None]:
+def swept(client: docker.DockerClient) -> Iterator[None]:
     """What a failed build leaves in the engine goes with it, once no other build of this process may stand on it."""
     global _count
     with _under_way:

@@ -284,7 +284,7 @@ def _variables(spec: InstanceSpec, build: Mapping[str, Any]) -> dict[str, str]:
     return starting.variables(
         spec,
         build,
-        path="/opt/venv/bin:/usr/local/bin:/usr/bin:/bin",
+        path=str(build.get("path") or "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"),
         home="/tmp",  # noqa: S108  the container's own
         port=PORT,
     )

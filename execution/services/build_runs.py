@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +19,12 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from execution import builders, limits, package, schema, texts
-from execution.builders import repository
+from execution.builders import image, repository
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.models import Build
 from execution.runtimes import host
 from execution.services import builds, chats
+from marketplace.lib import crypto
 from marketplace.lib.errors import Unprocessable
 from marketplace.models import Version
 
@@ -138,6 +140,8 @@ def _build(build: Build, fence: int, target: Path, journal: _Journal, build_limi
     parent = var / "run" / "sources"
     parent.mkdir(parents=True, exist_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if build.source == Build.Source.IMAGE:
+        return _checked(_take(build, fence, target, journal, build_limits), target)
     with tempfile.TemporaryDirectory(dir=parent) as folder:
         source = Path(folder) / "src"
         archive_path = build.source_path or _fetch(build, fence, Path(folder), journal, build_limits)
@@ -154,6 +158,11 @@ def _build(build: Build, fence: int, target: Path, journal: _Journal, build_limi
             is_canceled=journal.lost.is_set,
             salt=str(build.model_id),
         )
+    return _checked(built, target)
+
+
+def _checked(built: Built, target: Path) -> Built:
+    """The build, if what it says of itself can be shown and served. Raises BuildFailed, and then `target` is gone."""
     try:
         schema.modalities(built.schema)
         if schema.chat_offer(built.schema) is not None:
@@ -188,3 +197,23 @@ def _fetch(build: Build, fence: int, folder: Path, journal: _Journal, build_limi
         default_storage.delete(path)
         raise BuildCanceled("Canceled.")
     return path
+
+
+def _take(build: Build, fence: int, target: Path, journal: _Journal, build_limits: BuildLimits) -> Built:
+    """Make a version of the build's image."""
+    secret = build.source_secret
+    return image.build(
+        package.read_image(build.source_url, registries=settings.IMAGE_REGISTRIES),
+        credentials=crypto.decrypt(secret, context=builds.secret_of(build.pk)) if secret else {},
+        pinned=partial(_keep_digest, build.pk, fence),
+        target=target,
+        log=journal.line,
+        limits=build_limits,
+        is_canceled=journal.lost.is_set,
+        salt=str(build.model_id),
+    )
+
+
+def _keep_digest(build_id: str, fence: int, digest: str) -> None:
+    if not builds.keep_source(build_id=build_id, fence=fence, path="", sha256="", revision=digest):
+        raise BuildCanceled("Canceled.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -24,6 +24,8 @@ from marketplace.models import Model, Version
 TASK: Final = "execution.build_version"
 QUEUE: Final = "build"
 _SOURCES: Final = tuple(field.name for field in Build._meta.fields if field.name.startswith("source"))
+# An end lets go of the worker's claim, and of what opened the sources.
+_LET_GO: Final[dict[str, Any]] = {"lease_owner": "", "lease_expires_at": None, "source_secret": ""}
 _OPEN: Final = ("queued", "building")
 _RING_AFTER: Final = dt.timedelta(seconds=3)
 
@@ -94,6 +96,11 @@ def mine(build_id: str, fence: int) -> Q:
     return Q(pk=build_id, fence=fence, status="building")
 
 
+def secret_of(build_id: str) -> str:
+    """The place for which what opens a build's sources is encrypted."""
+    return f"build:{build_id}"
+
+
 def keep_source(*, build_id: str, fence: int, path: str, sha256: str, revision: str) -> bool:
     """Write down what was fetched for a build; False when the claim is lost."""
     found = {"source_path": path, "source_sha256": sha256, "source_revision": revision}
@@ -104,7 +111,7 @@ def end(*, build_id: str, fence: int, status: str, error: str = "", built: Built
     """The one end of a build; a succeeded one writes its version in the same transaction. False when it had ended."""
     with transaction.atomic():
         done = Build.objects.filter(mine(build_id, fence)).update(
-            status=status, error=error, completed_at=timezone.now(), lease_owner="", lease_expires_at=None
+            status=status, error=error, completed_at=timezone.now(), **_LET_GO
         )
         if not done:
             return False
@@ -135,7 +142,7 @@ def cancel(*, account_id: int, build_id: str) -> Build:
     """Stop a build that has not ended; the builder sees it within two seconds. Raises NotFound."""
     find(account_id=account_id, build_id=build_id)
     Build.objects.filter(pk=build_id, status__in=_OPEN).update(
-        status="canceled", completed_at=timezone.now(), lease_owner="", lease_expires_at=None
+        status="canceled", completed_at=timezone.now(), **_LET_GO
     )
     return find(account_id=account_id, build_id=build_id)
 
@@ -172,8 +179,7 @@ def poll(*, now: dt.datetime | None = None) -> None:
                 status="failed",
                 completed_at=now,
                 error=f"The worker that built this was lost {tries} times.",
-                lease_owner="",
-                lease_expires_at=None,
+                **_LET_GO,
             )
         else:
             rows.update(status="queued", lease_owner="", lease_expires_at=None)

@@ -1,4 +1,4 @@
-"""Publishing: an archive or a repository becomes a build, and the build a model's next version."""
+"""Publishing: an archive, a repository or an image becomes a build, and the build a model's next version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from execution import limits, package
 from execution.builders import repository
 from execution.models import Build, new_id
 from execution.services import builds, trust, uploads
-from marketplace.lib import jobs
+from marketplace.lib import crypto, jobs
 from marketplace.lib.addresses import Refused
 from marketplace.lib.errors import Conflict, InvalidRequest, PayloadTooLarge, Unprocessable
 from marketplace.models import Account, Hardware, Model
@@ -79,6 +79,29 @@ def publish_repository(*, account: Account, listing: Listing, url: str, ref: str
     with transaction.atomic():
         build = Build(source=Build.Source.GIT, source_url=found.url, source_ref=found.ref)
         build.source_name = f"{found.url} at {found.ref}"[:255]
+        return _queue(build, account, listing, machine)
+
+
+def publish_image(
+    *, account: Account, listing: Listing, reference: str, username: str = "", password: str = ""
+) -> Build:
+    """Make a version of an image that Cog has built, from one of the operator's registries; the worker pulls it.
+
+    The user name and password are kept encrypted until the build ends. Raises what `publish` raises, Unprocessable for
+    a reference that is none.
+    """
+    machine = _admit(account, listing)
+    try:
+        found = package.read_image(reference, registries=settings.IMAGE_REGISTRIES)
+    except package.PackageError as error:
+        raise Unprocessable(f"The image cannot be taken: {error}") from None
+    if bool(username) != bool(password):
+        raise Unprocessable("A registry takes a user name and a password together: give both, or none.")
+    with transaction.atomic():
+        build = Build(source=Build.Source.IMAGE, source_url=found.text, source_name=found.text[-255:])
+        if password:
+            secret = {"username": username, "password": password}
+            build.source_secret = crypto.encrypt(secret, context=builds.secret_of(build.pk))
         return _queue(build, account, listing, machine)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -23,7 +24,12 @@ from marketplace.views.visitor import Visitor, signed_in
 def publish(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     """The form; a good one leads to its build. An archive comes with it, or came in parts before."""
     machines = list(Hardware.objects.filter(is_active=True))
-    form = PublishForm(*sent(request), machines=machines, initial={"slug": request.GET.get("name", "")})
+    form = PublishForm(
+        *sent(request),
+        machines=machines,
+        registries=settings.IMAGE_REGISTRIES,
+        initial={"slug": request.GET.get("name", "")},
+    )
     if request.method == "POST" and form.is_valid():
         try:
             build = _publish(visitor.account, form.cleaned_data)
@@ -53,6 +59,14 @@ def _publish(account: Account, given: dict[str, Any]) -> Build:
     if given["source"] == "git":
         url, ref = given["git_url"], given["git_ref"]
         return publishing.publish_repository(account=account, listing=listing, url=url, ref=ref)
+    if given["source"] == "image":
+        return publishing.publish_image(
+            account=account,
+            listing=listing,
+            reference=given["image"],
+            username=given["image_username"],
+            password=given["image_password"],
+        )
     if archive := given["archive"]:
         name = archive.name or "upload.zip"
         return publishing.publish(account=account, listing=listing, archive=archive.file, archive_name=name)

@@ -137,7 +137,7 @@ class Version(models.Model):
     # Where the runtime finds the build, relative to var/builds.
     build_path = models.CharField(max_length=200)
     size_bytes = models.BigIntegerField(default=0)
-    # Where its sources were first taken from, and which commit of it; empty for an archive.
+    # Where it was first taken from, and which commit or digest of it; empty for an archive.
     source_url = models.CharField(max_length=500, blank=True, default="")
     source_revision = models.CharField(max_length=80, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)

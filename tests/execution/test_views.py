@@ -100,6 +100,21 @@ class TestPublish:
         assert "c0ffeec0ffee" in page
         assert given["git_url"] in page
 
+    def test_an_image_is_offered_where_it_may_come_from_somewhere(
+        self, browser: Client, account: Account, settings: Any
+    ) -> None:
+        hardware()
+        assert "registry/repository" not in text(browser.get(reverse("publish")))
+        settings.IMAGE_REGISTRIES = frozenset({"registry.example.com"})
+        assert "from registry.example.com." in text(browser.get(reverse("publish")))
+        given = {"slug": "shapes", "hardware": "cpu", "visibility": "private", "source": "image"}
+        assert "Say where the image is" in text(browser.post(reverse("publish"), given))
+        given |= {"image": "registry.example.com/m/model", "image_username": "maker", "image_password": "a-canary"}
+        answer = browser.post(reverse("publish"), given)
+        assert answer.status_code == 302
+        assert Build.objects.get().source_url == "registry.example.com/m/model:latest"
+        assert "canary" not in text(browser.get(answer.headers["Location"]))
+
     def test_on_a_public_address_only_trusted_publishers_may(
         self, browser: Client, account: Account, monkeypatch: pytest.MonkeyPatch
     ) -> None:

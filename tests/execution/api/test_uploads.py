@@ -57,8 +57,11 @@ def test_an_archive_in_parts_becomes_a_build(caller: Caller, monkeypatch: pytest
     [
         ("payer/big", {}, 400, "Say what to build"),
         ("payer/big", {"upload": "none", "git": {"url": "https://host/m"}}, 400, "Say what to build"),
-        ("payer/big", {"git": {"url": "https://host/m", "ref": 5}}, 400, "Say what to build"),
+        ("payer/big", {"git": {"url": "https://host/m", "ref": 5}}, 400, "`ref` is a text"),
         ("payer/big", {"git": {"url": "http://host/m"}}, 422, "https only"),
+        ("payer/big", {"image": {"reference": "host/m:v1"}}, 422, "TURNPIKE_IMAGE_REGISTRIES"),
+        ("payer/big", {"image": {"reference": "host/m:v1", "password": 5}}, 400, "`password` is a text"),
+        ("payer/big", {"image": {"reference": "host/m:v1", "token": "x"}}, 400, "Say what to build"),
         ("payer/big", {"git": {"url": "https://127.0.0.1/m"}}, 422, "not on the public internet"),
         ("payer/big", {"upload": "none"}, 404, "no such upload"),
         ("payer/Big Name", {"upload": "none"}, 400, "lower-case"),
@@ -92,3 +95,19 @@ def test_a_repository_becomes_a_build(caller: Caller, settings: Any) -> None:
     given = {"git": {"url": "http://127.0.0.1:9/maker/model.git", "ref": "v1"}}
     build = caller.post("/v1/models/payer/big/builds", given).json()
     assert build["source"] == {"kind": "git", **given["git"], "commit": None, "sha256": None}
+
+
+def test_an_image_becomes_a_build_that_shows_no_password(caller: Caller, settings: Any) -> None:
+    settings.IMAGE_REGISTRIES = frozenset({"registry.example.com"})
+    hardware()
+    image = {"reference": "registry.example.com/m/model:v1", "username": "maker", "password": "a-canary"}
+    half = caller.post("/v1/models/payer/big/builds", {"image": {**image, "password": ""}})
+    assert (half.status_code, half.json()["detail"][:10]) == (422, "A registry")
+    answer = caller.post("/v1/models/payer/big/builds", {"image": image})
+    build = answer.json()
+    assert build["source"] == {"kind": "image", "reference": image["reference"], "digest": None}
+    row = Build.objects.get()
+    assert row.source_secret
+    shown = caller.post(f"/v1/builds/{build['id']}/cancel")
+    assert not any(b"canary" in one for one in (answer.content, shown.content, row.source_secret.encode()))
+    assert Build.objects.get().source_secret == ""
