@@ -44,7 +44,7 @@ class PublishForm(forms.Form):
     git_ref = forms.CharField(
         max_length=200, required=False, label="Branch, tag or commit", help_text="Its main branch unless said."
     )
-    image = forms.CharField(max_length=500, required=False, label="Image", help_text="registry/repository:tag")
+    image = forms.CharField(max_length=400, required=False, label="Image", help_text="registry/repository:tag")
     image_username = forms.CharField(max_length=255, required=False, label="User name")
     image_password = forms.CharField(
         max_length=4096,

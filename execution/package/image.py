@@ -9,7 +9,7 @@ from typing import Final
 
 from execution.package.errors import PackageError
 
-MAX_REFERENCE: Final = 500
+MAX_REFERENCE: Final = 400
 _PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 REFERENCE: Final = re.compile(
     r"(?P<registry>[A-Za-z0-9.-]+(?::\d{1,5})?|\[[0-9a-f:]+\](?::\d{1,5})?)"

@@ -16,7 +16,7 @@ from django.db import transaction
 from execution import limits, package
 from execution.builders import repository
 from execution.models import Build, new_id
-from execution.services import builds, trust, uploads
+from execution.services import builds, listings, trust, uploads
 from marketplace.lib import crypto, jobs
 from marketplace.lib.addresses import Refused
 from marketplace.lib.errors import Conflict, InvalidRequest, PayloadTooLarge, Unprocessable
@@ -111,6 +111,7 @@ def _admit(account: Account, listing: Listing) -> Hardware:
         SLUG(listing.slug)
     except ValidationError:
         raise InvalidRequest(str(SLUG.message)) from None
+    listings.described({"description": listing.description})
     if listing.visibility not in Model.Visibility.values:
         raise Unprocessable(f"`visibility` is {' or '.join(Model.Visibility.values)}.")
     machine = Hardware.objects.filter(sku=listing.hardware, is_active=True).first()

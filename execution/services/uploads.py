@@ -44,6 +44,8 @@ def begin(*, account: Account, name: Any, size: Any) -> Upload:
     trust.require(account=account)
     if not isinstance(name, str) or not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise InvalidRequest('Say what comes: {"name": "model.zip", "size": bytes}.')
+    if not name.isprintable():
+        raise InvalidRequest("The name has a control character in it: leave it out.")
     if not name.lower().endswith(".zip"):
         raise Unprocessable("The file is not a zip archive: upload a .zip with cog.yaml and your predictor in it.")
     if size > limits.MAX_ARCHIVE_BYTES:

@@ -68,6 +68,7 @@ def test_an_archive_in_parts_becomes_a_build(caller: Caller, monkeypatch: pytest
         ("payer/big", {"upload": "none", "hardware": "abacus"}, 422, "abacus"),
         ("payer/big", {"upload": "none", "visibility": "secret"}, 422, "visibility"),
         ("payer/big", {"upload": "none", "description": 5}, 400, "description"),
+        ("payer/big", {"upload": "none", "description": "x" * 5001}, 422, "at most 5,000 characters"),
         ("somebody/big", {"upload": "none"}, 403, "owner payer"),
     ],
 )

@@ -151,6 +151,7 @@ def test_a_whole_that_cannot_be_used_is_forgotten(account: Account, content: byt
         ("model.zip", 0, InvalidRequest, "size"),
         ("model.zip", True, InvalidRequest, "size"),
         (None, 5, InvalidRequest, "name"),
+        ("nul\x00.zip", 5, InvalidRequest, "control character"),
     ],
 )
 def test_what_cannot_become_a_model_is_refused_before_it_is_sent(
