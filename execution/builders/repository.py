@@ -132,6 +132,7 @@ class _Git:
         self._config = folder / "gitconfig"
         for one in (self._work, self._out):
             one.mkdir()
+        folder.chmod(0o711)  # without bubblewrap Git's own user has to walk through it
         self._config.write_text(_config(found, pinned))
         self._config.chmod(0o644)
         self._repository = self._work / "repository"

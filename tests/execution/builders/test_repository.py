@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from execution.builders import repository as builder
 from execution.builders.base import BuildCanceled, BuildFailed
 from execution.builders.repository import Checkout, FetchLimits
 from execution.package import PackageError, read_repository
+from execution.runtimes import sandbox
 from tests.servers import git
 from tests.servers.git import GitServer
 
@@ -34,8 +36,8 @@ def fetch(server: GitServer, tmp_path: Path) -> Fetch:
     def call(name: str, ref: str = "", *, origins: frozenset[str] | None = None, **more: Any) -> Checkout:
         listed = frozenset({server.origin}) if origins is None else origins
         url = name if "://" in name else server.url(name)
-        given = {"log": print, "is_canceled": lambda: False, "private_origins": listed, **more}
-        return builder.fetch(read_repository(url=url, ref=ref, plain_origins=listed), folder=tmp_path, **given)
+        given = {"folder": tmp_path, "log": print, "is_canceled": lambda: False, "private_origins": listed, **more}
+        return builder.fetch(read_repository(url=url, ref=ref, plain_origins=listed), **given)
 
     return call
 
@@ -158,3 +160,16 @@ def test_a_canceled_fetch_stops(fetch: Fetch, server: GitServer) -> None:
     server.commit("left", FILES)
     with pytest.raises(BuildCanceled):
         fetch("left", is_canceled=lambda: True)
+
+
+def test_without_bubblewrap_it_is_fetched_all_the_same(
+    server: GitServer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = server.commit("bare", FILES)
+    monkeypatch.setenv("TURNPIKE_SANDBOX", "none")
+    sandbox.survey.cache_clear()
+    try:
+        with tempfile.TemporaryDirectory() as folder:  # not below tmp_path, which only its owner may walk through
+            assert fetch("bare", folder=Path(folder)).commit == commit
+    finally:
+        sandbox.survey.cache_clear()
