@@ -1,7 +1,8 @@
-"""Statements on paper: PDF with the font embedded, so that names in Korean are there on any machine."""
+"""Statements and settlements on paper: PDF with the font embedded, so that names in Korean are there on any machine."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from typing import Final
@@ -9,8 +10,11 @@ from typing import Final
 from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout
 
+from billing.services.earnings import Line as Earned
+from billing.services.earnings import Settlement, next_month
 from billing.services.months import Statement
 from marketplace.lib.money import format_price_per_unit, format_usd
+from marketplace.models import Account
 
 FONT: Final = "NotoSansKR"
 _GREY: Final = (110, 110, 110)
@@ -18,25 +22,44 @@ _WIDTHS: Final = (38, 20, 16, 22, 20)
 
 
 def statement(month: Statement) -> bytes:
-    """The statement as a PDF of A4 pages."""
+    """An account's month as a PDF of A4 pages."""
+    page = _open(f"Statement {month.first:%B %Y}", f"Statement {month.first:%Y-%m}", month.account)
+    _span(page, month.first, month.last, month.is_over)
+    _balances(page, month)
+    page.ln(6)
+    _usage(page, month)
+    return bytes(page.output())
+
+
+def settlement(month: Settlement, account: Account) -> bytes:
+    """What an account earned in a month, as a PDF of A4 pages."""
+    page = _open(f"Earned in {month.first:%B %Y}", f"Settlement {month.first:%Y-%m}", account)
+    _span(page, month.first, next_month(month.first) - dt.timedelta(days=1), month.is_over)
+    _standing(page, month)
+    page.ln(6)
+    _earnings(page, month)
+    return bytes(page.output())
+
+
+def _open(head: str, title: str, account: Account) -> FPDF:
+    """A first page with what it is and whose."""
     page = _Page(format="A4")
-    page.set_title(f"Statement {month.first:%Y-%m}")
+    page.set_title(title)
     page.set_creator("Turnpike")
     with as_file(files("pylopdf_fonts_ko") / "NotoSansKR-Regular.otf") as font:
         page.add_font(FONT, fname=font)
     page.set_font(FONT, size=9)
     page.add_page()
     page.set_font_size(16)
-    page.cell(text=f"Statement {month.first:%B %Y}", new_x="LMARGIN", new_y="NEXT", h=10)
+    page.cell(text=head, new_x="LMARGIN", new_y="NEXT", h=10)
     page.set_font_size(9)
-    so_far = "" if month.is_over else ", so far"
-    page.cell(text=f"{month.account.name} ({month.account.slug})", new_x="LMARGIN", new_y="NEXT", h=5)
-    page.cell(text=f"{month.first} to {month.last} (UTC){so_far}", new_x="LMARGIN", new_y="NEXT", h=5)
+    page.cell(text=f"{account.name} ({account.slug})", new_x="LMARGIN", new_y="NEXT", h=5)
+    return page
+
+
+def _span(page: FPDF, first: dt.date, last: dt.date, is_over: bool) -> None:
+    page.cell(text=f"{first} to {last} (UTC){'' if is_over else ', so far'}", new_x="LMARGIN", new_y="NEXT", h=5)
     page.ln(4)
-    _balances(page, month)
-    page.ln(6)
-    _usage(page, month)
-    return bytes(page.output())
 
 
 class _Page(FPDF):
@@ -73,6 +96,31 @@ def _usage(page: FPDF, month: Statement) -> None:
     if rows:
         heads = ("Model", "Unit", "Quantity", "Price of one", "Amount")
         _table(page, heads, rows, widths=_WIDTHS, aligns=("LEFT", "LEFT", "RIGHT", "RIGHT", "RIGHT"))
+
+
+def _standing(page: FPDF, month: Settlement) -> None:
+    rows = [
+        ("Owed before", _usd(month.opening_nano)),
+        ("Earned", _usd(month.earned_nano)),
+        ("Paid", _usd(-month.paid_nano)),
+        ("Owed after", _usd(month.closing_nano)),
+    ]
+    _table(page, ("Earnings", "Amount"), rows, widths=(76, 40), aligns=("LEFT", "RIGHT"))
+
+
+def _earnings(page: FPDF, month: Settlement) -> None:
+    rows = [_earned(line, line.provider or "hosted here") for line in month.lines]
+    rows += [_earned(line, "corrected") for line in month.corrections]
+    if rows:
+        heads = ("Model", "As", "Provider", "Requests", "Callers paid", "Yours")
+        aligns = ("LEFT", "LEFT", "LEFT", "RIGHT", "RIGHT", "RIGHT")
+        _table(page, heads, rows, widths=(34, 14, 20, 14, 18, 18), aligns=aligns)
+
+
+def _earned(line: Earned, provider: str) -> tuple[str, ...]:
+    where = f"{provider}, endpoint {line.endpoint}" if line.endpoint else provider
+    gross, mine = _usd(line.total.gross_nano), _usd(line.total.amount_nano)
+    return (line.model or "–", line.title, where, f"{line.total.count:,}", gross, mine)
 
 
 def _table(

@@ -10,7 +10,6 @@ from celery import shared_task
 from billing import invariants
 from billing.gateways.stripe import transport
 from billing.services import (
-    alerts,
     balances,
     credits,
     daybook,
@@ -25,6 +24,7 @@ from billing.services import (
     topups,
     walk,
 )
+from billing.services.alerts import watcher
 
 logger = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ def pay_out(**_: Any) -> None:
 @shared_task(name="billing.watch_alerts")
 def watch_alerts(**_: Any) -> None:
     """Look for balances and key limits that crossed a line; ring for what is still to be told."""
-    alerts.watch()
+    watcher.watch()
     deliveries.ring()
 
 

@@ -1,5 +1,5 @@
 """Staff's pages of billing."""
 
-from billing.admin import invoices, payouts, wallets
+from billing.admin import invoices, metering, payouts, wallets
 
-__all__ = ["invoices", "payouts", "wallets"]
+__all__ = ["invoices", "metering", "payouts", "wallets"]

@@ -23,6 +23,9 @@ class AlertRule(models.Model):
     webhook_url = models.CharField(max_length=2000, blank=True)
     # What webhooks are signed with, sealed.
     secret = models.TextField(blank=True)
+    # The one before, which signs too until then.
+    old_secret = models.TextField(blank=True)
+    old_secret_until = models.DateTimeField(null=True)
 
     objects: ClassVar[TenantQuerySet[AlertRule]] = TenantQuerySet["AlertRule"].as_manager()  # type: ignore[assignment]
 

@@ -189,12 +189,13 @@ class MeterRow(models.Model):
     """What one meter is to count for one account and hour: written first, then sent, once by its identifier."""
 
     class State(models.TextChoices):
-        """Nothing: less than a micro-dollar, which is carried over. Refused: for a person to look at."""
+        """Nothing: less than a micro-dollar, which is carried over. Refused: for a person to look at, or to drop."""
 
         WAITING = "waiting"
         SENT = "sent"
         NOTHING = "nothing"
         REFUSED = "refused"
+        DROPPED = "dropped"
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="meter_rows")
@@ -205,6 +206,9 @@ class MeterRow(models.Model):
     total_nano = models.BigIntegerField(default=0)
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     error = models.CharField(max_length=300, blank=True)
+    # Staff's decision that it is never counted at Stripe: who, and why.
+    dropped_because = models.CharField(max_length=300, blank=True)
+    dropped_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     first_tried_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
 

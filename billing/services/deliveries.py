@@ -75,9 +75,11 @@ def context(account_id: int) -> str:
     return f"alerts:{account_id}"
 
 
-def secret(rule: AlertRule) -> str:
-    """What the account's alerts are signed with; "" before there is one."""
-    return str(crypto.decrypt(rule.secret, context=context(rule.pk))["key"]) if rule.secret else ""
+def secrets(rule: AlertRule, *, now: dt.datetime | None = None) -> list[str]:
+    """What the account's alerts are signed with: its secret, and for a while the one before; none before the first."""
+    is_old_good = rule.old_secret_until is not None and (now or timezone.now()) < rule.old_secret_until
+    sealed = [rule.secret, rule.old_secret if is_old_good else ""]
+    return [str(crypto.decrypt(one, context=context(rule.pk))["key"]) for one in sealed if one]
 
 
 def body(alert: Alert) -> dict[str, Any]:
@@ -111,10 +113,12 @@ def _post(alert: Alert) -> tuple[str, bool]:
     rule = AlertRule.objects.for_account(alert.account_id).first()
     if rule is None or not rule.webhook_url:
         return "the address was taken away", False
+    secret, *older = secrets(rule)
     return outbound.post(
         url=rule.webhook_url,
         content=json.dumps(body(alert), ensure_ascii=False).encode(),
-        secret=secret(rule),
+        secret=secret,
+        older=older,
         message_id=f"msg_{alert.pk.hex}",
         seconds=SECONDS,
     )

@@ -18,7 +18,8 @@ from django.utils import timezone
 from billing.gateways.stripe.invoicing import Invoiced
 from billing.gateways.stripe.invoicing import Line as InvoicedLine
 from billing.models import Customer, Invoice, LedgerAccount
-from billing.services import alerts, disputes, ledger
+from billing.services import disputes, ledger
+from billing.services.alerts import events
 from marketplace.lib.money import NANO_PER_CENT
 
 logger = structlog.get_logger(__name__)
@@ -64,7 +65,7 @@ def settle(told: Invoiced, *, now: dt.datetime | None = None) -> bool:
     if row.state == Invoice.State.PAID:
         _paid(row, told)
     elif row.state == Invoice.State.OPEN and told.attempts > (before.attempts if before else 0):
-        alerts.invoice_refused(invoice=row)
+        events.invoice_refused(invoice=row)
     is_late = told.has_given_up or (told.due_at is not None and told.due_at < (now or timezone.now()))
     if row.state == Invoice.State.UNCOLLECTIBLE or (row.state == Invoice.State.OPEN and is_late):
         _overdue(row)
@@ -115,7 +116,7 @@ def _overdue(row: Invoice) -> bool:
     if not Invoice.objects.owed().filter(pk=row.pk, is_overdue=False).update(is_overdue=True):
         return False
     ledger.freeze(account_id=row.account_id, because=BECAUSE)
-    alerts.invoice_overdue(invoice=row)
+    events.invoice_overdue(invoice=row)
     return True
 
 

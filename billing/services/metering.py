@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -25,7 +25,8 @@ from billing.gateways.stripe import metering as gateway
 from billing.gateways.stripe import transport
 from billing.models import Customer, Meter, MeterRow, Subscription
 from billing.services import rollups
-from marketplace.models import Hardware
+from marketplace.lib.errors import InvalidRequest
+from marketplace.models import Hardware, User
 
 logger = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ KNOWN_FOR: Final = dt.timedelta(hours=22)
 # Stripe's sums lag behind its events.
 LAG: Final = dt.timedelta(hours=1)
 MOST_SENT: Final = 500
+LONGEST_REASON: Final = 300
 MOST_COMPARED: Final = dt.timedelta(days=34)
 
 
@@ -91,10 +93,24 @@ def send(now: dt.datetime | None = None) -> int:
     return sum(_send_one(row, now) for row in fresh)
 
 
-def retry() -> int:
-    """Let the rows that were refused be sent again, their cause being mended; returns how many."""
+def retry(ids: Iterable[UUID] | None = None) -> int:
+    """Let the rows that were refused (these, or all) be sent again, their cause being mended; returns how many."""
     refused = MeterRow.objects.filter(state=MeterRow.State.REFUSED)
+    if ids is not None:
+        refused = refused.filter(pk__in=list(ids))
     return refused.update(state=MeterRow.State.WAITING, error="", sent_at=None, first_tried_at=None)
+
+
+def drop(ids: Iterable[UUID], *, reason: str, decided_by: User) -> int:
+    """Never count these refused rows at Stripe; returns how many. What they stand for is owed, and on no invoice.
+
+    Raises InvalidRequest for a reason that is empty or too long.
+    """
+    reason = reason.strip()
+    if not 0 < len(reason) <= LONGEST_REASON:
+        raise InvalidRequest(f"Say why, in 1 to {LONGEST_REASON} characters.", metadata={"field": "reason"})
+    refused = MeterRow.objects.filter(state=MeterRow.State.REFUSED, pk__in=list(ids))
+    return refused.update(state=MeterRow.State.DROPPED, dropped_because=reason, dropped_by=decided_by)
 
 
 def refuse(report: gateway.Report) -> int:

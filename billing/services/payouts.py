@@ -19,7 +19,8 @@ from django.utils import timezone
 from billing.gateways.stripe import connect, transport
 from billing.gateways.stripe.connect import BankPayout, Connected, Transferred
 from billing.models import LedgerAccount, Payout, Recipient
-from billing.services import alerts, balances, earnings, ledger
+from billing.services import balances, earnings, ledger
+from billing.services.alerts import events
 from billing.services.topups import KEY_LIVES, UNKNOWN_AFTER
 from marketplace.lib.errors import InvalidRequest
 from marketplace.lib.money import NANO_PER_CENT
@@ -198,7 +199,7 @@ def settle(told: Transferred) -> bool:
         .update(state=Payout.State.PAID, transfer_id=told.id, error="", ended_at=timezone.now())
     )
     if sent:
-        alerts.payout_sent(payout=payout)
+        events.payout_sent(payout=payout)
     if ledger.is_posted(kind="payout_failed", reference=str(payout.pk)):  # we had given it up: taken once more
         _post("payout_sent", payout, sign=-1, other=LedgerAccount.Kind.STRIPE_CLEARING, memo="Payout sent")
     else:
@@ -219,7 +220,7 @@ def _fail(payout: Payout, message: str) -> None:
     if ended:
         logger.error("payout_failed", payout=str(payout.pk), error=message)
         payout.refresh_from_db()
-        alerts.payout_failed(payout=payout)
+        events.payout_failed(payout=payout)
         _post("payout_failed", payout, sign=1, other=LedgerAccount.Kind.PAYOUTS_CLEARING, memo="Payout that failed")
 
 
@@ -239,7 +240,7 @@ def _return(payout: Payout, reversal_id: str, cents: int) -> None:
     ]
     ledger.post(kind="payout_returned", reference=reversal_id, legs=legs, memo="Payout that came back")
     Recipient.objects.filter(account_id=payout.account_id).update(paused_because=RETURNED)
-    alerts.payout_returned(payout=payout, amount_nano=amount)
+    events.payout_returned(payout=payout, amount_nano=amount)
 
 
 def _post(kind: str, payout: Payout, *, sign: int, other: str, memo: str) -> None:

@@ -21,7 +21,8 @@ from billing.gateways.stripe import client as stripe
 from billing.gateways.stripe import transport
 from billing.gateways.stripe.client import Payment
 from billing.models import AutoTopUp, Customer, LedgerAccount, TopUp
-from billing.services import alerts, ledger
+from billing.services import ledger
+from billing.services.alerts import events
 from marketplace.lib.errors import Conflict, InvalidRequest, NotFound
 from marketplace.lib.money import NANO_PER_CENT, format_usd
 from marketplace.models import Account, User
@@ -148,7 +149,7 @@ def settle(topup_id: UUID, payment: Payment) -> bool:
     if payment.status == "requires_action" and topup.is_automatic:
         waiting = _move(topup_id, (TopUp.State.PENDING,), TopUp.State.ACTION_REQUIRED, payment.message)
         if waiting:
-            alerts.confirmation_needed(topup=topup)
+            events.confirmation_needed(topup=topup)
     elif payment.status in {"failed", "requires_payment_method"} and topup.is_automatic:
         if _move(topup_id, TopUp.OPEN, TopUp.State.FAILED, payment.message):
             _back_off(topup, payment.message)
@@ -336,7 +337,7 @@ def _back_off(topup: TopUp, message: str) -> None:
         try_after=None if stops else timezone.now() + BACKOFF[rule.failures - 1],
         stopped_because=message[:300] if stops else "",
     )
-    alerts.topup_failed(topup=topup, message=message, stops=stops)
+    events.topup_failed(topup=topup, message=message, stops=stops)
 
 
 def _fits_the_month(rule: AutoTopUp, now: dt.datetime) -> bool:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from billing.forms import AlertForm
 from billing.models import AlertRule
-from billing.services import alerts as told
+from billing.services.alerts import crossings, events, rules
 from marketplace.lib.errors import InvalidRequest
 from marketplace.lib.money import NANO
 from marketplace.views.visitor import Visitor, signed_in
@@ -25,11 +25,11 @@ SHOWN: Final = 30
 def alerts(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     """The choices and the last alerts; for those who manage the account. Sent, the choices are kept."""
     visitor.require_manager()
-    rule = told.rule_of(account_id=visitor.account.pk)
+    rule = rules.rule_of(account_id=visitor.account.pk)
     form = AlertForm(request.POST or None, initial=_choices(rule))
     if request.method == "POST" and form.is_valid():
         try:
-            told.choose(account=visitor.account, **form.asked())
+            rules.choose(account=visitor.account, **form.asked())
         except InvalidRequest as error:
             form.add_error(str((error.metadata or {}).get("field", "")) or None, error.message)
         else:
@@ -38,8 +38,9 @@ def alerts(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     context = {
         "section": "alerts",
         "form": form,
-        "secret": told.secret_of(rule),
-        "alerts": told.listed(account_id=visitor.account.pk, most=SHOWN),
+        "secret": rules.secret_of(rule),
+        "old_secret_until": rules.old_secret_until(rule),
+        "alerts": crossings.listed(account_id=visitor.account.pk, most=SHOWN),
     }
     return render(request, "billing/alerts.html", context, status=422 if form.errors else 200)
 
@@ -50,11 +51,25 @@ def alert_test(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     """Send a test on every way that was chosen."""
     visitor.require_manager()
     try:
-        told.test(account=visitor.account)
+        events.test(account=visitor.account)
     except InvalidRequest as error:
         messages.error(request, error.message)
     else:
         messages.success(request, "A test is on its way: load the page again to see whether it arrived.")
+    return redirect("alerts")
+
+
+@require_POST
+@signed_in
+def alert_secret(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+    """A new signing secret, beside which the old one signs for a day."""
+    visitor.require_manager()
+    try:
+        rules.rotate(account=visitor.account)
+    except InvalidRequest as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, "This is the new secret. The old one signs beside it for 24 hours.")
     return redirect("alerts")
 
 

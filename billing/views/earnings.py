@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from billing import paper
 from billing.forms import ConnectForm
 from billing.gateways.stripe import transport
 from billing.models import PaidInvoice, Payout, Recipient
@@ -21,6 +22,7 @@ from billing.services import payouts
 from marketplace.lib.errors import AppError
 from marketplace.lib.money import NANO_PER_CENT
 from marketplace.middleware import policy
+from marketplace.models import Account
 from marketplace.views import snippets
 from marketplace.views.visitor import Visitor, signed_in
 
@@ -84,9 +86,21 @@ def settlement_csv(request: HttpRequest, visitor: Visitor, year: int, month: int
     found = earned.settlement(account_id=visitor.account.pk, year=year, month=month)
     text = io.StringIO()
     csv.writer(text).writerows(earned.csv_rows(account_id=visitor.account.pk, month=found))
-    name = f"turnpike-earnings-{visitor.account.slug}-{found.first:%Y-%m}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return HttpResponse(text.getvalue(), "text/csv; charset=utf-8", headers=headers)
+    return _file(text.getvalue(), "text/csv; charset=utf-8", visitor.account, found, "csv")
+
+
+@require_safe
+@signed_in
+def settlement_pdf(request: HttpRequest, visitor: Visitor, year: int, month: int) -> HttpResponse:
+    """One month for the files."""
+    visitor.require_manager()
+    found = earned.settlement(account_id=visitor.account.pk, year=year, month=month)
+    return _file(paper.settlement(found, visitor.account), "application/pdf", visitor.account, found, "pdf")
+
+
+def _file(content: str | bytes, kind: str, account: Account, found: earned.Settlement, ending: str) -> HttpResponse:
+    name = f"turnpike-earnings-{account.slug}-{found.first:%Y-%m}.{ending}"
+    return HttpResponse(content, kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def _page(request: HttpRequest, visitor: Visitor, **forms: Any) -> HttpResponse:

@@ -1,4 +1,7 @@
-"""Signing webhooks the Standard Webhooks way: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64>`."""
+"""Signing webhooks the Standard Webhooks way: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,<base64>`.
+
+Several signatures, with a space between, are for the time in which a secret is replaced.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import base64
 import binascii
 import hmac
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
 PREFIX: Final = "whsec_"
@@ -17,14 +21,23 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
-def headers(*, secret: str, message_id: str, timestamp: int, content: bytes) -> dict[str, str]:
-    """The three headers of a message. Raises ValueError for a secret that is none: nothing leaves unsigned."""
+def headers(
+    *, secret: str, message_id: str, timestamp: int, content: bytes, older: Sequence[str] = ()
+) -> dict[str, str]:
+    """The three headers of a message; with `older` secrets their signatures too, so that a receiver can change over.
+
+    Raises ValueError for a secret that is none: nothing leaves unsigned.
+    """
+    signed = f"{message_id}.{timestamp}.".encode() + content
+    signatures = " ".join(f"v1,{_signature(one, signed)}" for one in (secret, *older))
+    return {"webhook-id": message_id, "webhook-timestamp": str(timestamp), "webhook-signature": signatures}
+
+
+def _signature(secret: str, signed: bytes) -> str:
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error:
         key = b""
     if not secret.startswith(PREFIX) or not key:
         raise ValueError("a webhook secret is whsec_ and base64")
-    signed = f"{message_id}.{timestamp}.".encode() + content
-    signature = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
-    return {"webhook-id": message_id, "webhook-timestamp": str(timestamp), "webhook-signature": f"v1,{signature}"}
+    return base64.b64encode(hmac.digest(key, signed, "sha256")).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from django.conf import settings
 
@@ -10,12 +11,17 @@ from marketplace.lib import http, webhooks
 from marketplace.lib.addresses import Refused
 
 
-def post(*, url: str, content: bytes, secret: str, message_id: str, seconds: float) -> tuple[str, bool]:
+def post(
+    *, url: str, content: bytes, secret: str, message_id: str, seconds: float, older: Sequence[str] = ()
+) -> tuple[str, bool]:
     """What went wrong, "" when nothing did; and whether another try may help. Blocks, at most `seconds`.
 
-    The address is resolved, checked and connected to as checked (lib.http); redirects are not followed.
+    `older` are secrets that sign beside it while they are being replaced. The address is resolved, checked and
+    connected to as checked (lib.http); redirects are not followed.
     """
-    signed = webhooks.headers(secret=secret, message_id=message_id, timestamp=int(time.time()), content=content)
+    signed = webhooks.headers(
+        secret=secret, older=older, message_id=message_id, timestamp=int(time.time()), content=content
+    )
     try:
         status = http.post(
             url,

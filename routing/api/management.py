@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from billing.api import keys
+from billing.api import earnings, keys
 from marketplace.api import app_codes, guardrails, members, operators, provider_keys
 from marketplace.api.management import Management, root
 from routing.api import activity, presets
@@ -18,6 +18,7 @@ API: Final[Management] = root(
         "Presets": presets.router,
         "Provider keys": provider_keys.router,
         "Usage": activity.router,
+        "Earnings": earnings.router,
         "Providers": operators.router,
     }
 )

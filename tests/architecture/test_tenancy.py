@@ -97,7 +97,7 @@ PAGES: dict[str, Route] = {
     # The stranger has earned nothing.
     **{
         f"earnings/<int:year>-<int:month>{ending}": Route((200, 403, 404, LOGIN), f"earnings/{{month}}{ending}")
-        for ending in ("", ".csv")
+        for ending in ("", ".csv", ".pdf")
     },
     # Staff's pages: nobody of this cast is.
     "margin": Route((404, 404, 404, LOGIN), "margin"),
@@ -109,6 +109,7 @@ PAGES: dict[str, Route] = {
     # A test is refused (302 with a message) or sent; the choices are the managers'.
     "alerts": Route((200, 403, 200, LOGIN), "alerts"),
     "alerts/test": form("alerts/test", (302, 403, 302, LOGIN)),
+    "alerts/secret": form("alerts/secret", (302, 403, 302, LOGIN)),
     "credits": page(),
     "credits.csv": Route((200, 403, 200, LOGIN), "credits.csv"),
     # No Stripe keys here: the form says so.
@@ -316,6 +317,8 @@ API: dict[str, Route] = {
     "api/v1/keys/<hash>": teams("api/v1/keys/{key_hash}"),
     "api/v1/organization/members": keyed(),
     "api/v1/activity": keyed(),
+    "api/v1/earnings": keyed(),
+    "api/v1/earnings/<month>": teams("api/v1/earnings/{month}"),
     "api/v1/auth/keys": Route((403, 403, 403, 403), "", method="POST", body={"code": "canary"}),
     "api/v1/auth/keys/code": keyed(method="POST", body={"callback_url": "https://app.example.com/"}),
     "api/v1/byok": keyed(),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 from structlog.testing import capture_logs
 
@@ -23,6 +24,7 @@ from tests.billing.conftest import Post, with_card
 from tests.billing.services.test_holds import cost, place
 from tests.factories.billing import fund
 from tests.factories.marketplace import HardwareFactory
+from tests.factories.marketplace import user as make_user
 from tests.fakes.stripe import FakeStripe
 from tests.fakes.stripe.server import BUSY, CONFLICT, FAIL_AFTER, FAIL_BEFORE, HANG_UP_AFTER
 
@@ -265,6 +267,46 @@ def test_what_stripe_drops_afterwards_is_told_and_sent_again_when_mended(
     call_command("stripe_sync", "--retry")
     assert metering.export() == 1
     assert at_stripe(stripe, bella)["text"] == 1_000_000
+
+
+def test_staff_send_refused_rows_again_or_drop_them_with_a_reason(
+    stripe: FakeStripe, bella: Account, closed: Callable[..., dt.datetime]
+) -> None:
+    spend(bella, NANO)
+    spend(bella, NANO, hardware="gpu-t4")
+    closed()
+    metering.export()
+    one, two = MeterRow.objects.filter(state=State.SENT).order_by("pk")[:2]
+    for row in (one, two):
+        stripe.world.lose_usage(str(row.pk))
+    MeterRow.objects.filter(pk__in=[one.pk, two.pk]).update(state=State.REFUSED, error="The customer was deleted.")
+    user = make_user("staff@example.com")
+    user.is_staff = user.is_superuser = True
+    user.save()
+    client = Client()
+    client.force_login(user)
+    page = "/staff/billing/meterrow/"
+
+    def act(action: str, row: MeterRow, **more: str) -> str:
+        given = {"action": action, "_selected_action": str(row.pk), **more}
+        return client.post(page, given, follow=True).content.decode()
+
+    assert "The customer was deleted." in client.get(f"{page}?state=refused").content.decode()
+    assert "1 of them go with the next export." in act("retry", one)
+    assert "Say why" in act("drop", two)
+    assert "1 of them are dropped" in act("drop", two, reason="Gone with its customer.")
+    assert "0 of them are dropped" in act("drop", one, reason="It waits again.")
+    for row in (one, two):
+        row.refresh_from_db()
+    assert (one.state, two.state) == (State.WAITING, State.DROPPED)
+    assert (two.dropped_because, two.dropped_by) == ("Gone with its customer.", user)
+    stripe.world.forget_identifiers()
+    assert metering.export() == 1
+    assert metering.retry() == 0  # what is dropped stays so
+    assert invariants.run() == []
+    user.is_superuser = False
+    user.save()
+    assert client.get(page).status_code == 403
 
 
 def test_a_difference_is_found(stripe: FakeStripe, bella: Account, closed: Callable[..., dt.datetime]) -> None:

@@ -27,6 +27,15 @@ def test_choices_are_kept_and_shown_with_the_secret(alice: Client) -> None:
     assert "whsec_" in page
 
 
+def test_a_new_secret_is_shown_with_until_when_the_old_one_signs(alice: Client) -> None:
+    assert "no secret yet" in alice.post("/alerts/secret", follow=True).content.decode()
+    alice.post("/alerts", GIVEN)
+    before = AlertRule.objects.get().secret
+    page = alice.post("/alerts/secret", follow=True).content.decode()
+    assert AlertRule.objects.get().old_secret == before
+    assert "each webhook has two signatures" in page
+
+
 def test_a_test_is_listed_with_what_became_of_it(alice: Client) -> None:
     alice.post("/alerts", GIVEN)
     assert alice.post("/alerts/test").status_code == 302
@@ -50,4 +59,5 @@ def test_a_plain_member_neither_sees_nor_changes_them(bob: Client, shop: Account
     assert bob.get("/alerts").status_code == 403
     assert bob.post("/alerts", GIVEN).status_code == 403
     assert bob.post("/alerts/test").status_code == 403
+    assert bob.post("/alerts/secret").status_code == 403
     assert not Alert.objects.exists()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import pypdf
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -49,10 +51,21 @@ def test_the_file_has_a_row_for_each_day_and_model(alice: Client, sold: Account)
     assert ",charge,royalty,shop/faces,,,1,2.00,1.80,0.20" in text
 
 
+def test_the_pdf_says_what_the_page_says(alice: Client, sold: Account) -> None:
+    act_for(alice, "shop")
+    answer = alice.get(f"/earnings/{MONTH}.pdf")
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert f"turnpike-earnings-shop-{MONTH}.pdf" in answer.headers["Content-Disposition"]
+    text = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(answer.content)).pages).replace("\0", "")
+    for seen in ("so far", "Owed after", "shop/faces", "hosted here", "$0.20", "acme/one", "endpoint 4711", "$0.95"):
+        assert seen in text, seen
+
+
 def test_members_who_do_not_manage_see_none_and_others_have_none(bob: Client, charlie: Client, sold: Account) -> None:
     act_for(bob, "shop")
     assert bob.get("/earnings").status_code == 403
     assert bob.get(f"/earnings/{MONTH}.csv").status_code == 403
+    assert bob.get(f"/earnings/{MONTH}.pdf").status_code == 403
     assert "Nothing earned yet" in charlie.get("/earnings").content.decode()
     assert charlie.get(f"/earnings/{MONTH}").status_code == 404
 
