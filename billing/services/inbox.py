@@ -7,7 +7,8 @@ over. So order and number of events do not matter, and an event that failed is s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import structlog
@@ -27,6 +28,8 @@ logger = structlog.get_logger(__name__)
 MOST_ATTEMPTS: Final = 12
 
 Effect = Callable[[], object]
+# To which address an event comes: of our own account, thin, or of those whom we pay (the first address too).
+Way = Literal["snapshot", "thin", "connected accounts"]
 
 
 def receive(event: Mapping[str, Any]) -> bool:
@@ -64,32 +67,12 @@ def _try(row: InboxEvent) -> bool:
 
 def _effect_of(row: InboxEvent) -> Effect:
     """Fetch what the event is about; what it returns changes the books and calls nobody."""
-    kind, object_id = row.type, row.object_id
-    if kind.startswith("checkout.session."):
-        return _session_effect(stripe.session(object_id))
-    if kind.startswith("payment_intent."):
-        return _payment_effect(stripe.payment(object_id))
-    if kind.startswith("charge.dispute."):
-        return _dispute_effect(stripe.disputed(object_id))
-    if kind.startswith("refund.") or kind == "charge.refund.updated":
-        return _refund_effect(stripe.refunded(object_id))
-    if kind.startswith("invoice."):
-        return _invoice_effect(invoicing.invoice(object_id))
-    if kind in metering_gateway.DROPPED:
-        report = metering_gateway.report(row.pk)
-        return lambda: metering.refuse(report)
-    if kind.startswith("transfer."):
-        transfer = connect.transferred(object_id)
-        return lambda: payouts.settle(transfer)
-    if kind.startswith(connect.ACCOUNT_EVENTS) and object_id:
-        recipient = connect.connected(object_id)
-        return lambda: payouts.take_over(recipient)
-    if kind.startswith("payout."):
-        return _bank_effect(object_id, str(row.payload.get("account") or ""))
-    return _nothing
+    kind = KINDS.get(row.type)
+    return kind.effect(row) if kind else _nothing
 
 
-def _session_effect(session: stripe.Session) -> Effect:
+def _session_effect(row: InboxEvent) -> Effect:
+    session = stripe.session(row.object_id)
     if session.payment_intent_id:
         return _payment_effect(stripe.payment(session.payment_intent_id))
     if session.setup_intent_id and session.status == "complete":
@@ -101,12 +84,17 @@ def _session_effect(session: stripe.Session) -> Effect:
     return lambda: rows.update(state=TopUp.State.CANCELED, error="The payment page was left.")
 
 
+def _intent_effect(row: InboxEvent) -> Effect:
+    return _payment_effect(stripe.payment(row.object_id))
+
+
 def _payment_effect(payment: stripe.Payment) -> Effect:
     topup_id = _known(payment)
     return _nothing if topup_id is None else (lambda: topups.settle(topup_id, payment))
 
 
-def _dispute_effect(told: stripe.Disputed) -> Effect:
+def _dispute_effect(row: InboxEvent) -> Effect:
+    told = stripe.disputed(row.object_id)
     pays, invoice_id = _paid_with(told.payment_intent_id)
 
     def both() -> None:
@@ -116,7 +104,8 @@ def _dispute_effect(told: stripe.Disputed) -> Effect:
     return both
 
 
-def _refund_effect(told: stripe.Refunded) -> Effect:
+def _refund_effect(row: InboxEvent) -> Effect:
+    told = stripe.refunded(row.object_id)
     pays, invoice_id = _paid_with(told.payment_intent_id)
 
     def both() -> None:
@@ -134,19 +123,42 @@ def _paid_with(payment_intent_id: str) -> tuple[Effect, str]:
     if _known(payment) is not None:
         return _payment_effect(payment), ""
     invoice_id = invoicing.paid_by(payment_intent_id)
-    return (_invoice_effect(invoicing.invoice(invoice_id)) if invoice_id else _nothing), invoice_id
+    return (_taken_over(invoice_id) if invoice_id else _nothing), invoice_id
 
 
-def _invoice_effect(told: invoicing.Invoiced) -> Effect:
+def _invoice_effect(row: InboxEvent) -> Effect:
+    return _taken_over(row.object_id)
+
+
+def _taken_over(invoice_id: str) -> Effect:
+    told = invoicing.invoice(invoice_id)
     return lambda: invoices.settle(told)
 
 
-def _bank_effect(bank_payout_id: str, recipient_id: str) -> Effect:
+def _transfer_effect(row: InboxEvent) -> Effect:
+    told = connect.transferred(row.object_id)
+    return lambda: payouts.settle(told)
+
+
+def _recipient_effect(row: InboxEvent) -> Effect:
+    if not row.object_id:
+        return _nothing
+    told = connect.connected(row.object_id)
+    return lambda: payouts.take_over(told)
+
+
+def _bank_effect(row: InboxEvent) -> Effect:
     """A recipient's bank; what goes to our own is no recipient's."""
+    recipient_id = str(row.payload.get("account") or "")
     if not Recipient.objects.filter(recipient_id=recipient_id).exists():
         return _nothing
-    told = connect.bank_payout(bank_payout_id=bank_payout_id, recipient_id=recipient_id)
+    told = connect.bank_payout(bank_payout_id=row.object_id, recipient_id=recipient_id)
     return lambda: payouts.note_bank(recipient_id=recipient_id, told=told)
+
+
+def _dropped_effect(row: InboxEvent) -> Effect:
+    report = metering_gateway.report(row.pk)
+    return lambda: metering.refuse(report)
 
 
 def _known(payment: stripe.Payment) -> UUID | None:
@@ -160,3 +172,63 @@ def _known(payment: stripe.Payment) -> UUID | None:
 
 def _nothing() -> None:
     """The effect of an event that does not concern us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of event that we ask Stripe for: at which address, what it does, and in words."""
+
+    way: Way
+    effect: Callable[[InboxEvent], Effect]
+    says: str
+
+
+_SESSION: Final = Kind("snapshot", _session_effect, "a payment page was paid, left with a card, or has expired")
+_INTENT: Final = Kind("snapshot", _intent_effect, "a payment is credited, waits for its bank, was refused or canceled")
+_DISPUTE: Final = Kind("snapshot", _dispute_effect, "a bank takes a payment back, or gives it again")
+_REFUND: Final = Kind("snapshot", _refund_effect, "a refund of ours or of the dashboard is sent, or has failed")
+_INVOICE: Final = Kind("snapshot", _invoice_effect, "an invoice for usage as it stands: asked, paid, late, void")
+_TRANSFER: Final = Kind("snapshot", _transfer_effect, "a payout of earnings has left us, or was taken back")
+_BANK: Final = Kind("connected accounts", _bank_effect, "the bank of one whom we pay has the money, or refused it")
+_RECIPIENT: Final = Kind("thin", _recipient_effect, "how one whom we pay stands at Stripe")
+_DROPPED: Final = Kind("thin", _dropped_effect, "usage that Stripe took and then dropped: its rows wait for staff")
+
+# Every kind of event that does anything; docs/operations.md has the same as the list to choose at Stripe.
+KINDS: Final[Mapping[str, Kind]] = {
+    "checkout.session.completed": _SESSION,
+    "checkout.session.async_payment_succeeded": _SESSION,
+    "checkout.session.async_payment_failed": _SESSION,
+    "checkout.session.expired": _SESSION,
+    "payment_intent.succeeded": _INTENT,
+    "payment_intent.payment_failed": _INTENT,
+    "payment_intent.requires_action": _INTENT,
+    "payment_intent.canceled": _INTENT,
+    "charge.dispute.created": _DISPUTE,
+    "charge.dispute.updated": _DISPUTE,
+    "charge.dispute.funds_withdrawn": _DISPUTE,
+    "charge.dispute.funds_reinstated": _DISPUTE,
+    "charge.dispute.closed": _DISPUTE,
+    "refund.created": _REFUND,
+    "refund.updated": _REFUND,
+    "refund.failed": _REFUND,
+    "charge.refund.updated": _REFUND,
+    "invoice.finalized": _INVOICE,
+    "invoice.updated": _INVOICE,
+    "invoice.paid": _INVOICE,
+    "invoice.payment_succeeded": _INVOICE,
+    "invoice.payment_failed": _INVOICE,
+    "invoice.payment_action_required": _INVOICE,
+    "invoice.overdue": _INVOICE,
+    "invoice.marked_uncollectible": _INVOICE,
+    "invoice.voided": _INVOICE,
+    "transfer.created": _TRANSFER,
+    "transfer.updated": _TRANSFER,
+    "transfer.reversed": _TRANSFER,
+    "payout.created": _BANK,
+    "payout.updated": _BANK,
+    "payout.paid": _BANK,
+    "payout.failed": _BANK,
+    "payout.canceled": _BANK,
+    **dict.fromkeys(connect.ACCOUNT_EVENTS, _RECIPIENT),
+    **dict.fromkeys(sorted(metering_gateway.DROPPED), _DROPPED),
+}

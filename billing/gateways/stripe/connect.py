@@ -11,7 +11,16 @@ import stripe
 from billing.gateways.stripe import transport
 
 # Events whose object is an account of API v2; the dots and brackets after it say which part changed.
-ACCOUNT_EVENTS: Final = "v2.core.account"
+# Thin events that tell how a recipient stands.
+ACCOUNT_EVENTS: Final = (
+    "v2.core.account.created",
+    "v2.core.account.updated",
+    "v2.core.account.closed",
+    "v2.core.account[configuration.recipient].updated",
+    "v2.core.account[configuration.recipient].capability_status_updated",
+    "v2.core.account[requirements].updated",
+    "v2.core.account[future_requirements].updated",
+)
 _PARTS: Final[list[Any]] = ["configuration.recipient", "requirements"]
 _EXPANDED: Final = ["reversals"]
 
