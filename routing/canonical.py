@@ -150,6 +150,7 @@ class ProviderPreferences:
     least_throughput: Mapping[int, float] = field(default_factory=dict)
     most_latency: Mapping[int, float] = field(default_factory=dict)
     max_price: Mapping[str, int] = field(default_factory=dict)
+    hedge: bool = False  # a second endpoint may be asked where the first takes unusually long
 
 
 @dataclass(frozen=True, slots=True)

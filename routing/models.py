@@ -104,7 +104,9 @@ class Attempt(models.Model):
     endpoint = models.ForeignKey(Endpoint, null=True, on_delete=models.SET_NULL, related_name="+")
     provider_name = models.CharField(max_length=200)
     model = models.CharField(max_length=200)
-    # Empty when it answered; else the kind of UpstreamError.
+    OUTRUN = "outrun"  # canceled: of two that were asked side by side, the other answered first
+
+    # Empty when it answered; else the kind of UpstreamError, or OUTRUN.
     error_kind = models.CharField(max_length=24, blank=True)
     status_code = models.PositiveSmallIntegerField(null=True)
     latency_ms = models.BigIntegerField()

@@ -20,6 +20,10 @@ _PROVIDER: Final[dict[str, Any]] = {
         "quantizations": {"type": "array", "items": {"type": "string"}},
         "sort": {"enum": ["price", "throughput", "latency", "exacto"]},
         "max_price": {"type": "object"},
+        "hedge": {
+            "type": "boolean",
+            "description": "Ask a second endpoint where the first takes unusually long to begin; streamed chats only.",
+        },
     },
 }
 _PART: Final[dict[str, Any]] = {

@@ -39,6 +39,7 @@ def read_preferences(value: Json) -> ProviderPreferences:
         least_throughput=_percentiles(value, "preferred_min_throughput"),
         most_latency=_percentiles(value, "preferred_max_latency"),
         max_price=_max_price(value.get("max_price")),
+        hedge=fields.flag(value, "hedge", where="provider.hedge") or False,
     )
 
 

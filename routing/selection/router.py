@@ -245,6 +245,12 @@ class Router:
             standing.refresh(now)
         return standing.doubt > LEAVE
 
+    def hedge_after(self, endpoint_id: int, *, tokens: int, now: float) -> float:
+        """Seconds of silence after which a second endpoint may be asked beside this one."""
+        standing = self.standing(endpoint_id)
+        line = standing.line if now < standing.line.until else standing.refresh(now)
+        return deadlines.hedge_after(expected=line.level + line.per_token * tokens, spread=line.spread)
+
     def patience_for_whole(self, ticket: Ticket, *, max_tokens: int, whole: float, is_last: bool) -> float:
         """The same for a plain answer of at most so many tokens, which comes in one piece."""
         line = self.standing(ticket.endpoint_id).line

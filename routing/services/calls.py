@@ -19,12 +19,12 @@ from marketplace.services.keys import Caller
 from routing.adapters.base import HttpRequest
 from routing.canonical import ChatRequest, Chunk, Routed, UpstreamError, Usage
 from routing.ingress.openai_chat_answers import Bill
-from routing.models import Generation
+from routing.models import Attempt, Generation
 from routing.selection.candidates import Need
 from routing.selection.faults import fault_of
 from routing.selection.standing import Ticket
 from routing.selection.toolcalls import ToolCalls
-from routing.services import metrics, settlement, waiting
+from routing.services import hedging, metrics, settlement, waiting
 from routing.services.admission import CHAT, Admission, Try, admit
 from routing.services.checkpoints import CHECKPOINTS, Live
 from routing.services.failures import failure
@@ -107,6 +107,7 @@ class Call:
         self._fit = fit
         self.live = Live(admission.generation_id)
         self.tried: list[Tried] = []
+        self._errors: list[tuple[Route, UpstreamError]] = []
         self._tool_calls = ToolCalls()
         self.usage: Usage | None = None
         self.finish_reason = ""
@@ -124,22 +125,20 @@ class Call:
 
     async def try_each(self, send: Send[R]) -> tuple[Route, R]:
         """The first endpoint that answers, and its answer. Raises AppError when none does."""
-        errors: list[tuple[Route, UpstreamError]] = []
         left = list(self.admission.tries)
         while left:
             was_held = await self._hold(left)
             if was_held is None:
                 crowded = UpstreamError("Every endpoint is at its limit.", kind="rate_limited", retryable=True)
-                errors.append((left[0].route, crowded))
+                self._errors.append((left[0].route, crowded))
                 break
             attempt = self._next(left, was_held=was_held)
             left.remove(attempt)
             model = attempt.route.candidate.model
             try:
-                answer = await self._try(attempt, send, left)
+                route, answer = await self._ask(attempt, send, left)
             except UpstreamError as error:
-                errors.append((attempt.route, error))
-                tried = sum(route.candidate.model == model for route, _ in errors)
+                tried = sum(route.candidate.model == model for route, _ in self._errors)
                 if tried >= ATTEMPTS_PER_MODEL or (error.is_callers and not error.retryable):
                     left = [one for one in left if one.route.candidate.model != model]
                 # A refusal for want of capacity costs the endpoint nothing: what the budget bounds is work.
@@ -148,9 +147,8 @@ class Call:
                     break
                 continue
             self.first_at = time.monotonic()
-            self.live.route = attempt.route
-            return attempt.route, answer
-        raise failure(errors)
+            return route, answer
+        raise failure(self._errors)
 
     async def _hold(self, left: list[Try]) -> bool | None:
         """Wait while every endpoint is at its limit and a place will come soon; whether there was a wait.
@@ -180,7 +178,33 @@ class Call:
         waited = time.monotonic() - self.started
         return by_attempt[id(HEALTH.again([one.attempt for one in left], seed=seed, waited=waited))]
 
-    async def _try(self, attempt: Try, send: Send[R], left: list[Try]) -> R:
+    async def _ask(self, attempt: Try, send: Send[R], left: list[Try]) -> tuple[Route, R]:
+        """The answer of this endpoint, or where the caller wants it that of a faster one that was asked beside it."""
+        if not hedging.wants(self.admission):
+            return await self._try(attempt, send, left)
+        candidate = attempt.route.candidate
+        found = await hedging.first_of(
+            lambda one: self._try(one, send, left),
+            attempt,
+            after=HEALTH.hedge_after(candidate.endpoint_id, tokens=self.admission.need.input_estimate),
+            second=lambda: self._second(candidate.model, left),
+            is_winner=lambda one: one.route is self.live.route,
+            let_go=_let_go,
+        )
+        self.tried.sort(key=lambda one: not one.error_kind)  # who answered is the last
+        return found
+
+    def _second(self, model: str, left: list[Try]) -> Try | None:
+        """Another endpoint of the model that is well, where the budget allows to ask one; it is left no more."""
+        alike = [one for one in left if one.route.candidate.model == model]
+        well = [one for one in alike if HEALTH.has_well_one([one.route.candidate])]
+        if not well or not HEALTH.may_hedge():
+            return None
+        chosen = self._next(well, was_held=True)
+        left.remove(chosen)
+        return chosen
+
+    async def _try(self, attempt: Try, send: Send[R], left: list[Try]) -> tuple[Route, R]:
         route = attempt.route
         endpoint_id = route.candidate.endpoint_id
         request = await self._fitted(route)
@@ -205,17 +229,28 @@ class Call:
             HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and seconds < whole)
             metrics.attempted(route, outcome=error.kind)
             self.tried.append(Tried(route, _ms(seconds), error.kind, error.status))
+            self._errors.append((route, error))
             logger.info("attempt_failed", endpoint=endpoint_id, kind=error.kind, status=error.status)
             raise
         except BaseException:
             HEALTH.dropped(ticket)
+            if self.ticket is not None:
+                self._outrun(route, started)
             raise
-        self.ticket = ticket
+        if self.ticket is not None:  # the other answered a moment before
+            HEALTH.dropped(ticket)
+            self._outrun(route, started)
+            return route, answer
+        self.ticket, self.live.route = ticket, route
         HEALTH.first(ticket, is_whole=is_whole)
         seconds = time.monotonic() - started
         metrics.attempted(route, outcome="ok", first_token_s=seconds if self.admission.is_streamed else None)
         self.tried.append(Tried(route, _ms(seconds)))
-        return answer
+        return route, answer
+
+    def _outrun(self, route: Route, started: float) -> None:
+        metrics.attempted(route, outcome=Attempt.OUTRUN)
+        self.tried.append(Tried(route, _ms(time.monotonic() - started), Attempt.OUTRUN))
 
     async def _fitted(self, route: Route) -> Routed:
         """What this endpoint is asked. Its own time does not run yet: media that a caller's server gives slowly or
@@ -226,6 +261,7 @@ class Call:
             return await self._fit(self.admission.request, route, self.admission.policy)
         except UpstreamError as error:
             self.tried.append(Tried(route, 0, error.kind, error.status))
+            self._errors.append((route, error))
             raise
 
     def _patience(self, ticket: Ticket, attempt: Try, left: list[Try]) -> tuple[float, float]:
@@ -359,6 +395,10 @@ class Call:
         malformed = self._tool_calls.are_malformed(offered={tool.name for tool in request.tools})
         if malformed is not None:
             HEALTH.called_tools(endpoint_id, malformed=malformed)
+
+
+async def _let_go(found: tuple[Route, Any]) -> None:
+    await found[1].close()
 
 
 def keep(work: Awaitable[R]) -> "asyncio.Task[R]":

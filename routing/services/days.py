@@ -67,7 +67,7 @@ def _count(day: dt.date) -> None:
     good = Q(error_kind="")
     attempts = Attempt.objects.filter(
         generation__created_at__gte=begin, generation__created_at__lt=until, endpoint__isnull=False, is_byok=False
-    ).exclude(error_kind__in=CALLERS)
+    ).exclude(error_kind__in=(*CALLERS, Attempt.OUTRUN))
     counted = attempts.values("endpoint").annotate(
         good=Count("pk", filter=good), limited=Count("pk", filter=limited),
         bad=Count("pk", filter=~good & ~limited),

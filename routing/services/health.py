@@ -68,6 +68,16 @@ class Health:
         with self._lock:
             return self.router.retries.take(now=self._clock())
 
+    def may_hedge(self) -> bool:
+        """Whether a second endpoint may be asked beside a first: a twentieth of all requests, and it is counted."""
+        with self._lock:
+            return self.router.hedges.take(now=self._clock())
+
+    def hedge_after(self, endpoint_id: int, *, tokens: int) -> float:
+        """Seconds of silence after which that is worth it."""
+        with self._lock:
+            return self.router.hedge_after(endpoint_id, tokens=tokens, now=self._clock())
+
     def has_well_one(self, candidates: Sequence[Candidate]) -> bool:
         """Whether one of them is open: a reason not to wait for a silent one."""
         with self._lock:

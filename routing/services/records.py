@@ -28,6 +28,7 @@ REASONS: Final = {
     "context_length": "Request longer than its context",
     "content_policy": "Refused the content",
     "refused_address": "Its address may not be called",
+    Attempt.OUTRUN: "Slower than the other that was asked",
 }
 
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from routing.canonical import Routed
+from routing.models import Attempt
 from routing.services.admission import Try
 from routing.services.settlement import Tried
 
 FAILED = 502  # of an attempt that got no status
+OUTRUN = 499  # of one that was canceled, as another that was asked beside it had answered
 
 
 def tell(*, request: Routed, tries: Sequence[Try], tried: Sequence[Tried], choice: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def tell(*, request: Routed, tries: Sequence[Try], tried: Sequence[Tried], choic
         {
             "provider": one.route.candidate.provider_name,
             "model": one.route.candidate.model,
-            "status": (one.status_code or FAILED) if one.error_kind else 200,
+            "status": _status(one),
         }
         for one in tried
     ]
@@ -40,3 +42,9 @@ def tell(*, request: Routed, tries: Sequence[Try], tried: Sequence[Tried], choic
         "endpoints": {"total": len(available), "available": available},
         "attempts": attempts,
     }
+
+
+def _status(one: Tried) -> int:
+    if one.error_kind == Attempt.OUTRUN:
+        return OUTRUN
+    return (one.status_code or FAILED) if one.error_kind else 200
