@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from execution import training
 from execution.states import BuildStatus, Status
 from marketplace.lib import ids
 from marketplace.models import Account, ApiKey, Hardware, Model, Version
@@ -213,9 +214,19 @@ class WarmInstance(models.Model):
 
 
 class Prediction(Claim):
-    """One hosted run: its input, what came of it, the money held and charged for it."""
+    """One hosted run: its input, what came of it, the money held and charged for it.
+
+    A training is one too: of the version's training function, with another model as its destination. It is claimed,
+    paid, canceled and ended by the same moves; only who lists it tells them apart.
+    """
 
     Status = Status
+
+    class Kind(models.TextChoices):
+        """What is run of the version; also what the books call its hold and its charge."""
+
+        PREDICTION = "prediction"
+        TRAINING = "training"
 
     class Source(models.TextChoices):
         """Where it was made."""
@@ -231,6 +242,7 @@ class Prediction(Claim):
         DEFAULT = "default", "the default example"
 
     id = models.CharField(max_length=26, primary_key=True, default=new_id, editable=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.PREDICTION)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="predictions")
     key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="predictions")
@@ -239,6 +251,10 @@ class Prediction(Claim):
     # Runs on this deployment's instances only, which its owner pays by the minute.
     deployment = models.ForeignKey(
         Deployment, null=True, blank=True, on_delete=models.SET_NULL, related_name="predictions"
+    )
+    # Of a training: the model that its weights become a version of.
+    destination = models.ForeignKey(
+        Model, null=True, blank=True, on_delete=models.PROTECT, related_name="trainings"
     )
     source = models.CharField(max_length=4, choices=Source.choices, default=Source.API)
     status = models.CharField(max_length=16, choices=[(s.value, s.value) for s in Status], default="starting")
@@ -279,9 +295,13 @@ class Prediction(Claim):
                 name="an_end_has_a_time",
             ),
             models.UniqueConstraint(fields=["model"], condition=Q(example="default"), name="one_default_example"),
+            models.CheckConstraint(
+                condition=Q(kind="prediction", destination=None) | Q(kind="training", destination__isnull=False),
+                name="a_training_has_a_destination",
+            ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["account", "-created_at", "-id"], name="prediction_page"),
+            models.Index(fields=["account", "kind", "-created_at", "-id"], name="run_page"),
             models.Index(
                 fields=["hardware", "created_at"],
                 condition=Q(status__in=["starting", "processing"]),
@@ -298,6 +318,17 @@ class Prediction(Claim):
     def is_over(self) -> bool:
         """Whether the prediction has ended."""
         return self.status in {"succeeded", "failed", "canceled"}
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the version's training function is run."""
+        return self.kind == self.Kind.TRAINING
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The schema whose Input and Output are those of this run."""
+        document: dict[str, Any] = self.version.openapi_schema
+        return training.document_of(document) if self.is_training else document
 
 
 class File(models.Model):

@@ -360,6 +360,13 @@ def output_kind(document: Schema) -> str:
     )
 
 
+def is_file_at(document: Schema, component: str, member: str = "") -> bool:
+    """Whether a component, or one of its members, is a file."""
+    node = _component(document, component)
+    flat = _unwrap_null(_flatten(document, node))[0] if node is not None else {}
+    return _is_file(flat.get("properties", {}).get(member, {}) if member else flat)
+
+
 def is_iterator(document: Schema) -> bool:
     """Whether the output comes piece by piece."""
     component = _component(document, OUTPUT)

@@ -211,11 +211,14 @@ class Agent:
     def acquire(self, spec: InstanceSpec, *, pool: str = "") -> Lease | None:
         """A lease, or None when every slot is taken. Never waits: a cold model starts inside the lease.
 
+        A training gets an instance of its own, which goes with it, and never the last place: it may take hours.
         With a pool only what `keep` has started for it counts; nothing is started here.
         """
         victim: Instance | None = None
         with self._lock:
             if self._draining.is_set():
+                return None
+            if spec.trains and not self._may_train():
                 return None
             slot = self._warm(spec, pool)
             was_warm = slot is not None
@@ -256,6 +259,10 @@ class Agent:
         with self._lock:
             return slot in self._table
 
+    def _may_train(self) -> bool:
+        """Whether a place is left for what is short. Called with the lock."""
+        return sum(slot.spec.trains for slot in self._table) < max(1, self.slots - 1)
+
     def _make_room(self) -> tuple[bool, Instance | None]:
         """Whether there is room for one more slot, and whose instance went for it. Called with the lock."""
         if len(self._table) < self.slots:
@@ -279,7 +286,7 @@ class Agent:
             return
         is_sound = instance.health() in ("ready", "busy")
         with self._lock:
-            if slot in self._table and not is_sound:
+            if slot in self._table and (slot.spec.trains or not is_sound):
                 self._table.remove(slot)
             is_listed = slot in self._table
         if is_last and not is_listed:
@@ -334,6 +341,7 @@ class Agent:
         for slot in self._table:
             if (
                 slot.pool == pool
+                and not (spec.trains or slot.spec.trains)
                 and slot.spec.version_id == spec.version_id
                 and slot.instance is not None
                 and slot.room > 0
@@ -394,6 +402,7 @@ class Agent:
                 "pid": slot.instance.pid if slot.instance else None,
                 "state": "starting" if slot.instance is None else "busy" if slot.holders else "idle",
                 "pool": slot.pool,
+                "trains": slot.spec.trains,
                 "running": slot.holders,
                 "idle_seconds": round(now - slot.idle_since, 1) if not slot.holders else 0.0,
             }

@@ -103,8 +103,7 @@ def _build(
         if config.chat is not None:
             schema = of_chat(asdict(config.chat))
         else:
-            work.log(f"Reading the inputs and outputs of {config.reference}.")
-            schema = work.inspect(coded, config)
+            schema = inspected.whole(config, inspect=lambda one: work.inspect(coded, one), log=work.log)
         text = json.dumps(schema, indent=1)
         extra = [f"cog=={COG_VERSION}", f"python=={python}", f"base=={base.id}", *config.run_commands, *packages, salt]
         name = digest(frozen, extra=extra)
@@ -144,6 +143,7 @@ def _record(config: CogConfig, image: str, name: str, python: str) -> dict[str, 
         "kind": "docker",
         "image": image,
         "reference": config.reference,
+        "train": config.train,
         "serves": "chat" if config.chat else "predictions",
         "python_version": python,
         "concurrency": config.concurrency,
@@ -161,6 +161,18 @@ def write(staging: Path, target: Path, schema: str, record: Mapping[str, Any]) -
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
+
+
+def share(record: Mapping[str, Any], *, digest: str) -> None:
+    """Give a build's image a further name, of a version that runs it with weights of its own.
+
+    It then stays until both versions are deleted. Raises DockerException, or engine.NoEngine.
+    """
+    client = engine.connect()
+    try:
+        client.images.get(str(record["image"])).tag(f"turnpike/version:{digest}")
+    finally:
+        client.close()
 
 
 def remove(record: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What `inspection.py` said of a predictor, in a sandbox or a container: its schema, or what is wrong with it."""
+"""What `inspection.py` said of a version's code, in a sandbox or a container: its schema, or what is wrong with it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,30 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from execution import training
 from execution.builders.base import BuildFailed
 from execution.package import CogConfig
+
+
+def whole(
+    config: CogConfig, *, inspect: Callable[[CogConfig], dict[str, Any]], log: Callable[[str], None]
+) -> dict[str, Any]:
+    """A version's schema: its predictor's, and its training function's where cog.yaml names one.
+
+    `inspect` looks at what a config's `reference` names. Raises BuildFailed.
+    """
+    log(f"Reading the inputs and outputs of {config.reference}.")
+    schema = inspect(config)
+    if not config.train:
+        return schema
+    log(f"Reading the inputs and outputs of {config.train}.")
+    schema = training.joined(schema, inspect(config.training))
+    if not training.gives_weights(schema):
+        raise BuildFailed(
+            f"{config.train} returns no weights that a version could be made of: "
+            "annotate it with -> Path, or with a BaseModel that has weights: Path."
+        )
+    return schema
 
 
 def read(*, status: int, output: bytes, config: CogConfig, log: Callable[[str], None]) -> dict[str, Any]:

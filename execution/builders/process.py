@@ -59,8 +59,13 @@ def build(
         if config.chat is not None:
             schema = of_chat(asdict(config.chat))
         else:
-            log(f"Reading the inputs and outputs of {config.reference}.")
-            schema = _inspect(frozen, environment, interpreter, config, log=log, limits=limits, is_canceled=is_canceled)
+
+            def inspect(one: CogConfig) -> dict[str, Any]:
+                return _inspect(
+                    frozen, environment, interpreter, one, log=log, limits=limits, is_canceled=is_canceled
+                )
+
+            schema = inspected.whole(config, inspect=inspect, log=log)
         (frozen / ".cog").mkdir(exist_ok=True)
         (frozen / ".cog/openapi_schema.json").write_text(json.dumps(schema, indent=1))
         extra = [f"cog=={COG_VERSION}", f"python=={interpreter.version}", *environment.packages, salt]
@@ -76,6 +81,7 @@ def build(
         )
         record = {
             "reference": config.reference,
+            "train": config.train,
             "serves": "chat" if config.chat else "predictions",
             "environment": str(environment.folder),
             "python_folders": [str(interpreter.prefix)],

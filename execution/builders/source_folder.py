@@ -29,8 +29,9 @@ def read_config_of(source: Path) -> CogConfig:
     """The upload's cog.yaml. Raises PackageError."""
     missing = 'There is no cog.yaml at the top of the upload. It must say at least predict: "predict.py:Predictor".'
     config = read_config(_text(source, "cog.yaml", missing))
-    if not (source / config.path).is_file():
-        raise PackageError(f"cog.yaml names {config.path}, which is not in the upload.")
+    for path in (config.path, *([config.training.path] if config.train else [])):
+        if not (source / path).is_file():
+            raise PackageError(f"cog.yaml names {path}, which is not in the upload.")
     return config
 
 

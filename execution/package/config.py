@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import yaml
@@ -75,6 +75,12 @@ class CogConfig:
     def reference(self) -> str:
         """What Cog calls the type stub, "predict.py:Predictor"; of a server its file."""
         return f"{self.path}:{self.name}" if self.name else self.path
+
+    @property
+    def training(self) -> CogConfig:
+        """The same with the training function where the predictor was. Only where `train` is said."""
+        path, _, name = self.train.partition(":")
+        return replace(self, path=path, name=name)
 
 
 class _Reader:
@@ -256,6 +262,8 @@ def read_config(text: str) -> CogConfig:
     else:
         path, name, chat = *_reference(top, key), None
     train = ":".join(_reference(top, "train")) if top.has("train") else ""
+    if train and chat:
+        raise top.fail("train", "and chat exclude each other: weights go to a predictor's setup.")
     if not top.has("build"):
         return CogConfig(path=path, name=name, concurrency=_concurrency(top), train=train, chat=chat)
     build = top.mapping("build")

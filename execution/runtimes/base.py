@@ -36,10 +36,14 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
-    """Which build to start. `build` is the folder that the builder made (`Built.folder`)."""
+    """Which build to start. `build` is the folder that the builder made (`Built.folder`).
+
+    With `trains` it is the version's training function that is started, for one training and then no more.
+    """
 
     version_id: str
     build: Path
+    trains: bool = False
     limits: RunLimits = field(default_factory=RunLimits)
     environment: Mapping[str, str] = field(default_factory=dict)  # the only variables beside the runtime's own
 

@@ -30,7 +30,7 @@ SEND_SECONDS: Final = 60.0
 BUSY_SECONDS: Final = 10.0  # a slot is free a little after the answer before it
 PREFIX: Final = re.compile(
     r"^(?:Generator iteration error: |"
-    r"(?:Prediction|Setup|setup|worker setup) failed(?: \(slot [0-9a-f-]+\))?: )+"
+    r"(?:Prediction|Training|Setup|setup|worker setup) failed(?: \(slot [0-9a-f-]+\))?: )+"
 )
 
 

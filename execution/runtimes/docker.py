@@ -49,7 +49,7 @@ class DockerRuntime:
 
     def start(self, spec: InstanceSpec, *, is_canceled: Callable[[], bool] = lambda: False) -> ProcessInstance:
         """Start and wait until ready. Raises SetupFailed (the version's fault) or StartFailed (the host's)."""
-        build, schema = starting.read_build(spec.build)
+        build, schema = starting.read_build(spec)
         return starting.start(
             launch=lambda: self._launch(spec, build, schema), spec=spec, is_canceled=is_canceled, note=""
         )
@@ -74,7 +74,8 @@ class DockerRuntime:
             undo.callback(door.close)
             exchange = Exchange(model=place.listen("model.sock"), back=doors.listen("back.sock", mode=0o666))
             undo.callback(exchange.close)
-            body = self._contain(spec, build, home, exchange)
+            shown = _shown(spec, build, schema, home)
+            body = self._contain(spec, build, home, exchange, shown)
             undo.callback(body.kill)
             return ProcessInstance(
                 version_id=spec.version_id,
@@ -86,7 +87,7 @@ class DockerRuntime:
                 places=(place, doors),
                 tail=Tail(body.pipe()),
                 is_iterator=starting.is_iterator(schema),
-                concurrency=int(build.get("concurrency", 1)),
+                concurrency=starting.concurrency(spec, build),
             )
         except (DockerException, OSError, ValueError) as error:
             undo.close()
@@ -95,7 +96,9 @@ class DockerRuntime:
             undo.close()
             raise
 
-    def _contain(self, spec: InstanceSpec, build: Mapping[str, Any], home: Path, exchange: Exchange) -> Contained:
+    def _contain(
+        self, spec: InstanceSpec, build: Mapping[str, Any], home: Path, exchange: Exchange, shown: Mapping[str, str]
+    ) -> Contained:
         try:
             client = engine.connect()
         except engine.NoEngine as error:
@@ -114,7 +117,7 @@ class DockerRuntime:
                 **engine.walls(
                     limits=spec.limits,
                     engine=self._engine,
-                    mounts={str(home.resolve() / "doors"): DOORS_AT, str(INSIDE): INSIDE_AT},
+                    mounts={str(home.resolve() / "doors"): DOORS_AT, str(INSIDE): INSIDE_AT, **shown},
                     gpus=_gpus() if build.get("gpu") else (),
                     may_compile=bool(build.get("gpu")),
                 ),
@@ -276,7 +279,7 @@ def _command(spec: InstanceSpec, build: Mapping[str, Any]) -> list[str]:
         "back": f"{DOORS_AT}/back.sock",
         "limits": {"core": 0},
     }
-    server = starting.command(build, door_port=DOOR_PORT)
+    server = starting.command(spec, build, door_port=DOOR_PORT)
     return ["python3", "-I", "-S", INSIDE_AT, "serve", json.dumps(settings), *server]
 
 
@@ -287,7 +290,18 @@ def _variables(spec: InstanceSpec, build: Mapping[str, Any]) -> dict[str, str]:
         path=str(build.get("path") or "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"),
         home="/tmp",  # noqa: S108  the container's own
         port=PORT,
+        weights=starting.weights_at(spec, build),
     )
+
+
+def _shown(spec: InstanceSpec, build: Mapping[str, Any], schema: Mapping[str, Any], home: Path) -> dict[str, str]:
+    """Files of the host that are seen inside beside the image's own: a training's schema, a version's weights."""
+    shown: dict[str, str] = {}
+    if spec.trains:
+        shown[str(starting.write_schema(home, schema).resolve())] = f"/src/{starting.SCHEMA_AT}"
+    if weights := starting.weights_of(spec, build):
+        shown[str(weights.resolve())] = starting.weights_at(spec, build)
+    return shown
 
 
 def _gpus() -> list[str]:

@@ -53,7 +53,7 @@ class HostRuntime:
 
         A host that was told to use containers only (TURNPIKE_RUNTIME=docker) runs nothing as a process.
         """
-        build, _ = starting.read_build(spec.build)
+        build, _ = starting.read_build(spec)
         kind = str(build.get("kind", "process"))
         if kind == "process" and os.environ.get("TURNPIKE_RUNTIME") == "docker":
             raise StartFailed("This version was built to run as a process, which this host does not do: build it again")

@@ -38,7 +38,7 @@ class ProcessRuntime:
 
     def start(self, spec: InstanceSpec, *, is_canceled: Callable[[], bool] = lambda: False) -> ProcessInstance:
         """Start and wait until ready. Raises SetupFailed (the version's fault) or StartFailed (the host's)."""
-        build, schema = starting.read_build(spec.build)
+        build, schema = starting.read_build(spec)
         note = f" (isolation none: {self.isolation_note})" if self.isolation == "none" else ""
         return starting.start(
             launch=lambda: self._launch(spec, build, schema), spec=spec, is_canceled=is_canceled, note=note
@@ -67,7 +67,8 @@ class ProcessRuntime:
         listener = place.listen("model.sock")
         door = Door(listener=door_place.listen("door.sock", mode=0o666), url=f"http://127.0.0.1:{door_port}")
         try:
-            order = _order(spec, build, home, walls, port=port, door_port=door_port, listen_fd=listener.fileno())
+            schema_file = starting.write_schema(home, schema) if spec.trains else None
+            order = _order(spec, build, home, walls, schema_file, port=port, door_port=door_port, listen_fd=listener.fileno())
             confined = sandbox.launch(order, walls=walls, stdout=sandbox.PIPE, stderr=sandbox.STDOUT)
         except BaseException:
             door.close()
@@ -86,7 +87,7 @@ class ProcessRuntime:
             places=(place, door_place),
             tail=Tail(confined.process.stdout),
             is_iterator=starting.is_iterator(schema),
-            concurrency=int(build.get("concurrency", 1)),
+            concurrency=starting.concurrency(spec, build),
         )
 
     def reap(self, *, pid: int, started_at: float, instance_id: str) -> bool:
@@ -109,11 +110,20 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _with_schema(source: Path, target: Path, schema_file: Path) -> Path:
+    """Where no walls can show another file in its place: the sources once more, by links, with this schema."""
+    shutil.copytree(source, target, copy_function=os.link)
+    (target / starting.SCHEMA_AT).unlink()
+    shutil.copy(schema_file, target / starting.SCHEMA_AT)
+    return target
+
+
 def _order(
     spec: InstanceSpec,
     build: Mapping[str, Any],
     home: Path,
     walls: sandbox.Walls,
+    schema_file: Path | None,
     *,
     port: int,
     door_port: int,
@@ -121,6 +131,9 @@ def _order(
 ) -> sandbox.Order:
     source, environment = (spec.build / "src").resolve(), Path(str(build["environment"]))
     boxed = bool(walls.bwrap)
+    if schema_file is not None and not boxed:
+        source = _with_schema(source, home / "src", schema_file)
+    weights = starting.weights_of(spec, build)
     limits = spec.limits
     variables = starting.variables(
         spec,
@@ -128,6 +141,7 @@ def _order(
         path=f"{environment}/bin:/usr/local/bin:/usr/bin:/bin",
         home="/tmp" if boxed else str(home / "tmp"),  # noqa: S108 (the sandbox's own)
         port=port,
+        weights=starting.weights_at(spec, build) if boxed else str(weights or ""),
     )
     # Cog's server panics at its first upload when it finds no certificates; the sandbox shows none of the host's.
     variables.setdefault("SSL_CERT_FILE", next((str(one) for one in environment.glob(CERTIFICATES)), ""))
@@ -136,9 +150,11 @@ def _order(
         sandbox.Mount(environment),
         sandbox.Mount(home / "door/door.sock", DOOR_AT),
         *(sandbox.Mount(Path(one)) for one in build.get("python_folders", ())),
+        *([sandbox.Mount(schema_file, f"{SOURCE_AT}/{starting.SCHEMA_AT}")] if schema_file else []),
+        *([sandbox.Mount(weights, starting.weights_at(spec, build))] if weights else []),
     ]
     return sandbox.Order(
-        command=starting.command(build, door_port=door_port),
+        command=starting.command(spec, build, door_port=door_port),
         cwd=SOURCE_AT if boxed else str(source),
         mounts=mounts,
         environment=variables,

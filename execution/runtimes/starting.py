@@ -8,22 +8,49 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from execution import training
 from execution.runtimes.base import InstanceSpec, SetupFailed, StartFailed
 from execution.runtimes.cog import Gone, plain_error
 from execution.runtimes.process_instance import ProcessInstance, said_in_setup
 
 POLL_SECONDS: Final = 0.03
 START_SECONDS: Final = 30.0  # for the server itself, before the creator's setup counts
+SCHEMA_AT: Final = ".cog/openapi_schema.json"  # where Cog's server reads it, below its folder
+WEIGHTS_AT: Final = "/run/turnpike/weights"
 
 
-def read_build(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A build's own record and its schema. Raises StartFailed."""
+def read_build(spec: InstanceSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A build's own record, and the schema of what is started of it. Raises StartFailed."""
     try:
-        build = json.loads((folder / "build.json").read_text())
-        schema = json.loads((folder / "src/.cog/openapi_schema.json").read_text())
+        build = json.loads((spec.build / "build.json").read_text())
+        schema = json.loads((spec.build / "src" / SCHEMA_AT).read_text())
+        return dict(build), training.document_of(schema) if spec.trains else dict(schema)
     except (OSError, ValueError) as error:
         raise StartFailed(f"The build of this version cannot be read: {error}.") from error
-    return dict(build), dict(schema)
+
+
+def weights_of(spec: InstanceSpec, build: Mapping[str, Any]) -> Path | None:
+    """The file of weights that the version was made with, for its setup; none for one that was uploaded."""
+    return spec.build / str(build["weights"]) if build.get("weights") and not spec.trains else None
+
+
+def weights_at(spec: InstanceSpec, build: Mapping[str, Any]) -> str:
+    """Where the weights are seen behind walls that show nothing of the host."""
+    found = weights_of(spec, build)
+    return f"{WEIGHTS_AT}/{found.name}" if found else ""
+
+
+def concurrency(spec: InstanceSpec, build: Mapping[str, Any]) -> int:
+    """How many runs at one time."""
+    return 1 if spec.trains else int(build.get("concurrency", 1))
+
+
+def write_schema(home: Path, schema: Mapping[str, Any]) -> Path:
+    """The schema of a training as a file that is shown in place of the build's."""
+    path = home / "schema.json"
+    path.write_text(json.dumps(schema))
+    path.chmod(0o644)
+    return path
 
 
 def is_iterator(schema: Mapping[str, Any]) -> bool:
@@ -32,12 +59,13 @@ def is_iterator(schema: Mapping[str, Any]) -> bool:
     return bool(output.get("x-cog-array-type") == "iterator")
 
 
-def command(build: Mapping[str, Any], *, door_port: int) -> list[str]:
-    """What runs inside: Cog's server, or the version's own server of chats."""
+def command(spec: InstanceSpec, build: Mapping[str, Any], *, door_port: int) -> list[str]:
+    """What runs inside: Cog's server, for predictions or a training, or the version's own server of chats."""
     if serves_chats(build):
         return ["python", str(build["reference"])]
     upload = ["--upload-url", f"http://127.0.0.1:{door_port}/out/"]
-    return ["python", "-m", "cog.server.http", "--host", "127.0.0.1", *upload]
+    mode = ["--x-mode", "train"] if spec.trains else []
+    return ["python", "-m", "cog.server.http", "--host", "127.0.0.1", *mode, *upload]
 
 
 def serves_chats(build: Mapping[str, Any]) -> bool:
@@ -45,8 +73,10 @@ def serves_chats(build: Mapping[str, Any]) -> bool:
     return build.get("serves") == "chat"
 
 
-def variables(spec: InstanceSpec, build: Mapping[str, Any], *, path: str, home: str, port: int) -> dict[str, str]:
-    """The environment of the server, whatever the walls."""
+def variables(
+    spec: InstanceSpec, build: Mapping[str, Any], *, path: str, home: str, port: int, weights: str
+) -> dict[str, str]:
+    """The environment of the server, whatever the walls. `weights`: where it sees them, "" for none."""
     return {
         # Cog starts its worker as `python` from PATH, whatever python it runs under itself.
         "PATH": path,
@@ -54,8 +84,10 @@ def variables(spec: InstanceSpec, build: Mapping[str, Any], *, path: str, home: 
         "LANG": "C.UTF-8",
         "PORT": str(port),
         "COG_PREDICT_TYPE_STUB": str(build["reference"]),
+        **({"COG_TRAIN_TYPE_STUB": str(build["train"])} if spec.trains else {}),
+        **({"COG_WEIGHTS": weights} if weights else {}),
         "COG_SETUP_TIMEOUT": str(max(1, round(spec.limits.setup_seconds))),
-        "COG_MAX_CONCURRENCY": str(build.get("concurrency", 1)),
+        "COG_MAX_CONCURRENCY": str(concurrency(spec, build)),
         "COG_LOG_LEVEL": "warn",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",

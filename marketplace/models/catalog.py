@@ -132,6 +132,8 @@ class Version(models.Model):
 
     id = models.CharField(max_length=64, primary_key=True)
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="versions")
+    # Of a version that a training made: the one whose code it runs, with weights of its own.
+    trained_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     cog_version = models.CharField(max_length=32)
     openapi_schema = models.JSONField()
     # Where the runtime finds the build, relative to var/builds.
