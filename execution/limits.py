@@ -19,6 +19,9 @@ HOLD_AHEAD_MS: Final = 60_000
 HOLD_MARGIN_MS: Final = 6_000
 
 RUN_SECONDS: Final = env.integer("PREDICTION_RUN_SECONDS", 1_800, minimum=1)
+# A training may take hours, and its weights a gigabyte; while it makes them they lie in its /tmp, twice as large.
+TRAINING_SECONDS: Final = env.integer("TRAINING_RUN_SECONDS", 6 * 3_600, minimum=1)
+MAX_WEIGHTS_BYTES: Final = env.integer("MAX_WEIGHTS_BYTES", 1024 * MEBIBYTE, minimum=1)
 QUEUE_TIME: Final = dt.timedelta(seconds=env.integer("PREDICTION_QUEUE_SECONDS", 6 * 3_600, minimum=1))
 # A backstop only: every prediction ends by itself long before, and its end settles or releases its hold.
 HOLD_LIFE: Final = dt.timedelta(hours=24)

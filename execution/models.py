@@ -253,9 +253,7 @@ class Prediction(Claim):
         Deployment, null=True, blank=True, on_delete=models.SET_NULL, related_name="predictions"
     )
     # Of a training: the model that its weights become a version of.
-    destination = models.ForeignKey(
-        Model, null=True, blank=True, on_delete=models.PROTECT, related_name="trainings"
-    )
+    destination = models.ForeignKey(Model, null=True, blank=True, on_delete=models.PROTECT, related_name="trainings")
     source = models.CharField(max_length=4, choices=Source.choices, default=Source.API)
     status = models.CharField(max_length=16, choices=[(s.value, s.value) for s in Status], default="starting")
 

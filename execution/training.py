@@ -37,9 +37,7 @@ def joined(predicting: Schema, training: Schema) -> dict[str, Any]:
             "summary": "Train",
             "operationId": "train",
             "requestBody": {"content": {"application/json": {"schema": request}}},
-            "responses": {
-                "200": {"description": "A training", "content": {"application/json": {"schema": response}}}
-            },
+            "responses": {"200": {"description": "A training", "content": {"application/json": {"schema": response}}}},
         }
     }
     return document

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from execution.api import account, builds, deployments, files, models, predictions, uploads
+from execution.api import account, builds, deployments, files, models, predictions, trainings, uploads
 from execution.views import deployments as kept
 from execution.views import publishing
 from execution.views import runs as views
@@ -34,6 +34,10 @@ API: list[URLPattern | URLResolver] = [
     path("uploads", uploads.Uploads.as_view()),
     path("uploads/<slug:upload_id>", uploads.OneUpload.as_view()),
     path("uploads/<slug:upload_id>/complete", uploads.CompleteUpload.as_view()),
+    path("models/<str:owner>/<str:name>/versions/<slug:version_id>/trainings", trainings.VersionTrainings.as_view()),
+    path("trainings", trainings.Trainings.as_view()),
+    path("trainings/<slug:training_id>", trainings.OneTraining.as_view()),
+    path("trainings/<slug:training_id>/cancel", trainings.CancelTraining.as_view()),
     path("deployments", deployments.Deployments.as_view()),
     path("deployments/<str:owner>/<str:name>", deployments.OneDeployment.as_view()),
     path("deployments/<str:owner>/<str:name>/predictions", predictions.DeploymentPredictions.as_view()),

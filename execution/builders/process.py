@@ -61,9 +61,7 @@ def build(
         else:
 
             def inspect(one: CogConfig) -> dict[str, Any]:
-                return _inspect(
-                    frozen, environment, interpreter, one, log=log, limits=limits, is_canceled=is_canceled
-                )
+                return _inspect(frozen, environment, interpreter, one, log=log, limits=limits, is_canceled=is_canceled)
 
             schema = inspected.whole(config, inspect=inspect, log=log)
         (frozen / ".cog").mkdir(exist_ok=True)

@@ -68,7 +68,9 @@ class ProcessRuntime:
         door = Door(listener=door_place.listen("door.sock", mode=0o666), url=f"http://127.0.0.1:{door_port}")
         try:
             schema_file = starting.write_schema(home, schema) if spec.trains else None
-            order = _order(spec, build, home, walls, schema_file, port=port, door_port=door_port, listen_fd=listener.fileno())
+            order = _order(
+                spec, build, home, walls, schema_file, port=port, door_port=door_port, listen_fd=listener.fileno()
+            )
             confined = sandbox.launch(order, walls=walls, stdout=sandbox.PIPE, stderr=sandbox.STDOUT)
         except BaseException:
             door.close()

@@ -57,11 +57,13 @@ def begin(*, prediction_id: str, owner: str, hardware: str, now: dt.datetime | N
     return Attempt(prediction_id=prediction_id, fence=fence)
 
 
-def next_unclaimed(*, hardware: str, deployment_id: str | None = None) -> str | None:
-    """The oldest prediction that waits for this hardware, of one deployment or of none."""
+def next_unclaimed(*, hardware: str, deployment_id: str | None = None, kind: str = "") -> str | None:
+    """The oldest prediction that waits for this hardware, of one deployment or of none; of one kind or of all."""
     waiting = Prediction.objects.filter(
         status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware, deployment_id=deployment_id
     )
+    if kind:
+        waiting = waiting.filter(kind=kind)
     return waiting.order_by("created_at").values_list("pk", flat=True).first()
 
 
@@ -142,12 +144,12 @@ def give_back(attempt: Attempt, *, reason: str, now: dt.datetime | None = None) 
 def reap(*, now: dt.datetime | None = None) -> int:
     """Take back the predictions of workers that went silent; returns how many."""
     now = now or timezone.now()
-    lost = Prediction.objects.filter(status__in=LIVE, lease_expires_at__lt=now).values_list("pk", "attempts", "fence")
-    taken = list(lost[:200])
-    for prediction_id, tries, fence in taken:
+    lost = Prediction.objects.filter(status__in=LIVE, lease_expires_at__lt=now)
+    taken = list(lost.values_list("pk", "kind", "attempts", "fence")[:200])
+    for prediction_id, kind, tries, fence in taken:
         # The run time of a lost worker is the platform's loss, also when another finishes the prediction.
         only = Q(fence=fence, lease_expires_at__lt=now)
-        _requeue(prediction_id, tries, only, "The worker that ran this prediction was lost", now)
+        _requeue(prediction_id, tries, only, f"The worker that ran this {kind} was lost", now)
     return len(taken)
 
 

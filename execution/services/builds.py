@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +16,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from execution import limits, schema
+from execution.builders import docker as images
 from execution.builders.base import Built
 from execution.models import Build
 from execution.services import chats
@@ -89,6 +93,15 @@ def next_queued() -> str | None:
 def folder(build_path: str) -> Path:
     """Where a version's build lies on this machine."""
     return Path(settings.VAR) / "builds" / build_path
+
+
+def discard(folder: Path) -> None:
+    """Remove a version's build from this host: its files, and its image where it has one. Gone already is fine."""
+    with contextlib.suppress(OSError, ValueError):
+        record = json.loads((folder / "build.json").read_text())
+        if record.get("kind") == "docker":
+            images.remove(record)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def mine(build_id: str, fence: int) -> Q:

@@ -58,7 +58,7 @@ def create(*, account_id: int, given: Mapping[str, Any]) -> Deployment:
         raise Unprocessable(f"`model`: there is no model {given['model']}.")
     version = _version(model, given["version"])
     release = Release(version=version, number=1, **_sizes(given), hardware=_hardware(given["hardware"]))
-    trust.require(account=model.publisher.account)
+    trust.require_code_of(version)
     try:
         with transaction.atomic():
             row = Deployment.objects.create(account_id=account_id, name=name, wanted=release.min_instances)

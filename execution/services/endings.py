@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -33,11 +34,13 @@ def end(
     error: str | None = None,
     only: Q | None = None,
     changes: dict[str, Any] | None = None,
+    also: Callable[[], None] | None = None,
     now: dt.datetime | None = None,
 ) -> bool:
     """End a prediction and charge its run time, or release its hold when there was none; False when it had ended.
 
-    `only` narrows who may end it (a fence, a lease that is over); `changes` are fields written with the end.
+    `only` narrows who may end it (a fence, a lease that is over); `changes` are fields written with the end;
+    `also` is done in the same transaction, when this end is the one.
     Setup and queue cost nothing; run time of succeeded, failed and canceled runs alike is charged. A caller
     whose loss it is (a worker that died) passes `run_ms=0`.
     """
@@ -64,6 +67,8 @@ def end(
         if prediction.started_at is not None:
             metrics["predict_time"] = run_ms / 1000
         Prediction.objects.filter(pk=prediction_id).update(amount_nano=amount, metrics=metrics)
+        if also is not None:
+            also()
         webhooks.ended(prediction_id=prediction_id, now=now)
     return True
 

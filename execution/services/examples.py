@@ -91,7 +91,7 @@ _GONE: Final = "The data of this prediction have been removed: run it again and 
 
 def _own(model: Model, prediction_id: Any) -> Prediction:
     rows = Prediction.objects.select_related("model__publisher", "version", "hardware", "deployment")
-    row = rows.filter(account=model.publisher.account, pk=str(prediction_id)).first()
+    row = rows.filter(account=model.publisher.account, kind=Prediction.Kind.PREDICTION, pk=str(prediction_id)).first()
     if row is None:
         raise NotFound("There is no such prediction in this account.")
     return row

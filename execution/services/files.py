@@ -208,5 +208,6 @@ def keep_output(*, prediction: Prediction, path: Path, name: str, content_type: 
             content_type=content_type,
             prediction_id=prediction.pk,
             life=None,  # retention removes it with the prediction's data
+            max_bytes=limits.MAX_WEIGHTS_BYTES if prediction.is_training else limits.MAX_FILE_BYTES,
         )
     return mark(file)

@@ -8,7 +8,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from execution import schema
+from execution import limits, schema
 from execution.agent.agent import Agent
 from execution.agent.chat_door import ChatDoor
 from execution.runtimes.base import InstanceSpec, RunLimits
@@ -81,8 +81,17 @@ def drain() -> None:
             _agent.drain()
 
 
-def spec_of(version: Version, *, run_limits: RunLimits | None = None) -> InstanceSpec:
-    """What the agent needs to start a version."""
+def spec_of(version: Version, *, run_limits: RunLimits | None = None, trains: bool = False) -> InstanceSpec:
+    """What the agent needs to start a version, or its training function."""
+    if trains:
+        run_limits = RunLimits(
+            tmp_bytes=2 * limits.MAX_WEIGHTS_BYTES,
+            file_bytes=limits.MAX_WEIGHTS_BYTES,
+            files_bytes=limits.MAX_WEIGHTS_BYTES,
+        )
     return InstanceSpec(
-        version_id=version.pk, build=builds.folder(version.build_path), limits=run_limits or RunLimits()
+        version_id=version.pk,
+        build=builds.folder(version.build_path),
+        trains=trains,
+        limits=run_limits or RunLimits(),
     )

@@ -136,7 +136,7 @@ def fetch(*, prediction: Prediction, folder: Path) -> tuple[dict[str, Any], dict
 
     Called by the worker; blocks on the network. Raises BadFile with the reason, which the caller is to read.
     """
-    document = prediction.version.openapi_schema
+    document = prediction.document
     given: dict[str, Any] = dict(prediction.input)
     local: dict[str, Path] = {}
     for name, value, put in _places(document, given):

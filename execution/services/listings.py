@@ -31,7 +31,8 @@ TEXTS: Final = {"description": 5_000, "readme": 200_000}
 
 
 def _counted(rows: QuerySet[Model]) -> QuerySet[Model]:
-    return rows.select_related("publisher").annotate(run_count=Count("predictions", distinct=True))
+    runs = Q(predictions__kind=Prediction.Kind.PREDICTION)
+    return rows.select_related("publisher").annotate(run_count=Count("predictions", filter=runs, distinct=True))
 
 
 def listed(*, account_id: int) -> QuerySet[Model]:
@@ -164,6 +165,8 @@ def delete(*, account_id: int, owner: str, name: str) -> None:
         raise Conflict("This model is being built: cancel the build first.")
     if Prediction.objects.filter(model=row).exists():
         raise Conflict("This model has been run: the account's books name it, so it stays.")
+    if row.trainings.exists():
+        raise Conflict("This model is the destination of a training, which names it: it stays.")
     if Release.objects.filter(version__model=row).exists():
         raise Conflict("A deployment has run this model, so it stays: delete the deployment first.")
     with transaction.atomic():

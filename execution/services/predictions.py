@@ -1,4 +1,4 @@
-"""Predictions as their callers see them: make, find, list, cancel."""
+"""Predictions as their callers see them: make, find, list, cancel. Trainings are made here too (trainings.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.services import holds
-from execution import limits
+from execution import limits, training
 from execution.models import Deployment, File, IdempotencyKey, Prediction, Webhook, new_id
 from execution.services import chats, endings, idempotency, inputs, trust
 from execution.services.endings import UNIT, cost_nano
@@ -87,6 +87,7 @@ def create(
     webhook_events: Collection[str] = (),
     user_id: int | None = None,
     deployment: Deployment | None = None,
+    destination: Model | None = None,
 ) -> Prediction:
     """Validate, hold money for the first minute, write the row and ring a worker: all or nothing.
 
@@ -94,6 +95,7 @@ def create(
     `webhook` and its events are as `webhooks.read` gives them.
     `user_id` is who acts without a key, in the portal.
     With a deployment the run itself is free: its instances are paid by the minute.
+    With a destination it is a training, whose weights become a version of that model.
 
     Raises Unprocessable for the input, Forbidden for what a guardrail refuses, PaymentRequired, Unavailable when
     the version has no priced hardware.
@@ -103,8 +105,10 @@ def create(
     if hardware is None or not hardware.is_active:
         raise Unavailable(f"{version.model.full_slug} has no hardware to run on at the moment.")
     given = _guarded(policy_of(key_id=key_id, account_id=account_id, user_id=user_id), version, given)
-    trust.require(account=version.model.publisher.account)
-    ready, made = inputs.accept(document=version.openapi_schema, given=given, account_id=account_id, base=base)
+    trust.require_code_of(version)
+    kind = Prediction.Kind.TRAINING if destination else Prediction.Kind.PREDICTION
+    document = training.document_of(version.openapi_schema) if destination else version.openapi_schema
+    ready, made = inputs.accept(document=document, given=given, account_id=account_id, base=base)
     snapshot = prices.snapshot(hardware_id=hardware.pk)
     if UNIT not in snapshot:
         raise Unavailable(f"The hardware {hardware.sku} has no price at the moment.")
@@ -118,13 +122,15 @@ def create(
             account_id=account_id,
             key_id=key_id,
             amount_nano=cost_nano(snapshot, covered),
-            kind="prediction",
+            kind=kind,
             reference=prediction_id,
             expires_in=limits.HOLD_LIFE,
             user_id=user_id,
         )
         prediction = Prediction.objects.create(
             id=prediction_id,
+            kind=kind,
+            destination=destination,
             account_id=account_id,
             key_id=key_id,
             model=version.model,
@@ -160,15 +166,17 @@ def _guarded(policy: Policy, version: Version, given: Any) -> Any:
     return policy.value(given) if policy.filters else given
 
 
-def _rows() -> QuerySet[Prediction]:
-    return Prediction.objects.select_related("model__publisher", "version", "hardware", "deployment")
+def rows(kind: str = Prediction.Kind.PREDICTION) -> QuerySet[Prediction]:
+    """Runs of a kind, with what is shown of them."""
+    found = Prediction.objects.select_related("model__publisher", "version", "hardware", "deployment")
+    return found.filter(kind=kind)
 
 
-def find(*, account_id: int, prediction_id: str) -> Prediction:
+def find(*, account_id: int, prediction_id: str, kind: str = Prediction.Kind.PREDICTION) -> Prediction:
     """The account's prediction. Raises NotFound, also for a stranger's."""
-    row = _rows().filter(account_id=account_id, pk=prediction_id).first()
+    row = rows(kind).filter(account_id=account_id, pk=prediction_id).first()
     if row is None:
-        raise NotFound("There is no such prediction in this account.")
+        raise NotFound(f"There is no such {kind} in this account.")
     return row
 
 
@@ -180,23 +188,23 @@ def listed(
     created_before: dt.datetime | None = None,
 ) -> QuerySet[Prediction]:
     """The account's predictions, without logs; narrowed where something is said."""
-    rows = _rows().filter(account_id=account_id).defer("logs", "version__openapi_schema")
+    found = rows().filter(account_id=account_id).defer("logs", "version__openapi_schema")
     if source:
-        rows = rows.filter(source=source)
+        found = found.filter(source=source)
     if created_after is not None:
-        rows = rows.filter(created_at__gt=created_after)
+        found = found.filter(created_at__gt=created_after)
     if created_before is not None:
-        rows = rows.filter(created_at__lt=created_before)
-    return rows
+        found = found.filter(created_at__lt=created_before)
+    return found
 
 
-def cancel(*, account_id: int, prediction_id: str) -> Prediction:
+def cancel(*, account_id: int, prediction_id: str, kind: str = Prediction.Kind.PREDICTION) -> Prediction:
     """End the account's prediction as canceled, charged up to now; one that has ended stays as it is. Raises NotFound.
 
     The worker sees within half a second that the row is no longer its own, and stops the model.
     """
-    prediction = find(account_id=account_id, prediction_id=prediction_id)
+    prediction = find(account_id=account_id, prediction_id=prediction_id, kind=kind)
     if not prediction.is_over:
         endings.end(prediction_id=prediction.pk, status=Status.CANCELED, run_ms=endings.elapsed_ms(prediction))
-        prediction = find(account_id=account_id, prediction_id=prediction_id)
+        prediction = find(account_id=account_id, prediction_id=prediction_id, kind=kind)
     return prediction

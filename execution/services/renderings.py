@@ -1,4 +1,4 @@
-"""A prediction as its owner reads it, by the API and in webhooks (facts/replicate.md section 1)."""
+"""A prediction or a training as its owner reads it, by the API and in webhooks (facts/replicate.md section 1)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def prediction(row: Prediction, *, base: str, as_starting: bool = False) -> dict
     if as_starting:
         body |= {"output": None, "status": Status.STARTING.value}
     body["logs"] = row.logs
-    if schema.is_iterator(row.version.openapi_schema):
+    if not row.is_training and schema.is_iterator(row.version.openapi_schema):
         body["urls"]["stream"] = streams.link(row, base=base)
     return body
 
@@ -50,11 +50,13 @@ def summary(row: Prediction, *, base: str) -> dict[str, Any]:
         "created_at": moment(row.created_at),
         "metrics": row.metrics,
         "urls": {
-            "get": f"{base}/v1/predictions/{row.pk}",
-            "cancel": f"{base}/v1/predictions/{row.pk}/cancel",
-            "web": f"{base}/predictions/{row.pk}",
+            "get": f"{base}/v1/{row.kind}s/{row.pk}",
+            "cancel": f"{base}/v1/{row.kind}s/{row.pk}/cancel",
+            "web": f"{base}/{row.kind}s/{row.pk}",
         },
     }
+    if row.is_training and row.output is None:
+        del body["output"]  # the published schema of trainings allows no null for it
     # Left out rather than null until they are known: the published schema does not allow null for them.
     for name in ("started_at", "completed_at", "deadline"):
         if (value := getattr(row, name)) is not None:

@@ -23,7 +23,7 @@ from execution import limits, texts
 from execution.agent.agent import Agent, Lease
 from execution.models import Prediction
 from execution.runtimes.base import Finished, Log, Output, ProducedFile, SetupFailed, Started, StartFailed
-from execution.services import attempts, endings, files, host, inputs, webhooks
+from execution.services import attempts, endings, files, host, inputs, trained, webhooks
 from execution.services.attempts import Attempt
 from execution.states import Status
 
@@ -42,10 +42,16 @@ def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
     done = 0
     wanted: str | None = prediction_id
     deployment_id = Prediction.objects.filter(pk=prediction_id).values_list("deployment_id", flat=True).first()
+    kind = ""
     while wanted is not None:
         prediction = _waiting(wanted, hardware)
         if prediction is not None:
-            lease = agent.acquire(host.spec_of(prediction.version), pool=deployment_id or "")
+            spec = host.spec_of(prediction.version, trains=prediction.is_training)
+            lease = agent.acquire(spec, pool=deployment_id or "")
+            if lease is None and prediction.is_training:  # the last place is for what is short: let that go on
+                kind = Prediction.Kind.PREDICTION
+                wanted = attempts.next_unclaimed(hardware=hardware, kind=kind)
+                continue
             if lease is None:
                 return done
             try:
@@ -55,7 +61,7 @@ def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
                     done += 1
             finally:
                 lease.release()
-        wanted = attempts.next_unclaimed(hardware=hardware, deployment_id=deployment_id)
+        wanted = attempts.next_unclaimed(hardware=hardware, deployment_id=deployment_id, kind=kind)
     return done
 
 
@@ -68,7 +74,8 @@ def _waiting(prediction_id: str, hardware: str) -> Prediction | None:
 
 def _run(agent: Agent, lease: Lease, attempt: Attempt) -> None:
     """One attempt, from its inputs to its end; whatever goes wrong on our side gives the prediction back."""
-    prediction = Prediction.objects.select_related("version", "model").get(pk=attempt.prediction_id)
+    rows = Prediction.objects.select_related("version", "model", "destination__publisher")
+    prediction = rows.get(pk=attempt.prediction_id)
     with _workspace() as folder, Pulse(attempt) as pulse, webhooks.Live(prediction.pk) as live:
         try:
             given, local = inputs.fetch(prediction=prediction, folder=folder)
@@ -188,7 +195,7 @@ class _Drive:
             files=local,
             sink=self._keep,
             is_canceled=self._pulse.is_lost,
-            run_seconds=float(limits.RUN_SECONDS),
+            run_seconds=float(limits.TRAINING_SECONDS if self._prediction.is_training else limits.RUN_SECONDS),
         )
         try:
             for event in events:
@@ -241,6 +248,7 @@ class _Drive:
             attempts.give_back(self._attempt, reason="The worker was stopped")  # ours to bear: another one runs it
             return
         status = Status(event.status) if event.status in ("succeeded", "failed", "canceled") else Status.FAILED
+        error = texts.text(event.error)
         changes: dict[str, Any] = {"logs": self._text(), "output": self._output}
         known = {
             name: value
@@ -249,13 +257,23 @@ class _Drive:
         }
         if known:
             changes["metrics"] = known
+        fruit: trained.Fruit | None = None
+        if self._prediction.is_training and status == Status.SUCCEEDED:
+            try:
+                fruit = trained.pick(self._prediction, self._output)
+                changes["output"] = fruit.output
+            except trained.NoWeights as none:
+                status, error = Status.FAILED, none.message
         won = endings.end(
             prediction_id=self._prediction.pk,
             status=status,
             run_ms=round(max(0.0, event.seconds) * 1000),
-            error=texts.text(event.error) or None,
+            error=error or None,
             only=self._attempt.mine,
             changes=changes,
+            also=fruit.publish if fruit else None,
         )
+        if not won and fruit:
+            fruit.discard()
         if not won:
             logger.info("run_end_lost", prediction=self._prediction.pk, status=event.status)

@@ -6,7 +6,7 @@ import ipaddress
 
 from marketplace.lib import env
 from marketplace.lib.errors import Forbidden
-from marketplace.models import Account
+from marketplace.models import Account, Version
 
 
 def is_local_only() -> bool:
@@ -30,3 +30,9 @@ def require(*, account: Account | None) -> None:
         "This site runs models as processes, and only of publishers that its staff have marked as trusted: "
         "ask them to review the publisher's account."
     )
+
+
+def require_code_of(version: Version) -> None:
+    """The same of the publisher whose code a version runs: of a trained one that is whom it was trained from."""
+    origin = version.trained_from
+    require(account=(origin or version).model.publisher.account)

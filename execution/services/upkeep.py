@@ -39,7 +39,7 @@ def end_overdue(*, now: dt.datetime) -> int:
             prediction_id=prediction.pk,
             status=Status.CANCELED,
             run_ms=endings.elapsed_ms(prediction, now=now),
-            error="The deadline of this prediction (Cancel-After) passed.",
+            error=f"The deadline of this {prediction.kind} (Cancel-After) passed.",
             now=now,
         )
     unserved = Prediction.objects.filter(
@@ -50,7 +50,8 @@ def end_overdue(*, now: dt.datetime) -> int:
             prediction_id=prediction.pk,
             status=Status.FAILED,
             run_ms=0,
-            error=f"No worker with the hardware {prediction.hardware.sku} took this prediction; nothing was charged.",
+            error=f"No worker with the hardware {prediction.hardware.sku} took this {prediction.kind}; "
+            "nothing was charged.",
             only=Q(lease_expires_at=None),
             now=now,
         )
@@ -60,16 +61,17 @@ def end_overdue(*, now: dt.datetime) -> int:
 def ring(*, now: dt.datetime) -> int:
     """Ring again for predictions that wait: the doorbell may have been lost. Returns how many were rung for.
 
-    A few per hardware are enough, since a worker that ends one takes the next from the database itself.
+    A few per hardware and kind are enough, since a worker that ends one takes the next from the database itself.
     For a deployment nobody rings: the keeper of its instances looks for what waits.
     """
     rung = 0
     waiting = Prediction.objects.filter(
         status=Status.STARTING, lease_expires_at=None, rung_at__lt=now - RING_AFTER, deployment=None
     )
-    for hardware_id in set(waiting.values_list("hardware_id", flat=True).distinct()):
+    for hardware_id, kind in set(waiting.values_list("hardware_id", "kind").distinct()):
         queue = Hardware.objects.get(pk=hardware_id).queue
-        oldest = waiting.filter(hardware_id=hardware_id).order_by("created_at").values_list("pk", flat=True)
+        alike = waiting.filter(hardware_id=hardware_id, kind=kind)
+        oldest = alike.order_by("created_at").values_list("pk", flat=True)
         for prediction_id in list(oldest[:RING_AT_ONCE]):
             if waiting.filter(pk=prediction_id).update(rung_at=now):
                 jobs.enqueue(TASK, queue=queue, prediction_id=prediction_id)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import shutil
 from typing import Final
 
 from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
-from execution.builders import docker as images
 from execution.models import Deployment, Prediction
 from execution.services import builds, chats, listings
 from execution.states import LIVE
@@ -63,9 +59,4 @@ def remove_build(*, version_id: str) -> None:
     gone = Version.with_deleted.filter(pk=version_id).exclude(deleted_at=None).first()
     if gone is None:
         return
-    folder = builds.folder(gone.build_path)
-    with contextlib.suppress(OSError, ValueError):
-        record = json.loads((folder / "build.json").read_text())
-        if record.get("kind") == "docker":
-            images.remove(record)
-    shutil.rmtree(folder, ignore_errors=True)
+    builds.discard(builds.folder(gone.build_path))
