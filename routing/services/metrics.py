@@ -132,9 +132,10 @@ class _Held(Collector):
         )  # fmt: skip
         live = Generation.objects.filter(status__in=Generation.OPEN)
         yield _by("turnpike_generations_open", "Generations that have not ended.", ("status",), live)
-        predictions = Prediction.objects.filter(status__in=[str(one) for one in LIVE])
-        told = "Predictions that wait (starting) or run (processing)."
-        yield _by("turnpike_predictions_open", told, ("hardware__sku", "status"), predictions)
+        runs = Prediction.objects.filter(status__in=[str(one) for one in LIVE])
+        for kind in Prediction.Kind.values:
+            told = f"{kind.capitalize()}s that wait (starting) or run (processing)."
+            yield _by(f"turnpike_{kind}s_open", told, ("hardware__sku", "status"), runs.filter(kind=kind))
         builds = Build.objects.filter(status__in=[str(BuildStatus.QUEUED), str(BuildStatus.BUILDING)])
         yield _by("turnpike_builds_open", "Builds that wait or run.", ("status",), builds)
 

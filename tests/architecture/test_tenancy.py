@@ -238,6 +238,16 @@ HOSTING: dict[str, Route] = {
     "uploads/<slug:upload_id>/complete": Route(
         (409, 409, 404, 401), "uploads/{upload_id}/complete", method="POST", body={}
     ),
+    # The team's version has no train function: for those who may see it the answer is a refusal.
+    "models/<str:owner>/<str:name>/versions/<slug:version_id>/trainings": Route(
+        (422, 422, 404, 401),
+        "models/team/secret/versions/{version_id}/trainings",
+        method="POST",
+        body={"destination": "team/secret", "input": {}},
+    ),
+    "trainings": keyed(),
+    "trainings/<slug:training_id>": teams("trainings/{training_id}"),
+    "trainings/<slug:training_id>/cancel": teams("trainings/{training_id}/cancel", method="POST"),
     "deployments": keyed(),
     "deployments/<str:owner>/<str:name>": teams("deployments/team/kept"),
     "deployments/<str:owner>/<str:name>/predictions": Route(

@@ -87,6 +87,17 @@ def build() -> World:
         output="done",
         completed_at=timezone.now(),
     )
+    training = Prediction.objects.create(
+        kind=Prediction.Kind.TRAINING,
+        account=team,
+        model=version.model,
+        version=version,
+        destination=version.model,
+        hardware=machine,
+        input={"text": "canary"},
+        status=Status.CANCELED,
+        completed_at=timezone.now(),
+    )
     stored = default_storage.save("tests/canary.txt", ContentFile(b"canary"))
     file = File.objects.create(
         account=team, name="canary.txt", content_type="text/plain", size=6, sha256="0" * 64, path=stored
@@ -120,6 +131,7 @@ def build() -> World:
     return World(
         names={
             "prediction_id": prediction.pk,
+            "training_id": training.pk,
             "file_id": file.pk,
             "build_id": made.pk,
             "upload_id": coming.pk,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from execution import training
 from execution.models import Deployment, Prediction
-from execution.services import deployments, predictions
+from execution.services import deployments, listings, predictions, trainings
 from marketplace.lib import money
 from marketplace.models import Account, Hardware, Model, Version
 from marketplace.services import accounts, prices
@@ -91,6 +92,34 @@ def predict(by: Account, version: Version, *, given: Any = None, **more: Any) ->
         key_id=more.pop("key_id", None),
         version=version,
         given={"text": "hi"} if given is None else given,
+        base=BASE,
+        **more,
+    )
+
+
+def trainable(**more: Any) -> Version:
+    """A hosted version whose schema has a training: a file in, weights out."""
+    inputs = {"data": {"type": "string", "format": "uri", "x-order": 0}, "rounds": {"type": "integer", "default": 3}}
+    parts = {
+        "Input": {"title": "Input", "type": "object", "properties": inputs, "required": ["data"]},
+        "Output": {"type": "object", "properties": {"weights": {"type": "string", "format": "uri"}}},
+    }
+    document = training.joined({"paths": {}, **SCHEMA}, {"components": {"schemas": parts}})
+    return hosted(slug="trainer", schema=document, **more)
+
+
+def train(by: Account, version: Version, *, given: Any = None, **more: Any) -> Prediction:
+    """A training made as the API would; its destination is <account>/mine, made when it is not there."""
+    destination = more.pop("destination", f"{by.slug}/mine")
+    if destination == f"{by.slug}/mine" and not Model.objects.owned_by(by.pk).named(destination).exists():
+        described = {"owner": by.slug, "name": "mine", "visibility": "private", "hardware": "cpu"}
+        listings.create(account=by, given=described)
+    return trainings.create(
+        account_id=by.pk,
+        key_id=more.pop("key_id", None),
+        version=version,
+        destination=destination,
+        given={"data": "data:text/plain,hi"} if given is None else given,
         base=BASE,
         **more,
     )

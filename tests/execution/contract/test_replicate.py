@@ -14,7 +14,7 @@ from marketplace.models import Collection, Model
 from tests.execution.api.conftest import Caller
 from tests.execution.api.test_streams import streaming
 from tests.execution.contract.conftest import DOCUMENT
-from tests.factories.execution import hosted, predict
+from tests.factories.execution import hosted, predict, train, trainable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,6 +131,26 @@ def test_deployments(book: Book) -> None:
     book.holds("POST", "/deployments", body=made)
     run = book.holds("POST", one + "/predictions", body={"input": {"text": "a"}}, **names)
     assert run["deployment"] == "kept"
+
+
+def test_trainings(book: Book) -> None:
+    version = trainable()
+    ended = train(book.caller.account, version)
+    output = {"version": f"payer/mine:{'a' * 64}", "weights": "turnpike-file:" + "a" * 26}
+    Prediction.objects.filter(pk=ended.pk).update(
+        status="succeeded", started_at=ended.created_at, completed_at=ended.created_at, output=output
+    )
+    names = {"model_owner": "demo", "model_name": "trainer", "version_id": version.pk}
+    path = "/models/{model_owner}/{model_name}/versions/{version_id}/trainings"
+    body = {"destination": "payer/mine", "input": {"data": "data:text/plain,hi"}}
+    made = book.holds("POST", path, body=body, **names)
+    assert (made["status"], made["model"], made["version"]) == ("starting", "demo/trainer", version.pk)
+    assert made["input"] == {"data": "data:text/plain,hi", "rounds": 3}
+    shown = book.holds("GET", "/trainings/{training_id}", training_id=ended.pk)
+    assert shown["output"] == output
+    assert len(book.holds("GET", "/trainings")["results"]) == 2
+    canceled = book.holds("POST", "/trainings/{training_id}/cancel", training_id=made["id"])
+    assert canceled["status"] == "canceled"
 
 
 def test_what_belongs_to_the_account(book: Book) -> None:
