@@ -212,3 +212,16 @@ def test_each_scene_of_the_film_gives_one_picture(workshop: Workshop) -> None:
     text = EXAMPLES / "video-frames" / "README.md"
     refused = Ran(instance, input={"video": "input-file:0/a"}, files={"input-file:0/a": text})
     assert (refused.end.status, "cannot be read" in refused.end.error) == ("failed", True)
+
+
+def test_the_classifier_learns_the_weather_and_knows_the_shops_post(workshop: Workshop) -> None:
+    example = EXAMPLES / "train-classifier"
+    name = "input-file:0/weather.csv"
+    done = Ran(workshop.start(example, trains=True), input={"texts": name}, files={name: example / "weather.csv"})
+    assert done.end.status == "succeeded", done.end
+    [(_, _, weights)] = done.files
+    assert json.loads(weights)["texts"] == dict.fromkeys(("sun", "rain", "snow", "wind"), 10)
+    assert 0.4 <= done.outputs[-1]["accuracy"] <= 1
+    assert "40 texts of 4 labels" in done.logs
+    untrained = Ran(workshop.start(example), input={"text": "I was charged twice for one invoice"})
+    assert untrained.outputs[-1]["label"] == "billing", untrained.end

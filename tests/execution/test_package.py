@@ -211,6 +211,7 @@ class TestReadConfig:
         assert config.run_commands == ("echo hi", "echo ho")
         assert [one.name for one in config.packages] == ["numpy"]
         assert (config.concurrency, config.train) == (4, "train.py:train")
+        assert (config.training.path, config.training.name) == ("train.py", "train")
 
     @pytest.mark.parametrize(
         ("text", "words"),
@@ -225,6 +226,11 @@ class TestReadConfig:
             ("predict: predict\n", "line 1: predict must look like"),
             ("predict: ../predict.py:P\n", "line 1: predict must look like"),
             ("predict: /predict.py:P\n", "line 1: predict must look like"),
+            ("predict: p.py:P\ntrain: train\n", "line 2: train must look like"),
+            (
+                "chat:\n  server: s.py\n  context_length: 9\n  prompt: '1'\n  completion: '1'\ntrain: t.py:t\n",
+                "line 6: train",
+            ),
             ("predict: p.py:P\nbuild:\n  python_version: 3.10\n", None),
             ("predict: p.py:P\nbuild:\n  python_version: 3.1\n", "quotes"),
             ("predict: p.py:P\nbuild:\n  python_version: '3.9'\n", "line 3: build.python_version must be one of"),

@@ -57,11 +57,11 @@ class Workshop:
             )
         return self._built[key]
 
-    def start(self, files: dict[str, str] | str | Path, /, **bounds: float) -> ProcessInstance:
+    def start(self, files: dict[str, str] | str | Path, /, *, trains: bool = False, **bounds: float) -> ProcessInstance:
         """A started instance of it; stopped at the end of the test at the latest."""
         built = self.build(files)
         limits = RunLimits(**bounds)  # type: ignore[arg-type]
-        spec = InstanceSpec(version_id=built.digest, build=built.folder, limits=limits)
+        spec = InstanceSpec(version_id=built.digest, build=built.folder, trains=trains, limits=limits)
         instance = ProcessRuntime(var=self.var).start(spec)
         self._started.append(instance)
         return instance

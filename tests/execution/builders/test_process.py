@@ -62,6 +62,20 @@ def test_the_shapes_example_is_right_about_its_sample(workshop):
     ("files", "error", "words"),
     [
         ({"cog.yaml": "predict: other.py:P\n"}, PackageError, "cog.yaml names other.py, which is not in the upload"),
+        (
+            {"cog.yaml": FUNCTION + "train: train.py:train\n", "predict.py": GOOD},
+            PackageError,
+            "cog.yaml names train.py, which is not in the upload",
+        ),
+        (
+            {
+                "cog.yaml": FUNCTION + "train: train.py:train\n",
+                "predict.py": GOOD,
+                "train.py": "def train(n: int) -> str:\n    return str(n)\n",
+            },
+            BuildFailed,
+            "train.py:train returns no weights that a version could be made of",
+        ),
         ({"cog.yaml": "build: [\n"}, PackageError, "cog.yaml line 2: not valid YAML"),
         (
             {"cog.yaml": CONFIG, "predict.py": "import os\nimport no_such_module\n"},
