@@ -169,7 +169,7 @@ def _guarded(policy: Policy, version: Version, given: Any) -> Any:
 def rows(kind: str = Prediction.Kind.PREDICTION) -> QuerySet[Prediction]:
     """Runs of a kind, with what is shown of them."""
     found = Prediction.objects.select_related("model__publisher", "version", "hardware", "deployment")
-    return found.filter(kind=kind)
+    return found.select_related("destination__publisher").filter(kind=kind)
 
 
 def find(*, account_id: int, prediction_id: str, kind: str = Prediction.Kind.PREDICTION) -> Prediction:

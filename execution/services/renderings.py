@@ -55,8 +55,10 @@ def summary(row: Prediction, *, base: str) -> dict[str, Any]:
             "web": f"{base}/{row.kind}s/{row.pk}",
         },
     }
-    if row.is_training and row.output is None:
-        del body["output"]  # the published schema of trainings allows no null for it
+    if row.destination is not None:
+        body["destination"] = row.destination.full_slug
+        if row.output is None:
+            del body["output"]  # the published schema of trainings allows no null for it
     # Left out rather than null until they are known: the published schema does not allow null for them.
     for name in ("started_at", "completed_at", "deadline"):
         if (value := getattr(row, name)) is not None:

@@ -86,8 +86,7 @@ def find(*, account_id: int, training_id: str) -> Prediction:
 
 def listed(*, account_id: int) -> QuerySet[Prediction]:
     """The account's trainings, without logs."""
-    rows = predictions.rows(_KIND).filter(account_id=account_id).select_related("destination__publisher")
-    return rows.defer("logs", "version__openapi_schema")
+    return predictions.rows(_KIND).filter(account_id=account_id).defer("logs", "version__openapi_schema")
 
 
 def cancel(*, account_id: int, training_id: str) -> Prediction:

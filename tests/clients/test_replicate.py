@@ -29,6 +29,9 @@ SCENARIOS: dict[str, Any] = {
     "refusal": [422, True],
     "failure": True,
     "deployments": [1, "succeeded", "hello you", True, 2],
+    "trainings": ["succeeded", True, True, "wind", True],
+    "training_canceled": "canceled",
+    "training_refused": [422, True],
 }
 _COLLECT = """
 from marketplace.models import Collection, Model
@@ -74,6 +77,7 @@ class Bench:
     def __init__(self, system: System, post: Post) -> None:
         self.system, self.post = system, post
         self.hello, self.shapes = (published(system, name).split(":")[0] for name in ("hello-text", "detect-shapes"))
+        self.trainer = published(system, "train-classifier")
         system.query(_COLLECT)
         self.told = cache(self._told)
 
@@ -86,6 +90,8 @@ class Bench:
             BASE_URL=self.system.base_url,
             HELLO=self.hello,
             SHAPES=self.shapes,
+            TRAINER=self.trainer,
+            TEXTS=str(ROOT / "examples" / "train-classifier" / "weather.csv"),
             OWNER=payer.slug,
             PICTURE=str(ROOT / "examples" / "detect-shapes" / "sample.png"),
             WEBHOOK=f"http://127.0.0.1:{self.system.spare_ports[-1]}/hook",

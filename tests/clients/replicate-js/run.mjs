@@ -3,10 +3,17 @@
 import { readFileSync } from "node:fs";
 import Replicate, { validateWebhook } from "replicate";
 
-const { TOKEN, BASE_URL, HELLO, SHAPES, OWNER, PICTURE, WEBHOOK } = process.env;
+const { TOKEN, BASE_URL, HELLO, SHAPES, OWNER, PICTURE, WEBHOOK, TRAINER, TEXTS } = process.env;
 const client = new Replicate({ auth: TOKEN ?? "none", baseUrl: `${BASE_URL}/v1` });
 const [modelOwner, modelName] = (HELLO ?? "/").split("/");
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function train(more = {}) {
+  const [trainer, version] = TRAINER.split(":");
+  const stored = await client.files.create(new File([readFileSync(TEXTS)], "weather.csv"));
+  const asked = { destination: `${OWNER}/weather`, input: { texts: stored.urls.get, ...more } };
+  return client.trainings.create(...trainer.split("/"), version, asked);
+}
 
 const scenarios = {
   async run() {
@@ -88,6 +95,31 @@ const scenarios = {
     await client.deployments.update(OWNER, "js", { max_instances: 0 });
     const number = (await client.deployments.get(OWNER, "js")).current_release.number;
     return [made.current_release.number, run.status, run.output.join(""), listed.includes("js"), number];
+  },
+  async trainings() {
+    const [machine] = await client.hardware.list();
+    await client.models.create(OWNER, "weather", { visibility: "private", hardware: machine.sku });
+    let made = await train({ held_out: 5 });
+    while (["starting", "processing"].includes(made.status)) {
+      await pause(200);
+      made = await client.trainings.get(made.id);
+    }
+    const listed = (await client.trainings.list()).results.map((one) => one.id).includes(made.id);
+    const learnt = made.logs.includes("40 texts of 4 labels");
+    const found = await client.run(made.output.version, { input: { text: "gusts blew over the coast" } });
+    return [made.status, listed, learnt, found.label, made.output.weights.startsWith("http")];
+  },
+  async training_canceled() {
+    const made = await train();
+    await client.trainings.cancel(made.id);
+    return (await client.trainings.get(made.id)).status;
+  },
+  async training_refused() {
+    try {
+      await train({ held_out: 1000 });
+    } catch (error) {
+      return [error.response.status, error.message.includes("held_out")];
+    }
   },
   async webhook() {
     const made = await client.predictions.create({

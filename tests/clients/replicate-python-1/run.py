@@ -14,7 +14,7 @@ from replicate.exceptions import ModelError, ReplicateError
 from replicate.webhook import Webhooks, WebhookSigningSecret
 
 client = Client(api_token=os.environ.get("TOKEN"), base_url=os.environ.get("BASE_URL"))
-HELLO, SHAPES, OWNER = (os.environ.get(name, "") for name in ("HELLO", "SHAPES", "OWNER"))
+HELLO, SHAPES, OWNER, TRAINER = (os.environ.get(name, "") for name in ("HELLO", "SHAPES", "OWNER", "TRAINER"))
 
 
 def run():
@@ -107,6 +107,37 @@ def deployments():
     return [made.current_release.number, run.status, "".join(run.output), "py1" in listed, number]
 
 
+def _train(**more):
+    with open(os.environ["TEXTS"], "rb") as texts:
+        return client.trainings.create(version=TRAINER, input={"texts": texts, **more}, destination=f"{OWNER}/weather")
+
+
+def trainings():
+    machine = client.hardware.list()[0].sku
+    client.models.create(owner=OWNER, name="weather", visibility="private", hardware=machine)
+    made = _train(held_out=5)
+    while made.status in ("starting", "processing"):
+        time.sleep(0.2)
+        made.reload()
+    listed = made.id in [one.id for one in client.trainings.list()]
+    learnt = "40 texts of 4 labels" in made.logs
+    found = client.run(made.output["version"], input={"text": "gusts blew over the coast"})
+    return [made.status, listed, learnt, found["label"], made.output["weights"].startswith("http")]
+
+
+def training_canceled():
+    made = _train()
+    made.cancel()
+    return client.trainings.get(made.id).status
+
+
+def training_refused():
+    try:
+        _train(held_out=1000)
+    except ReplicateError as error:
+        return [error.status, "held_out" in (error.detail or "")]
+
+
 def webhook():
     made = client.predictions.create(
         model=HELLO,
@@ -133,6 +164,9 @@ SCENARIOS = (
     refusal,
     failure,
     deployments,
+    trainings,
+    training_canceled,
+    training_refused,
     webhook,
 )
 

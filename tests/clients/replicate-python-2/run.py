@@ -109,6 +109,41 @@ def deployments():
     return [made.current_release.number, run.status, "".join(run.output), "py2" in listed, number]
 
 
+def _train(**more):
+    trainer, version = os.environ["TRAINER"].split(":")
+    with open(os.environ["TEXTS"], "rb") as texts:
+        stored = client.files.create(content=texts.read(), filename="weather.csv")
+    named = dict(zip(("model_owner", "model_name"), trainer.split("/"), strict=True))
+    given = {"texts": stored.urls.get, **more}
+    return client.trainings.create(version_id=version, **named, destination=f"{OWNER}/weather", input=given)
+
+
+def trainings():
+    machine = client.hardware.list()[0].sku
+    client.models.create(owner=OWNER, name="weather", visibility="private", hardware=machine)
+    made = _train(held_out=5)
+    while made.status in ("starting", "processing"):
+        time.sleep(0.2)
+        made = client.trainings.get(training_id=made.id)
+    listed = made.id in [one.id for one in client.trainings.list()]
+    learnt = "40 texts of 4 labels" in made.logs
+    found = client.run(made.output.version, input={"text": "gusts blew over the coast"})
+    return [made.status, listed, learnt, found["label"], made.output.weights.startswith("http")]
+
+
+def training_canceled():
+    made = _train()
+    client.trainings.cancel(training_id=made.id)
+    return client.trainings.get(training_id=made.id).status
+
+
+def training_refused():
+    try:
+        _train(held_out=1000)
+    except replicate.UnprocessableEntityError as error:
+        return [error.status_code, "held_out" in str(error)]
+
+
 def webhook():
     made = client.models.predictions.create(
         model_owner=MODEL_OWNER,
@@ -136,6 +171,9 @@ SCENARIOS = (
     refusal,
     failure,
     deployments,
+    trainings,
+    training_canceled,
+    training_refused,
     webhook,
 )
 

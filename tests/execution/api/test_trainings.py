@@ -47,6 +47,7 @@ def test_a_training_is_made_and_shown_to_its_owner_alone(caller: Caller, strange
     body = answer.json()
     assert (body["status"], body["source"], body["input"]["rounds"], body["error"]) == ("starting", "api", 3, None)
     assert "output" not in body
+    assert body["destination"] == "payer/mine"
     assert set(body["urls"]) == {"get", "cancel", "web"}
     assert body["urls"]["get"] == answer.headers["Location"] == f"http://testserver/v1/trainings/{body['id']}"
     assert caller.get(f"/v1/trainings/{body['id']}").json() == body
