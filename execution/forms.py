@@ -110,6 +110,18 @@ class DeploymentForm(ReleaseForm):
     model = forms.CharField(max_length=130, label="Model", help_text="owner/name, yours or a public one.")
 
 
+class DestinationForm(forms.Form):
+    """The account's own model that a training goes to."""
+
+    slug = forms.CharField(
+        max_length=64,
+        label="Your model",
+        validators=[SLUG],
+        help_text="It gets the trained version. A name that you have no model of makes a private one.",
+        widget=forms.TextInput(attrs={"list": "own-models", "autocomplete": "off"}),
+    )
+
+
 class _FileInput(forms.FileInput):
     """A file to choose; until one is chosen, the links that the form began with stand for it."""
 

@@ -6,6 +6,7 @@ from execution.api import account, builds, deployments, files, models, predictio
 from execution.views import deployments as kept
 from execution.views import publishing
 from execution.views import runs as views
+from execution.views import trainings as trained
 from execution.views import uploads as parts
 
 API: list[URLPattern | URLResolver] = [
@@ -66,6 +67,10 @@ urlpatterns += [
     path("deployments/create", kept.deployment_create, name="deployment_create"),
     path("deployments/<slug:name>", kept.deployment_detail, name="deployment"),
     path("deployments/<slug:name>/delete", kept.deployment_delete, name="deployment_delete"),
+    path("train/<slug:version_id>", trained.train, name="train"),
+    path("trainings", trained.training_list, name="trainings"),
+    path("trainings/<slug:training_id>", trained.training_detail, name="training_detail"),
+    path("trainings/<slug:training_id>/cancel", trained.training_cancel, name="training_cancel"),
     path("predict/<slug:version_id>", views.predict, name="predict"),
     path("predictions", views.prediction_list, name="predictions"),
     path("predictions/<slug:prediction_id>", views.prediction_detail, name="prediction_detail"),

@@ -6,7 +6,7 @@ RESERVED = frozenset(
     earnings explore files generations guardrails healthz help home house keys legal login logout margin media metrics
     models new operate organisations payables payouts playground predict predictions presets pricing privacy
     provider-keys providers publish rankings root security settings signup staff statements static status support
-    system terms trainings turnpike usage v1 v1beta v2 wallet webhooks
+    system terms train trainings turnpike usage v1 v1beta v2 wallet webhooks
     """.split()  # noqa: SIM905  a list of quoted words would fill a page
 )
 

@@ -31,7 +31,7 @@ MOST_SERIES: Final = 7
 MOST_CSV_ROWS: Final = 100_000
 # The page that tells of one request, by the charge's kind; floors above own them.
 ROUTED: Final = ("chat", "embeddings", "rerank", "speech", "transcription", "images", "videos")
-PAGES: Final = {"prediction": "prediction_detail", **dict.fromkeys(ROUTED, "generation")}
+PAGES: Final = {"prediction": "prediction_detail", "training": "training_detail", **dict.fromkeys(ROUTED, "generation")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from execution import training
 from execution.models import IdempotencyKey, Prediction
-from execution.services import predictions
+from execution.services import listings, predictions
 from marketplace.lib.errors import Unprocessable
-from marketplace.models import Model, Version
+from marketplace.models import Account, Model, Version
+from marketplace.services import accounts
 
 _KIND = Prediction.Kind.TRAINING
 
@@ -61,6 +63,39 @@ def create(
     )
 
 
+def create_into(
+    *,
+    account: Account,
+    slug: str,
+    version: Version,
+    given: Any,
+    base: str,
+    uploads: Collection[str],
+    user_id: int,
+) -> Prediction:
+    """Begin a training in the portal: into the account's model of this name, made private when there is none.
+
+    Such a model runs on the trained one's hardware. Raises as `create` does, and then has made nothing.
+    """
+    owner = accounts.publisher_of(account=account)
+    with transaction.atomic():
+        if not destinations(account_id=account.pk).filter(slug=slug).exists():
+            hardware = version.model.hardware
+            described = {"owner": owner.slug, "name": slug, "visibility": Model.Visibility.PRIVATE}
+            listings.create(account=account, given={**described, "hardware": hardware.sku if hardware else ""})
+        return create(
+            account_id=account.pk,
+            key_id=None,
+            version=version,
+            destination=f"{owner.slug}/{slug}",
+            given=given,
+            base=base,
+            source=Prediction.Source.WEB,
+            uploads=uploads,
+            user_id=user_id,
+        )
+
+
 def _destination(account_id: int, name: Any) -> Model:
     """The account's own hosted model of this name. Raises Unprocessable, for a stranger's like for none."""
     if not isinstance(name, str) or not name:
@@ -87,6 +122,13 @@ def find(*, account_id: int, training_id: str) -> Prediction:
 def listed(*, account_id: int) -> QuerySet[Prediction]:
     """The account's trainings, without logs."""
     return predictions.rows(_KIND).filter(account_id=account_id).defer("logs", "version__openapi_schema")
+
+
+def version_of(row: Prediction) -> Version | None:
+    """The version that a finished training has made, while there is one."""
+    named = row.output.get("version", "") if isinstance(row.output, dict) else ""
+    version_id = str(named).rpartition(":")[2]
+    return Version.objects.filter(pk=version_id, model=row.destination).first()
 
 
 def cancel(*, account_id: int, training_id: str) -> Prediction:

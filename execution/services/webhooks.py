@@ -182,9 +182,7 @@ def ring(*, now: dt.datetime) -> int:
 
 
 def _body(webhook: Webhook) -> bytes:
-    row = Prediction.objects.select_related("model__publisher", "version", "destination__publisher").get(
-        pk=webhook.pk
-    )
+    row = Prediction.objects.select_related("model__publisher", "version", "destination__publisher").get(pk=webhook.pk)
     return json.dumps(renderings.prediction(row, base=webhook.base)).encode()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django import template
 from django.template import Context
 
-from execution import schema
+from execution import schema, training
 from execution.forms import RunForm
 from execution.models import Prediction
 from execution.services import examples as shown_examples
@@ -52,6 +52,12 @@ def examples_of(context: Context, model: Model) -> list[dict[str, Any]]:
         {"prediction": row, "is_default": row.example == Prediction.Example.DEFAULT, **shown(row, base=base)}
         for row in rows
     ]
+
+
+@register.filter
+def is_trainable(version: Version) -> bool:
+    """Whether the version has a train function."""
+    return training.is_offered(version.openapi_schema)
 
 
 @register.filter

@@ -46,7 +46,7 @@ def shown(row: Prediction, *, base: str) -> dict[str, Any]:
     files.each_string(row.output, texts.append)
     return {
         "inputs": inputs,
-        "output_kind": schema.output_kind(row.version.openapi_schema),
+        "output_kind": schema.output_kind(row.document),
         "output": files.with_links(row.output, account_id=row.account_id, base=base),
         "output_media": [shown for one in texts if (shown := media(one))],
         "output_text": _joined(row.output),

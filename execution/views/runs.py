@@ -114,7 +114,7 @@ def predict(request: HttpRequest, visitor: Visitor, version_id: str) -> HttpResp
         raise Unprocessable(f"This version cannot be run: {error}.") from None
     if request.method == "POST" and form.is_valid():
         try:
-            given, stored = _store_uploads(visitor.account.pk, form.given())
+            given, stored = store_uploads(visitor.account.pk, form.given())
             made = predictions.create(
                 account_id=visitor.account.pk,
                 key_id=None,
@@ -142,7 +142,7 @@ def _example_input(request: HttpRequest, visitor: Visitor) -> dict[str, Any]:
     return displays.input_with_links(row, base=base_of(request))
 
 
-def _store_uploads(account_id: int, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def store_uploads(account_id: int, given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The form's values with stored files in place of uploads, and the ids of those."""
     made: list[str] = []
 

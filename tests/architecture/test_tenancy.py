@@ -185,6 +185,11 @@ PAGES: dict[str, Route] = {
     "predict/<slug:version_id>": form(
         "predict/{version_id}", (302, 302, 422, LOGIN), **{"run-text": "hi", "run-times": "1"}
     ),
+    # The team's private version has no train function: 422 for those who may see it.
+    "train/<slug:version_id>": Route((422, 422, 422, LOGIN), "train/{version_id}"),
+    "trainings": page(),
+    "trainings/<slug:training_id>": teams_page("trainings/{training_id}"),
+    "trainings/<slug:training_id>/cancel": form("trainings/{training_id}/cancel", (302, 302, 404, LOGIN)),
     "predictions/<slug:prediction_id>": teams_page("predictions/{prediction_id}"),
     "predictions/<slug:prediction_id>/cancel": form("predictions/{prediction_id}/cancel", (302, 302, 404, LOGIN)),
     "predictions/<slug:prediction_id>/example": form(
