@@ -24,7 +24,7 @@ OWN = [
     "/organisations",
     "/organisations/create",
 ]
-OWN += ["/operate", "/publish", "/publish/models", "/predictions"]
+OWN += ["/operate", "/publish", "/publish/models", "/predictions", "/trainings"]
 
 # Every visible text with less contrast than WCAG AA asks of its size.
 CONTRAST = """
