@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0004_examples'),
+        ('execution', '0005_uploads'),
         ('marketplace', '0012_trainings'),
     ]
 
