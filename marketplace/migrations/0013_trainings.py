@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketplace', '0011_price_conditions'),
+        ('marketplace', '0012_git_sources'),
     ]
 
     operations = [

@@ -7,8 +7,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0005_uploads'),
-        ('marketplace', '0012_trainings'),
+        ('execution', '0006_git_sources'),
+        ('marketplace', '0013_trainings'),
     ]
 
     operations = [
