@@ -261,7 +261,7 @@ class Agent:
 
     def _may_train(self) -> bool:
         """Whether a place is left for what is short. Called with the lock."""
-        return sum(slot.spec.trains for slot in self._table) < max(1, self.slots - 1)
+        return sum(bool(slot.spec.trains) for slot in self._table) < max(1, self.slots - 1)
 
     def _make_room(self) -> tuple[bool, Instance | None]:
         """Whether there is room for one more slot, and whose instance went for it. Called with the lock."""
@@ -402,7 +402,7 @@ class Agent:
                 "pid": slot.instance.pid if slot.instance else None,
                 "state": "starting" if slot.instance is None else "busy" if slot.holders else "idle",
                 "pool": slot.pool,
-                "trains": slot.spec.trains,
+                "trains": bool(slot.spec.trains),
                 "running": slot.holders,
                 "idle_seconds": round(now - slot.idle_since, 1) if not slot.holders else 0.0,
             }

@@ -38,12 +38,12 @@ class RunLimits:
 class InstanceSpec:
     """Which build to start. `build` is the folder that the builder made (`Built.folder`).
 
-    With `trains` it is the version's training function that is started, for one training and then no more.
+    With `trains`, a training's id, it is the version's train function that is started, for this one and then no more.
     """
 
     version_id: str
     build: Path
-    trains: bool = False
+    trains: str = ""
     limits: RunLimits = field(default_factory=RunLimits)
     environment: Mapping[str, str] = field(default_factory=dict)  # the only variables beside the runtime's own
 

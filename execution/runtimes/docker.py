@@ -290,6 +290,7 @@ def _variables(spec: InstanceSpec, build: Mapping[str, Any]) -> dict[str, str]:
         path=str(build.get("path") or "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"),
         home="/tmp",  # noqa: S108  the container's own
         port=PORT,
+        door_port=DOOR_PORT,
         weights=starting.weights_at(spec, build),
     )
 
@@ -298,6 +299,7 @@ def _shown(spec: InstanceSpec, build: Mapping[str, Any], schema: Mapping[str, An
     """Files of the host that are seen inside beside the image's own: a training's schema, a version's weights."""
     shown: dict[str, str] = {}
     if spec.trains:
+        shown[str(starting.TRAINER)] = starting.TRAINER_AT
         shown[str(starting.write_schema(home, schema).resolve())] = f"/src/{starting.SCHEMA_AT}"
     if weights := starting.weights_of(spec, build):
         shown[str(weights.resolve())] = starting.weights_at(spec, build)

@@ -143,6 +143,8 @@ def _order(
         path=f"{environment}/bin:/usr/local/bin:/usr/bin:/bin",
         home="/tmp" if boxed else str(home / "tmp"),  # noqa: S108 (the sandbox's own)
         port=port,
+        door_port=door_port,
+        trainer=starting.TRAINER_AT if boxed else str(starting.TRAINER),
         weights=starting.weights_at(spec, build) if boxed else str(weights or ""),
     )
     # Cog's server panics at its first upload when it finds no certificates; the sandbox shows none of the host's.
@@ -153,6 +155,7 @@ def _order(
         sandbox.Mount(home / "door/door.sock", DOOR_AT),
         *(sandbox.Mount(Path(one)) for one in build.get("python_folders", ())),
         *([sandbox.Mount(schema_file, f"{SOURCE_AT}/{starting.SCHEMA_AT}")] if schema_file else []),
+        *([sandbox.Mount(starting.TRAINER, starting.TRAINER_AT)] if spec.trains else []),
         *([sandbox.Mount(weights, starting.weights_at(spec, build))] if weights else []),
     ]
     return sandbox.Order(

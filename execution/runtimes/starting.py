@@ -17,6 +17,8 @@ POLL_SECONDS: Final = 0.03
 START_SECONDS: Final = 30.0  # for the server itself, before the creator's setup counts
 SCHEMA_AT: Final = ".cog/openapi_schema.json"  # where Cog's server reads it, below its folder
 WEIGHTS_AT: Final = "/run/turnpike/weights"
+TRAINER: Final = Path(__file__).with_name("training_inside.py")
+TRAINER_AT: Final = "/run/turnpike/training_inside.py"
 
 
 def read_build(spec: InstanceSpec) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -74,9 +76,17 @@ def serves_chats(build: Mapping[str, Any]) -> bool:
 
 
 def variables(
-    spec: InstanceSpec, build: Mapping[str, Any], *, path: str, home: str, port: int, weights: str
+    spec: InstanceSpec,
+    build: Mapping[str, Any],
+    *,
+    path: str,
+    home: str,
+    port: int,
+    door_port: int,
+    weights: str,
+    trainer: str = TRAINER_AT,
 ) -> dict[str, str]:
-    """The environment of the server, whatever the walls. `weights`: where it sees them, "" for none."""
+    """The environment of the server, whatever the walls. `weights` (or "") and `trainer`: where it sees them."""
     return {
         # Cog starts its worker as `python` from PATH, whatever python it runs under itself.
         "PATH": path,
@@ -84,7 +94,7 @@ def variables(
         "LANG": "C.UTF-8",
         "PORT": str(port),
         "COG_PREDICT_TYPE_STUB": str(build["reference"]),
-        **({"COG_TRAIN_TYPE_STUB": str(build["train"])} if spec.trains else {}),
+        **(_of_training(spec, build, door_port, trainer) if spec.trains else {}),
         **({"COG_WEIGHTS": weights} if weights else {}),
         "COG_SETUP_TIMEOUT": str(max(1, round(spec.limits.setup_seconds))),
         "COG_MAX_CONCURRENCY": str(concurrency(spec, build)),
@@ -92,6 +102,16 @@ def variables(
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         **spec.environment,
+    }
+
+
+def _of_training(spec: InstanceSpec, build: Mapping[str, Any], door_port: int, trainer: str) -> dict[str, str]:
+    """What Cog's server, and our function in front of the creator's, need to know of a training."""
+    return {
+        "COG_TRAIN_TYPE_STUB": f"{trainer}:train",
+        "TURNPIKE_TRAIN": str(build["train"]),
+        "TURNPIKE_DOOR": f"http://127.0.0.1:{door_port}/out/",
+        "TURNPIKE_RUN": spec.trains,
     }
 
 

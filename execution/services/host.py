@@ -81,8 +81,8 @@ def drain() -> None:
             _agent.drain()
 
 
-def spec_of(version: Version, *, run_limits: RunLimits | None = None, trains: bool = False) -> InstanceSpec:
-    """What the agent needs to start a version, or its training function."""
+def spec_of(version: Version, *, run_limits: RunLimits | None = None, trains: str = "") -> InstanceSpec:
+    """What the agent needs to start a version, or its train function for the training of this id."""
     if trains:
         run_limits = RunLimits(
             tmp_bytes=2 * limits.MAX_WEIGHTS_BYTES,

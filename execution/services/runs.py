@@ -46,7 +46,7 @@ def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
     while wanted is not None:
         prediction = _waiting(wanted, hardware)
         if prediction is not None:
-            spec = host.spec_of(prediction.version, trains=prediction.is_training)
+            spec = host.spec_of(prediction.version, trains=prediction.pk if prediction.is_training else "")
             lease = agent.acquire(spec, pool=deployment_id or "")
             if lease is None and prediction.is_training:  # the last place is for what is short: let that go on
                 kind = Prediction.Kind.PREDICTION

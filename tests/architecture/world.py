@@ -87,11 +87,12 @@ def build() -> World:
         output="done",
         completed_at=timezone.now(),
     )
+    trainer = hosted.trainable(owner=team, visibility=Model.Visibility.PRIVATE)
     training = Prediction.objects.create(
         kind=Prediction.Kind.TRAINING,
         account=team,
-        model=version.model,
-        version=version,
+        model=trainer.model,
+        version=trainer,
         destination=version.model,
         hardware=machine,
         input={"text": "canary"},

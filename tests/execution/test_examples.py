@@ -217,9 +217,15 @@ def test_each_scene_of_the_film_gives_one_picture(workshop: Workshop) -> None:
 def test_the_classifier_learns_the_weather_and_knows_the_shops_post(workshop: Workshop) -> None:
     example = EXAMPLES / "train-classifier"
     name = "input-file:0/weather.csv"
-    done = Ran(workshop.start(example, trains=True), input={"texts": name}, files={name: example / "weather.csv"})
+    done = Ran(
+        workshop.start(example, trains="t"),
+        prediction_id="t",
+        input={"texts": name},
+        files={name: example / "weather.csv"},
+    )
     assert done.end.status == "succeeded", done.end
-    [(_, _, weights)] = done.files
+    [(kept, _, weights)] = done.files
+    assert kept == "classifier.json"  # sent as a file: as base64 inside of JSON it would have no name
     assert json.loads(weights)["texts"] == dict.fromkeys(("sun", "rain", "snow", "wind"), 10)
     assert 0.4 <= done.outputs[-1]["accuracy"] <= 1
     assert "40 texts of 4 labels" in done.logs

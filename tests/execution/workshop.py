@@ -57,7 +57,7 @@ class Workshop:
             )
         return self._built[key]
 
-    def start(self, files: dict[str, str] | str | Path, /, *, trains: bool = False, **bounds: float) -> ProcessInstance:
+    def start(self, files: dict[str, str] | str | Path, /, *, trains: str = "", **bounds: float) -> ProcessInstance:
         """A started instance of it; stopped at the end of the test at the latest."""
         built = self.build(files)
         limits = RunLimits(**bounds)  # type: ignore[arg-type]
