@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0006_git_sources'),
+        ('execution', '0007_image_sources'),
         ('marketplace', '0013_trainings'),
     ]
 
