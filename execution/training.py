@@ -60,6 +60,16 @@ def is_offered(document: Schema) -> bool:
     return TRAINING_INPUT in ((document.get("components") or {}).get("schemas") or {})
 
 
+def without(document: Schema) -> dict[str, Any]:
+    """The document without a training."""
+    parts = document.get("components")
+    schemas = parts.get("schemas") if isinstance(parts, Mapping) else None
+    if not isinstance(parts, Mapping) or not isinstance(schemas, Mapping):
+        return dict(document)
+    kept = {name: part for name, part in schemas.items() if name not in (TRAINING_INPUT, TRAINING_OUTPUT)}
+    return {**document, "components": {**parts, "schemas": kept}}
+
+
 def document_of(document: Schema) -> dict[str, Any]:
     """The document in which `Input` and `Output` are the training's, so that all of `schema` can be asked of it.
 

@@ -22,12 +22,14 @@ import docker
 import urllib3
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from execution import training
 from execution.builders import docker as containers
 from execution.builders import dockerfiles, steps
 from execution.builders.base import COG_VERSION, BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.package import Image
 from execution.package.config import REFERENCE
 from execution.runtimes import engine
+from execution.schema import InvalidSchema
 
 SILENT_SECONDS: Final = 60.0
 MAX_SCHEMA_BYTES: Final = 1024 * 1024
@@ -40,10 +42,14 @@ WHICH_COG: Final = ("python", "-c", "import importlib.metadata as m, cog; print(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What an image says of itself: its schema, the predictor, how it runs. `path` is its PATH."""
+    """What an image says of itself: its schema, the predictor, how it runs. `path` is its PATH.
+
+    `train` is its train function, where it has one whose weights could become a version.
+    """
 
     schema: dict[str, Any]
     reference: str
+    train: str
     path: str
     concurrency: int
     gpu: bool
@@ -185,6 +191,7 @@ def _freeze(work: containers.Work, image: Any, pinned: str, staging: Path, targe
         "image": frozen,
         "from": pinned,
         "reference": found.reference,
+        "train": found.train,
         "serves": "predictions",
         "path": found.path,
         "python_version": "",
@@ -231,13 +238,24 @@ def read(client: docker.DockerClient, image: Any) -> Found:
         raise BuildFailed(f"The image's schema (label {SCHEMA_LABEL}) has no POST /predictions: use `cog build`.")
     post["x-cog-streaming"] = True
     most = _at(own, "concurrency", "max")
+    train = str(environment.get("COG_TRAIN_TYPE_STUB") or own.get("train") or "")
+    if not (REFERENCE.fullmatch(train) and _trains(schema)):
+        train, schema = "", training.without(schema)
     return Found(
         schema=schema,
         reference=reference,
+        train=train,
         path=environment.get("PATH") or "/usr/local/bin:/usr/bin:/bin",
         concurrency=most if isinstance(most, int) and 1 <= most <= 100 else 1,
         gpu=bool(_at(own, "build", "gpu")),
     )
+
+
+def _trains(schema: dict[str, Any]) -> bool:
+    try:
+        return training.is_offered(schema) and training.gives_weights(schema)
+    except (InvalidSchema, AttributeError, TypeError):
+        return False
 
 
 def _at(value: Any, *keys: str) -> Any:

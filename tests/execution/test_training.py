@@ -53,6 +53,13 @@ def test_a_version_without_a_train_function_has_no_training() -> None:
         training.document_of(SCHEMA)
 
 
+def test_a_training_can_be_taken_out() -> None:
+    whole = training.joined(PREDICTOR, document({}, FILE))
+    assert training.is_offered(whole)
+    assert not training.is_offered(training.without(whole))
+    assert training.without({"components": []}) == {"components": []}
+
+
 def test_the_output_names_its_version_beside_what_the_function_returned() -> None:
     assert training.shown("turnpike-file:a", version="o/n:1") == {"weights": "turnpike-file:a", "version": "o/n:1"}
     given = {"weights": "turnpike-file:a", "accuracy": 0.5, "version": "its own"}
