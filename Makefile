@@ -5,10 +5,10 @@ BIN = .venv/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-stripe check fix migrate lock assets soak chaos soak-books bench-ledger bench-gateway bench-routing bench-routing-http \
-	example-torch
+	example-torch bench-hosting-scheduler
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Start everything: web, worker, beat, simulated providers (PORT=8000 HOST=127.0.0.1)
 	@$(BOOTSTRAP)
@@ -73,3 +73,7 @@ bench-routing: ## Simulate the router against the baselines (ARGS="--hold-out --
 bench-routing-http: ## The same over real HTTP, against six simulated providers (ARGS="--repeats N --times N --late-headers")
 	@$(BOOTSTRAP) --dev
 	@$(BIN)/python -m benchmarks.routing.wire $(ARGS)
+
+bench-hosting-scheduler: ## Simulate placement, eviction and scaling on 1,000 GPUs (ARGS="--seeds N --load PERCENT --ablations")
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/python -m benchmarks.scheduling $(ARGS)

@@ -33,6 +33,8 @@ QUIET: Final = dt.timedelta(seconds=env.integer("DEPLOYMENT_QUIET_SECONDS", 180,
 UNUSED: Final = dt.timedelta(minutes=15)
 MOST_LEAST_INSTANCES: Final = 5
 MOST_INSTANCES: Final = 20
+# How long a new release's instances look for room beside those of the one before, until room is made.
+ROLL_TIME: Final = dt.timedelta(seconds=15)
 INSTANCE_MINUTE_MS: Final = 60_000
 INSTANCE_HOLD_LIFE: Final = dt.timedelta(minutes=10)
 # A drained deployment comes back when the wallet pays for this much of one instance.

@@ -146,6 +146,13 @@ class Deployment(models.Model):
         """The newest, which is in force. Every deployment has one."""
         return self.releases.select_related("version__model__publisher", "hardware").order_by("-number")[0]
 
+    @property
+    def serving(self) -> Release:
+        """The release that runs predictions: the one in force, unless only instances of an earlier one have started."""
+        ready = self.instances.filter(ended_at=None, ready_at__isnull=False).order_by("-release__number")
+        newest = ready.select_related("release__version__model__publisher", "release__hardware").first()
+        return newest.release if newest is not None else self.release
+
 
 class Release(models.Model):
     """What a deployment runs from one change to the next; never edited."""
@@ -420,6 +427,29 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prediction_id} to {self.url}"
+
+
+class Host(models.Model):
+    """A worker that lives, and what it last said of itself: written by itself, every second."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    hardware = models.CharField(max_length=32, db_index=True)
+    # The Celery queue that only it listens to.
+    queue = models.CharField(max_length=150)
+    beat_at = models.DateTimeField(default=timezone.now)
+    free = models.PositiveIntegerField(default=0)
+    # When the instance that would make room was last used.
+    idle_since = models.DateTimeField(null=True, blank=True)
+    # By version: runs that it could take, runs that its instances do at one time, seconds of a start and of a run.
+    instances = models.JSONField(default=dict)
+    # Versions whose build lies there.
+    stored = models.JSONField(default=list)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def labels_of(prediction: Prediction) -> dict[str, Any]:

@@ -11,150 +11,60 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from execution import runtimes
+from execution.agent.leases import Kept, Lease
+from execution.agent.slots import Pace, Slot, served
 from execution.agent.status import StatusDoor
-from execution.runtimes.base import Alive, Event, FileSink, Instance, InstanceSpec, Runtime
+from execution.runtimes.base import Alive, Instance, InstanceSpec, Runtime
+from execution.scheduling import seats
+from execution.scheduling.seats import Capacity, Seat, Want
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 0.4
 HALF_MADE_SECONDS: Final = 60.0
-
-
-@dataclass(slots=True)
-class Slot:
-    """One place for an instance. `started` is set once the start has ended, well or not.
-
-    A slot with a `pool` was kept for somebody: it is neither idle nor evicted, and only work for that pool gets it.
-    """
-
-    spec: InstanceSpec
-    pool: str = ""
-    instance: Instance | None = None
-    holders: int = 0
-    idle_since: float = 0.0
-    started: threading.Event = field(default_factory=threading.Event)
-    failure: BaseException | None = None
-
-    @property
-    def room(self) -> int:
-        """Predictions that it could take on top. A model that is still starting may allow more than one; one counts."""
-        return (self.instance.concurrency if self.instance else 1) - self.holders
-
-
-class Lease:
-    """The right to run one prediction on an instance. `was_warm`: the model had been started before."""
-
-    def __init__(self, agent: Agent, slot: Slot, *, was_warm: bool) -> None:
-        self.was_warm = was_warm
-        self._agent = agent
-        self._slot = slot
-        self._released = False
-
-    @property
-    def instance(self) -> Instance | None:
-        """The instance, once it has started."""
-        return self._slot.instance
-
-    def start(self, *, is_canceled: Callable[[], bool] = lambda: False) -> Iterator[Alive]:
-        """Start the model when it is cold; says Alive while that takes. Raises SetupFailed, StartFailed."""
-        yield from self._agent.bring_up(self._slot, is_canceled=is_canceled)
-
-    def predict(
-        self,
-        *,
-        prediction_id: str,
-        input: Mapping[str, Any],
-        files: Mapping[str, Path],
-        sink: FileSink,
-        is_canceled: Callable[[], bool] = lambda: False,
-        run_seconds: float | None = None,
-    ) -> Iterator[Event]:
-        """Start when cold (Alive meanwhile), then run as base.Instance.predict. Raises SetupFailed, StartFailed."""
-        yield from self.start(is_canceled=is_canceled)
-        instance = self._slot.instance
-        assert instance is not None  # noqa: S101 (start has raised otherwise)
-        yield from instance.predict(
-            prediction_id=prediction_id,
-            input=input,
-            files=files,
-            sink=sink,
-            is_canceled=is_canceled,
-            run_seconds=run_seconds,
-        )
-
-    def release(self) -> None:
-        """Give the place back; the instance stays warm when it is sound. May be called twice."""
-        if not self._released:
-            self._released = True
-            self._agent.release(self._slot)
-
-    def __enter__(self) -> Lease:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-
-class Kept:
-    """A slot that is kept for a pool, from its start to `let_go`."""
-
-    def __init__(self, agent: Agent, slot: Slot) -> None:
-        self._agent = agent
-        self._slot = slot
-
-    def start(self, *, is_canceled: Callable[[], bool] = lambda: False) -> None:
-        """Start the model and wait for it. Raises SetupFailed, StartFailed."""
-        for _ in self._agent.start_kept(self._slot, is_canceled=is_canceled):
-            continue
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether the started model still lives."""
-        instance = self._slot.instance
-        return instance is not None and self._agent.is_listed(self._slot) and instance.health() != "lost"
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another prediction could run there now."""
-        return self._slot.instance is not None and self._slot.room > 0
-
-    def let_go(self) -> None:
-        """Stop it; what runs there ends first. May be called twice."""
-        self._agent.let_go(self._slot)
+# Of how many versions an agent remembers how long they start and run, and how much the newest run counts.
+REMEMBERED: Final = 1_000
+NEWEST: Final = 0.3
 
 
 class Agent:
-    """Owns at most `slots` instances. Thread-safe; `acquire` never waits."""
+    """Owns as many instances as its capacity has seats, or its devices memory. Thread-safe; `acquire` never waits."""
 
     def __init__(
         self,
         *,
         hardware: str,
-        slots: int,
+        capacity: Capacity,
         var: Path,
         idle_seconds: float = 300.0,
         kind: str = "process",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hardware = hardware
-        self.slots = slots
+        self.capacity = capacity
         self.idle_seconds = idle_seconds
         self.runtime: Runtime = runtimes.load(kind=kind, var=var)
         self._var = var
         self._clock = clock
         self._lock = threading.Lock()
         self._table: list[Slot] = []
+        self._paces: dict[str, Pace] = {}
         self._draining = threading.Event()
         self._ended = threading.Event()
         self._sweeper: threading.Thread | None = None
         self._door: StatusDoor | None = None
+
+    @property
+    def slots(self) -> int:
+        """How many instances may be there at one time; a GPU counts as one, though it may hold several small ones."""
+        return len(self.capacity.devices) or self.capacity.seats
 
     # --- life ---
 
@@ -208,41 +118,37 @@ class Agent:
 
     # --- leases ---
 
-    def acquire(self, spec: InstanceSpec, *, pool: str = "") -> Lease | None:
+    def acquire(self, spec: InstanceSpec, *, pool: str = "", opens: bool = True) -> Lease | None:
         """A lease, or None when every slot is taken. Never waits: a cold model starts inside the lease.
 
         A training gets an instance of its own, which goes with it, and never the last place: it may take hours.
-        With a pool only what `keep` has started for it counts; nothing is started here.
+        With a pool only what `keep` has started for it counts; nothing is started here, nor without `opens`.
         """
-        victim: Instance | None = None
+        victims: list[Instance | None] = []
         with self._lock:
             if self._draining.is_set():
                 return None
             if spec.trains and not self._may_train():
                 return None
-            slot = self._warm(spec, pool)
-            was_warm = slot is not None
+            found = seats.warm(self._seats(), _want(spec, pool))
+            slot = self._table[found.key] if found else None
             if slot is None:
-                if pool:
+                if pool or not opens:
                     return None
-                room, victim = self._make_room()
-                if not room:
+                slot, victims = self._open(spec, "")
+                if slot is None:
                     return None
-                slot = Slot(spec=spec)
-                self._table.append(slot)
             slot.holders += 1
-        self._stop_later(victim)
-        return Lease(self, slot, was_warm=was_warm)
+        self._stop_later(*victims)
+        return Lease(self, slot, was_warm=found is not None)
 
     def keep(self, spec: InstanceSpec, *, pool: str) -> Kept | None:
         """A slot of its own for a pool, until it is let go; None when every slot is taken. Starts nothing yet."""
         with self._lock:
-            room, victim = (False, None) if self._draining.is_set() else self._make_room()
-            if not room:
-                return None
-            slot = Slot(spec=spec, pool=pool)
-            self._table.append(slot)
-        self._stop_later(victim)
+            slot, victims = (None, []) if self._draining.is_set() else self._open(spec, pool)
+        if slot is None:
+            return None
+        self._stop_later(*victims)
         return Kept(self, slot)
 
     def let_go(self, slot: Slot) -> None:
@@ -263,15 +169,21 @@ class Agent:
         """Whether a place is left for what is short. Called with the lock."""
         return sum(bool(slot.spec.trains) for slot in self._table) < max(1, self.slots - 1)
 
-    def _make_room(self) -> tuple[bool, Instance | None]:
-        """Whether there is room for one more slot, and whose instance went for it. Called with the lock."""
-        if len(self._table) < self.slots:
-            return True, None
-        idle = self._least_recently_used()
-        if idle is None:
-            return False, None
-        self._table.remove(idle)
-        return True, idle.instance
+    def _seats(self) -> list[Seat]:
+        """The table as the decisions see it; a seat's key is its place there. Called with the lock."""
+        return [slot.seat(key) for key, slot in enumerate(self._table)]
+
+    def _open(self, spec: InstanceSpec, pool: str) -> tuple[Slot | None, list[Instance | None]]:
+        """A new slot, and the instances that went for it; no slot when all are in use. Called with the lock."""
+        way = seats.opening(self._seats(), _want(spec, pool), self.capacity)
+        if way is None:
+            return None, []
+        gone = [self._table[one.key] for one in way.evicted]
+        for slot in gone:
+            self._table.remove(slot)
+        made = Slot(spec=spec, pool=pool, device=way.device)
+        self._table.append(made)
+        return made, [slot.instance for slot in gone]
 
     def release(self, slot: Slot) -> None:
         """The other end of a lease. A broken instance leaves its slot."""
@@ -325,10 +237,12 @@ class Agent:
 
     def _start(self, slot: Slot, is_canceled: Callable[[], bool]) -> None:
         try:
-            instance = self.runtime.start(slot.spec, is_canceled=lambda: is_canceled() or self._ended.is_set())
+            spec = replace(slot.spec, gpus=(slot.device,) if slot.device else ())
+            instance = self.runtime.start(spec, is_canceled=lambda: is_canceled() or self._ended.is_set())
         except BaseException as error:
             slot.failure = error
         else:
+            self.remember(slot.spec.version_id, start=instance.setup_seconds)
             with self._lock:
                 slot.instance = instance
                 is_wanted = slot in self._table
@@ -336,22 +250,25 @@ class Agent:
                 self._stop(instance)
         slot.started.set()
 
-    def _warm(self, spec: InstanceSpec, pool: str) -> Slot | None:
-        """A started, sound slot of this version and pool with room. Called with the lock."""
-        for slot in self._table:
-            if (
-                slot.pool == pool
-                and not (spec.trains or slot.spec.trains)
-                and slot.spec.version_id == spec.version_id
-                and slot.instance is not None
-                and slot.room > 0
-            ):
-                return slot
-        return None
+    # --- what others are told ---
 
-    def _least_recently_used(self) -> Slot | None:
-        idle = [slot for slot in self._table if slot.holders == 0 and not slot.pool]
-        return min(idle, key=lambda slot: slot.idle_since) if idle else None
+    def outlook(self) -> tuple[list[Seat], dict[str, Pace]]:
+        """The instances as the decisions see them, and the pace of their versions as far as it is known."""
+        with self._lock:
+            now = self._seats()
+            return now, {one.version: self._paces[one.version] for one in now if one.version in self._paces}
+
+    def remember(self, version_id: str, *, start: float | None = None, run: float | None = None) -> None:
+        """Learn from a start or a run, in seconds."""
+        with self._lock:
+            old = self._paces.pop(version_id, Pace())
+            if run is not None and old.run is not None:
+                run = old.run + NEWEST * (run - old.run)
+            self._paces[version_id] = Pace(
+                start=old.start if start is None else start, run=old.run if run is None else run
+            )
+            while len(self._paces) > REMEMBERED:
+                del self._paces[next(iter(self._paces))]
 
     # --- housekeeping ---
 
@@ -369,10 +286,13 @@ class Agent:
     def sweep(self) -> int:
         """Stop what has been idle for too long and what has died meanwhile. How many."""
         now, gone = self._clock(), []
+        with self._lock:
+            old = seats.outlived(self._seats(), now=now, idle_seconds=self.idle_seconds)
+            outlived = [self._table[one.key] for one in old]
         for slot in self._all():
             if slot.holders or slot.instance is None or slot.pool:
                 continue
-            if now - slot.idle_since >= self.idle_seconds or slot.instance.health() == "lost":
+            if slot in outlived or slot.instance.health() == "lost":
                 with self._lock:
                     if slot.holders == 0 and slot in self._table:
                         self._table.remove(slot)
@@ -381,10 +301,10 @@ class Agent:
             self._stop(instance)
         return len(gone)
 
-    def _stop_later(self, instance: Instance | None) -> None:
-        if instance is None:
-            return
-        threading.Thread(target=self._stop, args=(instance,), name="model-stop", daemon=True).start()
+    def _stop_later(self, *instances: Instance | None) -> None:
+        for instance in instances:
+            if instance is not None:
+                threading.Thread(target=self._stop, args=(instance,), name="model-stop", daemon=True).start()
 
     def _stop(self, instance: Instance | None) -> None:
         if instance is None:
@@ -403,6 +323,7 @@ class Agent:
                 "state": "starting" if slot.instance is None else "busy" if slot.holders else "idle",
                 "pool": slot.pool,
                 "trains": bool(slot.spec.trains),
+                "device": slot.device,
                 "running": slot.holders,
                 "idle_seconds": round(now - slot.idle_since, 1) if not slot.holders else 0.0,
             }
@@ -417,3 +338,7 @@ class Agent:
             "draining": self._draining.is_set(),
             "instances": instances,
         }
+
+
+def _want(spec: InstanceSpec, pool: str) -> Want:
+    return Want(version=served(spec), tenant=pool or spec.tenant, pool=pool, memory=spec.gpu_memory)

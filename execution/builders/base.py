@@ -28,7 +28,8 @@ class Built:
 
     `folder` holds src/ (the creator's files with .cog/openapi_schema.json) and build.json; `python` is the interpreter
     of its environment, which equal requirement sets share; `digest` is 64 hex over sources, Cog's version, Python's
-    version, the exact packages and the salt.
+    version, the exact packages and the salt. `concurrency`: runs that one instance takes at one time.
+    `gpu_memory_mib`: what it takes of a GPU; 0 is all.
     """
 
     folder: Path
@@ -39,6 +40,8 @@ class Built:
     cog_version: str
     python_version: str
     packages: tuple[str, ...]
+    concurrency: int = 1
+    gpu_memory_mib: int = 0
 
 
 class BuildFailed(Exception):

@@ -135,6 +135,8 @@ def _build(
         cog_version=COG_VERSION,
         python_version=python,
         packages=packages,
+        concurrency=config.concurrency,
+        gpu_memory_mib=config.gpu_memory_mib,
     )
 
 

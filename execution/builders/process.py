@@ -76,6 +76,8 @@ def build(
             cog_version=COG_VERSION,
             python_version=interpreter.version,
             packages=environment.packages,
+            concurrency=config.concurrency,
+            gpu_memory_mib=config.gpu_memory_mib,
         )
         record = {
             "reference": config.reference,

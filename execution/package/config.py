@@ -24,6 +24,7 @@ CHAT_KEYS: Final = frozenset({"server", "context_length", "max_output", "prompt"
 BUILD_KEYS: Final = frozenset(
     {
         "gpu",
+        "gpu_memory",
         "cuda",
         "cudnn",
         "python_version",
@@ -38,6 +39,7 @@ BUILD_KEYS: Final = frozenset(
 MOST_TOKENS: Final = 10_000_000
 PRICE: Final = re.compile(r"\d{1,5}(?:\.\d{1,6})?")
 REFERENCE: Final = re.compile(r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_./-]*\.py):(?P<name>[A-Za-z_]\w*)")
+GPU_MEMORY: Final = re.compile(r"(\d{1,4}) ?(?:GB|GiB)")
 SYSTEM_PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.:~=_-]{0,127}")
 
 
@@ -66,6 +68,7 @@ class CogConfig:
     system_packages: tuple[str, ...] = ()
     run_commands: tuple[str, ...] = ()
     gpu: bool = False
+    gpu_memory_mib: int = 0  # 0: a whole GPU
     cuda: str = ""
     concurrency: int = 1
     train: str = ""
@@ -234,6 +237,19 @@ def _concurrency(top: _Reader) -> int:
     return int(given)
 
 
+def _gpu_memory(build: _Reader) -> int:
+    """A word of ours: `gpu_memory: 20GB`, so that several small models of one publisher fit on one GPU. In MiB."""
+    if not build.has("gpu_memory"):
+        return 0
+    given = build.text("gpu_memory")
+    found = GPU_MEMORY.fullmatch(given)
+    if found is None or int(found[1]) == 0:
+        raise build.fail("gpu_memory", f"must be written like 20GB, not {given[:20]!r}.")
+    if not build.has("gpu") or not build.flag("gpu"):
+        raise build.fail("gpu_memory", "needs gpu: true beside it.")
+    return int(found[1]) * 1024
+
+
 def _run_commands(build: _Reader) -> tuple[str, ...]:
     commands = []
     for line, item in build.items("run") if build.has("run") else ():
@@ -290,6 +306,7 @@ def read_config(text: str) -> CogConfig:
         system_packages=tuple(system),
         run_commands=_run_commands(build),
         gpu=build.flag("gpu") if build.has("gpu") else False,
+        gpu_memory_mib=_gpu_memory(build),
         cuda=build.text("cuda") if build.has("cuda") else "",
         concurrency=_concurrency(top),
         train=train,

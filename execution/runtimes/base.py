@@ -39,11 +39,16 @@ class InstanceSpec:
     """Which build to start. `build` is the folder that the builder made (`Built.folder`).
 
     With `trains`, a training's id, it is the version's train function that is started, for this one and then no more.
+    `tenant` is whose code it is: a GPU holds instances of one tenant at one time. `gpu_memory` is how much of a GPU's
+    memory it takes, in MiB; 0 is a whole GPU. `gpus` are the ids of the devices that it may use.
     """
 
     version_id: str
     build: Path
     trains: str = ""
+    tenant: str = ""
+    gpu_memory: int = 0
+    gpus: tuple[str, ...] = ()
     limits: RunLimits = field(default_factory=RunLimits)
     environment: Mapping[str, str] = field(default_factory=dict)  # the only variables beside the runtime's own
 

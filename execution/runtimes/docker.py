@@ -118,7 +118,7 @@ class DockerRuntime:
                     limits=spec.limits,
                     engine=self._engine,
                     mounts={str(home.resolve() / "doors"): DOORS_AT, str(INSIDE): INSIDE_AT, **shown},
-                    gpus=_gpus() if build.get("gpu") else (),
+                    gpus=spec.gpus if build.get("gpu") else (),
                     may_compile=bool(build.get("gpu")),
                 ),
             )
@@ -304,8 +304,3 @@ def _shown(spec: InstanceSpec, build: Mapping[str, Any], schema: Mapping[str, An
     if weights := starting.weights_of(spec, build):
         shown[str(weights.resolve())] = starting.weights_at(spec, build)
     return shown
-
-
-def _gpus() -> list[str]:
-    """The device ids that this worker may give to models: TURNPIKE_GPUS."""
-    return os.environ.get("TURNPIKE_GPUS", "").replace(",", " ").split()

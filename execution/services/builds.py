@@ -140,6 +140,8 @@ def end(*, build_id: str, fence: int, status: str, error: str = "", built: Built
                     "size_bytes": built.size_bytes,
                     "source_url": build.source_url,
                     "source_revision": build.source_revision,
+                    "concurrency": built.concurrency,
+                    "gpu_memory_mib": built.gpu_memory_mib,
                 },
             )
             if version.deleted_at is not None:  # the same content again, after its version was deleted

@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from execution import limits
 from execution.models import Deployment, Prediction, Release
-from execution.services import chats, predictions, trust
+from execution.services import chats, predictions, releases, trust
 from execution.services.endings import cost_nano
-from execution.states import LIVE, Status
+from execution.states import LIVE
 from marketplace.lib.errors import Conflict, NotFound, PaymentRequired, Unavailable, Unprocessable
 from marketplace.models import Hardware, Model, Version
 from marketplace.models.accounts import SLUG
@@ -72,7 +72,7 @@ def create(*, account_id: int, given: Mapping[str, Any]) -> Deployment:
 def change(*, account_id: int, owner: str, name: str, given: Mapping[str, Any]) -> Deployment:
     """A new release with what is named, the rest as it was; nothing named makes none.
 
-    Waiting predictions run on the new release; running ones end where they are. Raises NotFound, Unprocessable.
+    Predictions run on the release before as long as only its instances have started. Raises NotFound, Unprocessable.
     """
     row = find(account_id=account_id, owner=owner, name=name)
     old = row.release
@@ -89,8 +89,8 @@ def change(*, account_id: int, owner: str, name: str, given: Mapping[str, Any]) 
     try:
         with transaction.atomic():
             release.save()
-            waiting = Prediction.objects.filter(deployment=row, status=Status.STARTING, lease_expires_at=None)
-            waiting.update(version=release.version, hardware=release.hardware)
+            releases.take_over(old=old, new=release)
+            releases.align(row)
     except IntegrityError:
         raise Conflict("Somebody else changed this deployment at the same moment: look at it and try again.") from None
     return row
@@ -124,7 +124,7 @@ def to_use(*, account_id: int, owner: str, name: str, now: dt.datetime | None = 
     if row.drained_because:
         raise PaymentRequired(f"The deployment {row} is stopped. {row.drained_because}")
     Deployment.objects.filter(pk=row.pk).update(last_used_at=now or timezone.now())
-    return row, release.version
+    return row, row.serving.version
 
 
 def with_newest_version(*, account_id: int, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from execution import limits, schema
 from execution.agent.agent import Agent
 from execution.agent.chat_door import ChatDoor
 from execution.runtimes.base import InstanceSpec, RunLimits
-from execution.services import builds, chats, trust
-from marketplace.lib import env
+from execution.services import builds, chats, machine, trust
 from marketplace.lib.errors import Forbidden
 from marketplace.models import Version
 
@@ -24,18 +23,12 @@ _agent: Agent | None = None
 _chat_door: ChatDoor | None = None
 
 
-def hardware() -> str:
-    """The hardware class that this worker offers."""
-    return env.text("TURNPIKE_HARDWARE", "cpu")
-
-
 def agent() -> Agent:
     """The agent, started on first use: it reaps what a dead predecessor left."""
     global _agent
     with _lock:
         if _agent is None:
-            slots = env.integer("TURNPIKE_SLOTS", 2, minimum=1)
-            fresh = Agent(hardware=hardware(), slots=slots, var=settings.VAR, kind="host")
+            fresh = Agent(hardware=machine.hardware(), capacity=machine.capacity(), var=settings.VAR, kind="host")
             fresh.start()
             _agent = fresh
         return _agent
@@ -93,5 +86,7 @@ def spec_of(version: Version, *, run_limits: RunLimits | None = None, trains: st
         version_id=version.pk,
         build=builds.folder(version.build_path),
         trains=trains,
+        tenant=str(version.model.publisher_id),
+        gpu_memory=version.gpu_memory_mib,
         limits=run_limits or RunLimits(),
     )

@@ -16,7 +16,7 @@ from billing.rating import Part
 from billing.services import holds
 from execution import limits
 from execution.models import Deployment, Prediction, Release, WarmInstance
-from execution.services import endings
+from execution.services import endings, releases
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
 from marketplace.lib.errors import PaymentRequired
@@ -33,10 +33,13 @@ def claim(*, release: Release, worker: str, now: dt.datetime | None = None) -> W
     """
     now = now or timezone.now()
     deployment = release.deployment
-    taken = set(deployment.instances.filter(ended_at=None).values_list("place", flat=True))
-    free = [place for place in range(min(deployment.wanted, release.max_instances)) if place not in taken]
-    if not free:
+    live = list(deployment.instances.filter(ended_at=None).values_list("place", "release_id"))
+    own = sum(release_id == release.pk for _, release_id in live)
+    if own >= min(deployment.wanted, release.max_instances):
         return None
+    # Beside those of the release before, which work on until this one does.
+    taken = {place for place, _ in live}
+    free = next(place for place in range(len(taken) + 1) if place not in taken)
     snapshot = prices.snapshot(hardware_id=release.hardware_id)
     if UNIT not in snapshot:
         return None
@@ -46,7 +49,7 @@ def claim(*, release: Release, worker: str, now: dt.datetime | None = None) -> W
                 account_id=deployment.account_id,
                 deployment=deployment,
                 release=release,
-                place=free[0],
+                place=free,
                 worker=worker,
                 prices={UNIT: snapshot[UNIT]},
                 beat_at=now,
@@ -63,9 +66,12 @@ def claim(*, release: Release, worker: str, now: dt.datetime | None = None) -> W
 
 
 def is_ready(*, instance_id: str, now: dt.datetime | None = None) -> bool:
-    """The model has started; False when the instance has ended meanwhile."""
+    """The model has started and takes what waits; False when the instance has ended meanwhile."""
     rows = WarmInstance.objects.filter(pk=instance_id, ended_at=None)
-    return bool(rows.update(ready_at=now or timezone.now()))
+    if not rows.update(ready_at=now or timezone.now()):
+        return False
+    releases.align(rows.select_related("deployment").get().deployment)
+    return True
 
 
 def beat(*, instance_id: str, now: dt.datetime | None = None) -> bool:

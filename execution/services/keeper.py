@@ -1,12 +1,13 @@
 """A worker's keeper: a thread beside the agent that starts, pays and stops the instances of deployments.
 
 It follows what the scaler has written: every second it beats for what it keeps, lets go what is no longer wanted,
-takes free places, and sees to it that waiting predictions reach instances that have room.
+takes free places, sees to it that waiting predictions reach instances that have room, and tells of this host.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,17 +17,19 @@ from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from execution import limits
-from execution.agent.agent import Agent, Kept
+from execution.agent.agent import Agent
+from execution.agent.leases import Kept
 from execution.models import Deployment, Release, WarmInstance
-from execution.runtimes.base import InstanceSpec, SetupFailed, StartFailed
-from execution.services import attempts, builds, instances, runs
+from execution.runtimes.base import SetupFailed, StartFailed
+from execution.services import attempts, host, hosts, instances, releases, runs
+from execution.services.hosts import Voice, Worker
+from execution.services.releases import SETUP, START
 from execution.states import Status
 
 logger = structlog.get_logger(__name__)
 
 TICK_SECONDS: Final = 1.0
-SETUP: Final = "The model's setup failed: "
-START: Final = "The model could not be started: "
+YIELD_SECONDS: Final = 3.0
 
 
 @dataclass(slots=True)
@@ -41,11 +44,14 @@ class Charge:
 class Keeper:
     """Keeps instances on one agent; `tick` is called by a thread of its own."""
 
-    def __init__(self, *, agent: Agent, hardware: str, worker: str) -> None:
+    def __init__(self, *, agent: Agent, worker: Worker) -> None:
         self._agent = agent
-        self._hardware = hardware
-        self._worker = worker
+        self._hardware = worker.hardware
+        self._worker = worker.name
+        self._voice = Voice(worker=worker, agent=agent)
         self._kept: dict[str, Charge] = {}
+        # Since when deployments have had a free place that a better host may take.
+        self._short_since: dict[str, float] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deployment-keeper", daemon=True)
 
@@ -60,6 +66,7 @@ class Keeper:
             self._thread.join(10.0)
         for charge in list(self._kept.values()):
             self._let_go(charge, "The worker was stopped.")
+        self._voice.leave()
 
     def _run(self) -> None:
         try:
@@ -79,6 +86,7 @@ class Keeper:
         for release in _in_force(self._hardware):
             self._fill(release)
         self._pass_on()
+        self._voice.say()
 
     def _tend(self, charge: Charge) -> None:
         row = charge.row
@@ -87,10 +95,9 @@ class Keeper:
             return
         row.refresh_from_db()
         deployment = Deployment.objects.get(pk=row.deployment_id)
-        if row.release_id != deployment.release.pk:
-            self._let_go(charge, "A newer release took its place.")
-        elif row.place >= deployment.wanted:
-            self._let_go(charge, "It was no longer needed.")
+        if releases.is_surplus(row=row, deployment=deployment):
+            is_current = row.release_id == deployment.release.pk
+            self._let_go(charge, "It was no longer needed." if is_current else "A newer release took its place.")
         elif row.ready_at and not charge.slot.is_sound:
             self._let_go(charge, "The model stopped.")
 
@@ -101,10 +108,11 @@ class Keeper:
         self._kept.pop(charge.row.pk, None)
 
     def _fill(self, release: Release) -> None:
-        """Take free places of one deployment, as long as this host has slots."""
+        """Take free places of one deployment, as long as this host has slots and no other is better for it."""
         while _is_short(release):
-            spec = InstanceSpec(version_id=release.version_id, build=builds.folder(release.version.build_path))
-            slot = self._agent.keep(spec, pool=release.deployment_id)
+            if not self._is_ours(release):
+                return
+            slot = self._agent.keep(host.spec_of(release.version), pool=release.deployment_id)
             if slot is None:
                 return
             row = instances.claim(release=release, worker=self._worker)
@@ -113,6 +121,15 @@ class Keeper:
                 return
             charge = self._kept[row.pk] = Charge(row, slot)
             threading.Thread(target=self._bring_up, args=(charge,), name="instance-start", daemon=True).start()
+
+    def _is_ours(self, release: Release) -> bool:
+        """The best host takes a free place; another one once it has stood free for a while."""
+        since = self._short_since.setdefault(release.deployment_id, time.monotonic())
+        is_best = hosts.is_best(name=self._worker, version=release.version, hardware=self._hardware)
+        if not is_best and time.monotonic() - since < YIELD_SECONDS:
+            return False
+        del self._short_since[release.deployment_id]
+        return True
 
     def _bring_up(self, charge: Charge) -> None:
         row = charge.row
@@ -123,7 +140,8 @@ class Keeper:
             # A setup that fails costs nothing; whoever waits is told.
             reason = SETUP + error.message
             instances.end(instance_id=row.pk, reason=reason, free=True)
-            instances.refuse_waiting(deployment_id=row.deployment_id, status=Status.FAILED, error=reason)
+            if not releases.is_served(deployment_id=row.deployment_id):
+                instances.refuse_waiting(deployment_id=row.deployment_id, status=Status.FAILED, error=reason)
         except StartFailed as error:
             instances.end(instance_id=row.pk, reason=START + error.message, free=True)
         except Exception:
@@ -152,12 +170,12 @@ _lock = threading.Lock()
 _keeper: Keeper | None = None
 
 
-def start(*, agent: Agent, hardware: str, worker: str) -> None:
+def start(*, agent: Agent, worker: Worker) -> None:
     """Start this worker's keeper, once."""
     global _keeper
     with _lock:
         if _keeper is None:
-            _keeper = Keeper(agent=agent, hardware=hardware, worker=worker)
+            _keeper = Keeper(agent=agent, worker=worker)
             _keeper.start()
 
 
@@ -180,9 +198,8 @@ def _in_force(hardware: str) -> list[Release]:
 
 def _is_short(release: Release) -> bool:
     """Whether a place is free, and the last setup did not fail just now."""
-    live = WarmInstance.objects.filter(deployment_id=release.deployment_id, ended_at=None).count()
+    live = WarmInstance.objects.filter(release=release, ended_at=None).count()
     if not Deployment.objects.filter(pk=release.deployment_id, wanted__gt=live).exists():
         return False
-    failed = WarmInstance.objects.filter(Q(ended_because__startswith=SETUP) | Q(ended_because__startswith=START))
-    last = failed.filter(release=release).aggregate(last=Max("ended_at"))["last"]
+    last = releases.failed_starts(release).aggregate(last=Max("ended_at"))["last"]
     return last is None or last < timezone.now() - limits.SETUP_PAUSE

@@ -14,7 +14,7 @@ from django.utils import timezone
 from billing.services import holds
 from execution import limits, training
 from execution.models import Deployment, File, IdempotencyKey, Prediction, Webhook, new_id
-from execution.services import chats, endings, idempotency, inputs, trust
+from execution.services import chats, endings, hosts, idempotency, inputs, trust
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
 from marketplace.lib import jobs
@@ -101,9 +101,15 @@ def create(
     the version has no priced hardware.
     """
     chats.refuse_predictions(version)
-    hardware = deployment.release.hardware if deployment else version.model.hardware
+    hardware = deployment.serving.hardware if deployment else version.model.hardware
     if hardware is None or not hardware.is_active:
         raise Unavailable(f"{version.model.full_slug} has no hardware to run on at the moment.")
+    if version.gpu_memory_mib > hardware.gpu_memory_gb * 1024:
+        needed = f"{version.gpu_memory_mib // 1024} GB of a GPU's memory"
+        raise Unavailable(
+            f"{version.model.full_slug} needs {needed}, and {hardware.sku} has {hardware.gpu_memory_gb}: "
+            "choose larger hardware for it."
+        )
     given = _guarded(policy_of(key_id=key_id, account_id=account_id, user_id=user_id), version, given)
     trust.require_code_of(version)
     kind = Prediction.Kind.TRAINING if destination else Prediction.Kind.PREDICTION
@@ -154,7 +160,8 @@ def create(
             )
         if once is not None:
             idempotency.complete(row=once, result=prediction.pk)
-        jobs.enqueue(TASK, queue=hardware.queue, prediction_id=prediction.pk)
+        queue = hosts.queue_for(version=version, hardware=hardware.sku, otherwise=hardware.queue)
+        jobs.enqueue(TASK, queue=queue, prediction_id=prediction.pk)
     return prediction
 
 

@@ -20,10 +20,11 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 
 from execution import limits, texts
-from execution.agent.agent import Agent, Lease
+from execution.agent.agent import Agent
+from execution.agent.leases import Lease
 from execution.models import Prediction
 from execution.runtimes.base import Finished, Log, Output, ProducedFile, SetupFailed, Started, StartFailed
-from execution.services import attempts, endings, files, host, inputs, trained, webhooks
+from execution.services import attempts, endings, files, host, hosts, inputs, trained, webhooks
 from execution.services.attempts import Attempt
 from execution.states import Status
 
@@ -42,15 +43,14 @@ def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
     done = 0
     wanted: str | None = prediction_id
     deployment_id = Prediction.objects.filter(pk=prediction_id).values_list("deployment_id", flat=True).first()
-    kind = ""
+    trains = True
     while wanted is not None:
         prediction = _waiting(wanted, hardware)
         if prediction is not None:
-            spec = host.spec_of(prediction.version, trains=prediction.pk if prediction.is_training else "")
-            lease = agent.acquire(spec, pool=deployment_id or "")
+            lease = _lease(agent, prediction, hardware)
             if lease is None and prediction.is_training:  # the last place is for what is short: let that go on
-                kind = Prediction.Kind.PREDICTION
-                wanted = attempts.next_unclaimed(hardware=hardware, kind=kind)
+                trains = False
+                wanted = hosts.next_run(agent=agent, hardware=hardware, trains=False)
                 continue
             if lease is None:
                 return done
@@ -61,12 +61,26 @@ def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
                     done += 1
             finally:
                 lease.release()
-        wanted = attempts.next_unclaimed(hardware=hardware, deployment_id=deployment_id, kind=kind)
+        if deployment_id:
+            wanted = attempts.next_unclaimed(hardware=hardware, deployment_id=deployment_id)
+        else:
+            wanted = hosts.next_run(agent=agent, hardware=hardware, trains=trains)
     return done
 
 
+def _lease(agent: Agent, prediction: Prediction, hardware: str) -> Lease | None:
+    """A warm instance, or a new one where that is worth its start."""
+    if prediction.is_training:
+        return agent.acquire(host.spec_of(prediction.version, trains=prediction.pk))
+    spec = host.spec_of(prediction.version)
+    lease = agent.acquire(spec, pool=prediction.deployment_id or "", opens=False)
+    if lease is None and not prediction.deployment_id and hosts.may_open(prediction=prediction, hardware=hardware):
+        lease = agent.acquire(spec)
+    return lease
+
+
 def _waiting(prediction_id: str, hardware: str) -> Prediction | None:
-    rows = Prediction.objects.select_related("version").filter(
+    rows = Prediction.objects.select_related("version__model").filter(
         pk=prediction_id, status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware
     )
     return rows.first()

@@ -10,6 +10,7 @@ from billing.services import holds
 from execution import limits, scaling
 from execution.models import Deployment, Prediction, Release
 from execution.scaling import Bounds, Load, Scale
+from execution.services import releases
 from execution.services.endings import UNIT, cost_nano
 from execution.states import LIVE, Status
 from marketplace.services import prices
@@ -44,7 +45,14 @@ def _loads(now: dt.datetime) -> dict[str, Load]:
 
 def _step(row: Deployment, load: Load, now: dt.datetime) -> None:
     release = row.release
-    bounds = Bounds(release.min_instances, release.max_instances, limits.QUIET.total_seconds())
+    bounds = Bounds(
+        least=release.min_instances,
+        most=release.max_instances,
+        quiet=limits.QUIET.total_seconds(),
+        each=release.version.concurrency,
+    )
+    if load.waiting:
+        releases.align(row)
     old = Scale(row.wanted, row.quiet_since.timestamp() if row.quiet_since else None)
     new = scaling.step(old, bounds=bounds, load=load, now=now.timestamp())
     if new != old:

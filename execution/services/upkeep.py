@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from execution import limits
 from execution.models import Prediction
-from execution.services import attempts, endings, instances, scale, webhooks
+from execution.services import attempts, endings, hosts, instances, scale, webhooks
 from execution.services.predictions import TASK
 from execution.states import LIVE, Status
 from marketplace.lib import jobs
@@ -26,6 +26,7 @@ def poll(*, now: dt.datetime | None = None) -> None:
     instances.reap(now=now)
     scale.all_deployments(now=now)
     end_overdue(now=now)
+    hosts.forget_lost(now=now)
     ring(now=now)
     webhooks.ring(now=now)
 
@@ -69,11 +70,11 @@ def ring(*, now: dt.datetime) -> int:
         status=Status.STARTING, lease_expires_at=None, rung_at__lt=now - RING_AFTER, deployment=None
     )
     for hardware_id, kind in set(waiting.values_list("hardware_id", "kind").distinct()):
-        queue = Hardware.objects.get(pk=hardware_id).queue
-        alike = waiting.filter(hardware_id=hardware_id, kind=kind)
-        oldest = alike.order_by("created_at").values_list("pk", flat=True)
-        for prediction_id in list(oldest[:RING_AT_ONCE]):
-            if waiting.filter(pk=prediction_id).update(rung_at=now):
-                jobs.enqueue(TASK, queue=queue, prediction_id=prediction_id)
+        hardware = Hardware.objects.get(pk=hardware_id)
+        oldest = waiting.filter(hardware_id=hardware_id, kind=kind).select_related("version").order_by("created_at")
+        for row in list(oldest[:RING_AT_ONCE]):
+            if waiting.filter(pk=row.pk).update(rung_at=now):
+                queue = hosts.queue_for(version=row.version, hardware=hardware.sku, otherwise=hardware.queue)
+                jobs.enqueue(TASK, queue=queue, prediction_id=row.pk)
                 rung += 1
     return rung

@@ -142,6 +142,10 @@ class Version(models.Model):
     # Where it was first taken from, and which commit or digest of it; empty for an archive.
     source_url = models.CharField(max_length=500, blank=True, default="")
     source_revision = models.CharField(max_length=80, blank=True, default="")
+    # Runs that one instance takes at one time.
+    concurrency = models.PositiveIntegerField(default=1)
+    # How much of a GPU's memory an instance takes; 0: a whole GPU.
+    gpu_memory_mib = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from execution.agent.agent import Agent
 from execution.builders import process
 from execution.builders.base import BuildLimits, Built
+from execution.scheduling.seats import Capacity
 from marketplace.models import Version
 from tests.factories.execution import hosted
 
@@ -47,7 +48,7 @@ def hello(hello_build: Built, transactional_db: None) -> Version:
 @pytest.fixture(scope="session")
 def agent() -> Iterator[Agent]:
     """A host's agent with two places, as the worker owns one."""
-    made = Agent(hardware="cpu", slots=2, var=Path(settings.VAR))
+    made = Agent(hardware="cpu", capacity=Capacity(seats=2), var=Path(settings.VAR))
     made.start()
     yield made
     made.drain(seconds=1)

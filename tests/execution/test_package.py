@@ -240,6 +240,11 @@ class TestReadConfig:
             ("predict: p.py:P\nbuild:\n  python_packages: ['--index-url x']\n", "line 3: the option"),
             ("predict: p.py:P\nbuild:\n  python_packages: numpy\n", "line 3: build.python_packages must be a list"),
             ("predict: p.py:P\nconcurrency: 4\n", "line 2: concurrency must hold keys"),
+            (
+                "predict: p.py:P\nbuild:\n  gpu: true\n  gpu_memory: 20\n",
+                "line 4: build.gpu_memory must be",
+            ),
+            ("predict: p.py:P\nbuild:\n  gpu_memory: 20GB\n", "line 3: build.gpu_memory needs gpu: true"),
             ("predict: p.py:P\nconcurrency:\n  max: 0\n", "line 3: concurrency.max"),
             ("predict: [\n", "line 2: not valid YAML"),
             ("a: &a [x]\nb: [*a, *a]\n", "line 2: aliases"),

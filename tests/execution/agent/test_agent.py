@@ -15,6 +15,7 @@ import pytest
 from execution.agent import status
 from execution.agent.agent import Agent
 from execution.runtimes.base import Alive, Finished, InstanceSpec, Output, RunLimits, SetupFailed
+from execution.scheduling.seats import Capacity
 from tests.execution.workshop import EXAMPLES, needs_walls
 
 pytestmark = needs_walls
@@ -31,7 +32,7 @@ BROKEN = """
 
 @pytest.fixture
 def agent(workshop):
-    made = Agent(hardware="cpu", slots=2, var=workshop.var)
+    made = Agent(hardware="cpu", capacity=Capacity(seats=2), var=workshop.var)
     made.start()
     yield made
     made.stop()
@@ -98,7 +99,7 @@ def test_the_least_recently_used_makes_room(agent, specs):
 
 def test_idle_models_stop_after_their_time(workshop, specs):
     now = [1000.0]
-    agent = Agent(hardware="cpu", slots=2, var=workshop.var, idle_seconds=300, clock=lambda: now[0])
+    agent = Agent(hardware="cpu", capacity=Capacity(seats=2), var=workshop.var, idle_seconds=300, clock=lambda: now[0])
     lease = agent.acquire(specs[0])
     assert lease is not None
     with lease:
@@ -113,7 +114,9 @@ def test_idle_models_stop_after_their_time(workshop, specs):
 
 def test_what_is_kept_for_a_pool_is_its_alone_and_stays(workshop, specs):
     now = [1000.0]
-    agent: Any = Agent(hardware="cpu", slots=2, var=workshop.var, idle_seconds=300, clock=lambda: now[0])
+    agent: Any = Agent(
+        hardware="cpu", capacity=Capacity(seats=2), var=workshop.var, idle_seconds=300, clock=lambda: now[0]
+    )
     kept = agent.keep(specs[0], pool="d")
     assert kept is not None
     assert agent.acquire(specs[0], pool="d") is None  # not before it has started
@@ -236,7 +239,7 @@ def test_an_orphan_is_reaped_by_pid_and_start_time_and_others_are_left(workshop)
             started = psutil.Process(process.pid).create_time() + shift
             record = {"pid": process.pid, "started_at": started, "owner_pid": owner.pid, "owner_started_at": 1.0}
             (home / "record.json").write_text(json.dumps({**record, "uid": None}))
-        assert Agent(hardware="cpu", slots=1, var=workshop.var).reap() == 1
+        assert Agent(hardware="cpu", capacity=Capacity(seats=1), var=workshop.var).reap() == 1
         assert orphan.wait(timeout=5) == -9
         assert stranger.poll() is None
         assert list((workshop.var / "instances").iterdir()) == []
@@ -252,7 +255,7 @@ def test_what_a_living_worker_owns_is_left_alone(workshop):
     me = psutil.Process()
     record = {"pid": os.getpid(), "started_at": me.create_time(), "owner_pid": me.pid}
     (home / "record.json").write_text(json.dumps({**record, "owner_started_at": me.create_time(), "uid": None}))
-    assert Agent(hardware="cpu", slots=1, var=workshop.var).reap() == 0
+    assert Agent(hardware="cpu", capacity=Capacity(seats=1), var=workshop.var).reap() == 0
     assert home.exists()
     (home / "record.json").unlink()
     home.rmdir()

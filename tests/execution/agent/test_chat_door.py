@@ -13,6 +13,7 @@ import pytest
 from execution.agent.agent import Agent
 from execution.agent.chat_door import CAPACITY, PATH, ChatDoor
 from execution.runtimes.base import InstanceSpec
+from execution.scheduling.seats import Capacity
 from tests.execution.workshop import EXAMPLES, Workshop, needs_walls
 
 pytestmark = [needs_walls, pytest.mark.timeout(120)]
@@ -36,7 +37,7 @@ CONFIG = """
 
 @pytest.fixture
 def agent(workshop: Workshop) -> Iterator[Agent]:
-    made = Agent(hardware="cpu", slots=1, var=workshop.var)
+    made = Agent(hardware="cpu", capacity=Capacity(seats=1), var=workshop.var)
     made.start()
     yield made
     made.stop()

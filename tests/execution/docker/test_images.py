@@ -16,6 +16,7 @@ from execution.agent.agent import Agent
 from execution.builders import image as builder
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.package import read_image
+from execution.scheduling.seats import Capacity
 from execution.services import build_runs, publishing, runs
 from tests.execution.docker.conftest import Yard
 from tests.factories.execution import hardware, payer, predict
@@ -84,7 +85,7 @@ def test_an_image_becomes_a_version_that_runs_and_names_its_digest(
         client.close()
 
     prediction = predict(payer(), version, given={"text": "you", "times": 2})
-    agent = Agent(hardware="cpu", slots=1, var=django_settings.VAR, kind="host")
+    agent = Agent(hardware="cpu", capacity=Capacity(seats=1), var=django_settings.VAR, kind="host")
     try:
         assert runs.work(agent=agent, prediction_id=prediction.pk, hardware="cpu", owner="test") == 1
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from execution.builders import docker as builder
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits
 from execution.package import PackageError
 from execution.runtimes import engine, host, records
-from execution.runtimes.base import InstanceSpec, RunLimits, SetupFailed
+from execution.runtimes.base import InstanceSpec, RunLimits, SetupFailed, StartFailed
 from execution.runtimes.docker import DockerRuntime
 from execution.runtimes.host import HostRuntime
 from tests.execution.docker.conftest import HERE, MEBIBYTE, Yard
@@ -146,6 +147,16 @@ def test_gpus_are_given_by_their_ids_and_runsc_is_used_where_it_is() -> None:
     assert (walls["runtime"], walls["network_mode"], walls["read_only"]) == ("runsc", "none", True)
     assert walls["mem_limit"] == walls["memswap_limit"] == MEBIBYTE
     assert ",exec," in walls["tmpfs"]["/tmp"]
+
+
+def test_the_device_of_a_models_slot_is_asked_of_the_engine_by_its_id(yard: Yard, tmp_path: Path) -> None:
+    record = json.loads((yard.build(ATTACKER).folder / "build.json").read_text())
+    shutil.copytree(yard.build(ATTACKER).folder, tmp_path / "gpu")
+    (tmp_path / "gpu/build.json").write_text(json.dumps(record | {"gpu": True}))
+    spec = InstanceSpec(version_id="v", build=tmp_path / "gpu", gpus=("GPU-1",))
+    # No GPU is here: that the engine refuses shows that it was asked for one.
+    with pytest.raises(StartFailed, match=r"(?i)device driver|gpu"):
+        DockerRuntime(var=yard.var).start(spec)
 
 
 def test_a_host_that_uses_containers_only_runs_no_process(

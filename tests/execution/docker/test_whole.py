@@ -10,6 +10,7 @@ from django.conf import settings
 
 from billing import invariants
 from execution.agent.agent import Agent
+from execution.scheduling.seats import Capacity
 from execution.services import folders, runs
 from tests.factories.execution import hardware, payer, predict
 from tests.factories.marketplace import account
@@ -31,7 +32,7 @@ def test_an_upload_is_built_and_run_in_a_container_and_charged(docker_engine: Do
     record = json.loads((settings.VAR / "builds" / version.build_path / "build.json").read_text())
     assert (record["kind"], record["digest"]) == ("docker", version.pk)
     prediction = predict(payer(), version, given={"text": "you", "times": 2})
-    agent = Agent(hardware="cpu", slots=1, var=settings.VAR, kind="host")
+    agent = Agent(hardware="cpu", capacity=Capacity(seats=1), var=settings.VAR, kind="host")
     try:
         assert agent.describe()["isolation"] in ("container", "gvisor")
         assert runs.work(agent=agent, prediction_id=prediction.pk, hardware="cpu", owner="test") == 1

@@ -10,8 +10,9 @@ from django.utils import timezone
 from billing import invariants
 from billing.models import Charge, Hold
 from billing.services import ledger
+from execution import limits
 from execution.models import Deployment, Prediction, WarmInstance
-from execution.services import deployments, instances, scale, upkeep
+from execution.services import deployments, instances, releases, scale, upkeep
 from marketplace.lib.errors import Conflict, PaymentRequired, Unprocessable
 from marketplace.models import Account, Version
 from tests.factories.billing import fund
@@ -118,6 +119,66 @@ def test_waiting_work_asks_for_instances_and_nobody_rings_for_it(owner: Account,
     scale.all_deployments(now=soon)
     assert Deployment.objects.get(pk=row.pk).wanted == 1
     assert upkeep.ring(now=soon) == 0
+
+
+def test_a_change_of_sizes_keeps_the_instances_that_are_there(owner: Account, version: Version) -> None:
+    row = deployed(owner, version, least=1)
+    instance = kept(row)
+    instances.is_ready(instance_id=instance.pk)
+    deployments.change(account_id=owner.pk, owner="payer", name="kept", given={"max_instances": 5})
+    instance.refresh_from_db()
+    assert instance.release == row.release
+    assert not releases.is_surplus(row=instance, deployment=Deployment.objects.get(pk=row.pk))
+
+
+def test_the_old_release_works_until_the_new_one_has_started(owner: Account, version: Version) -> None:
+    row = deployed(owner, version, least=1)
+    old = kept(row)
+    instances.is_ready(instance_id=old.pk)
+    newer = hosted(owner=owner, slug="mine", version_id="b" * 64)
+    deployments.change(account_id=owner.pk, owner="payer", name="kept", given={"version": newer.pk})
+    row = Deployment.objects.get(pk=row.pk)
+    _, served = deployments.to_use(account_id=owner.pk, owner="payer", name="kept")
+    waiting = predict(owner, served, deployment=row)
+    assert (served, waiting.version) == (version, version)
+    new = kept(row)  # beside the old one, though one is wanted
+    assert (new.place, new.release.version_id) == (1, newer.pk)
+    assert instances.claim(release=row.release, worker="other") is None
+    assert not releases.is_surplus(row=old, deployment=row)
+    assert instances.is_ready(instance_id=new.pk)
+    waiting.refresh_from_db()
+    assert waiting.version_id == newer.pk
+    assert deployments.to_use(account_id=owner.pk, owner="payer", name="kept")[1] == newer
+    assert releases.is_surplus(row=old, deployment=row)
+    assert not releases.is_surplus(row=new, deployment=row)
+
+
+def test_without_room_for_both_the_old_one_goes_after_a_while_unless_the_new_one_is_broken(
+    owner: Account, version: Version
+) -> None:
+    row = deployed(owner, version, least=1)
+    old = kept(row)
+    instances.is_ready(instance_id=old.pk)
+    newer = hosted(owner=owner, slug="mine", version_id="b" * 64)
+    deployments.change(account_id=owner.pk, owner="payer", name="kept", given={"version": newer.pk})
+    row = Deployment.objects.get(pk=row.pk)
+    later = timezone.now() + limits.ROLL_TIME * 2
+    assert not releases.is_surplus(row=old, deployment=row)
+    assert releases.is_surplus(row=old, deployment=row, now=later)
+    broken = kept(row)
+    assert not releases.is_surplus(row=old, deployment=row, now=later)  # it has found its room
+    instances.end(instance_id=broken.pk, reason=releases.SETUP + "no weights", free=True)
+    assert not releases.is_surplus(row=old, deployment=row, now=later)
+
+
+def test_an_instance_for_several_runs_at_one_time_meets_the_demand_of_several(owner: Account, version: Version) -> None:
+    Version.objects.filter(pk=version.pk).update(concurrency=4)
+    row = deployed(owner, version, most=5)
+    for _ in range(4):
+        predict(owner, version, deployment=row)
+    for seconds in (1, 5, 9):
+        scale.all_deployments(now=timezone.now() + dt.timedelta(seconds=seconds))
+    assert Deployment.objects.get(pk=row.pk).wanted == 1
 
 
 def test_a_change_is_a_new_release_and_takes_what_waits_along(owner: Account, version: Version) -> None:

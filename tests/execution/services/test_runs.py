@@ -18,6 +18,7 @@ from billing.models import Charge, Wallet
 from execution import limits
 from execution.agent.agent import Agent
 from execution.models import Prediction
+from execution.scheduling.seats import Capacity
 from execution.services import predictions, runs
 from marketplace.models import Version
 from tests.factories.execution import payer, predict
@@ -178,7 +179,7 @@ def test_a_file_that_cannot_be_fetched_fails_the_run_free_of_charge(agent: Agent
 
 
 def test_a_worker_that_is_stopped_gives_its_run_to_another(agent: Agent, hello: Version) -> None:
-    leaving = Agent(hardware="cpu", slots=1, var=Path(settings.VAR) / "leaving")
+    leaving = Agent(hardware="cpu", capacity=Capacity(seats=1), var=Path(settings.VAR) / "leaving")
     made = predict(payer(), hello, given={"text": "a", "times": 3, "seconds": 3})
     with working(leaving, made):
         until(lambda: fresh(made).status == "processing")

@@ -1,0 +1,58 @@
+"""One place for an instance in an agent's table, and what is remembered of versions."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from execution.runtimes.base import Instance, InstanceSpec
+from execution.scheduling.seats import Seat
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place for an instance. `started` is set once the start has ended, well or not.
+
+    A slot with a `pool` was kept for somebody: it is neither idle nor evicted, and only work for that pool gets it.
+    """
+
+    spec: InstanceSpec
+    pool: str = ""
+    device: str = ""
+    instance: Instance | None = None
+    holders: int = 0
+    idle_since: float = 0.0
+    started: threading.Event = field(default_factory=threading.Event)
+    failure: BaseException | None = None
+
+    @property
+    def room(self) -> int:
+        """Predictions that it could take on top. A model that is still starting may allow more than one; one counts."""
+        return (self.instance.concurrency if self.instance else 1) - self.holders
+
+    def seat(self, key: int) -> Seat:
+        """As the decisions of `execution.scheduling` see it."""
+        return Seat(
+            key=key,
+            version=served(self.spec),
+            tenant=self.pool or self.spec.tenant,
+            pool=self.pool,
+            device=self.device,
+            memory=self.spec.gpu_memory,
+            room=self.room if self.instance else 0,
+            holders=self.holders,
+            idle_since=self.idle_since,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a version's start and its runs take on this host, in seconds; None before the first."""
+
+    start: float | None = None
+    run: float | None = None
+
+
+def served(spec: InstanceSpec) -> str:
+    """What an instance answers to: its version, or a training's that it was started for alone."""
+    return f"{spec.version_id} for {spec.trains}" if spec.trains else spec.version_id
