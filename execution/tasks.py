@@ -10,7 +10,19 @@ from typing import Any
 from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_ready, worker_shutting_down
 
-from execution.services import build_runs, builds, host, keeper, machine, retention, runs, upkeep, versions, webhooks
+from execution.services import (
+    build_runs,
+    builds,
+    doorbell,
+    host,
+    keeper,
+    machine,
+    retention,
+    runs,
+    upkeep,
+    versions,
+    webhooks,
+)
 from execution.services.hosts import Worker
 from marketplace.lib.errors import Unavailable
 
@@ -80,9 +92,12 @@ def _open_agent(sender: Any, **_: Any) -> None:
     worker = Worker(name=_owner(), hardware=machine.hardware(), queue=_own_queue(sender.hostname))
     keeper.start(agent=host.agent(), worker=worker)
     host.open_chat_door()
+    queues = sender.app.amqp.queues.consume_from
+    doorbell.start(agent=host.agent(), hardware=machine.hardware(), owner=_owner(), queues=queues)
 
 
 @worker_shutting_down.connect
 def _close_agent(**_: Any) -> None:
+    doorbell.stop()
     host.drain()
     keeper.stop()

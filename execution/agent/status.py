@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from execution.runtimes.sockets import Place
+from marketplace.lib.sockets import Place
 
 log = logging.getLogger(__name__)
 NAME: Final = "agent.sock"

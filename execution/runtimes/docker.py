@@ -24,8 +24,8 @@ from execution.runtimes.door import Door
 from execution.runtimes.exchange import Exchange
 from execution.runtimes.process_instance import ProcessInstance
 from execution.runtimes.sandbox import INSIDE, INSIDE_AT
-from execution.runtimes.sockets import Place
 from execution.runtimes.tail import Tail
+from marketplace.lib.sockets import Place
 
 DOORS_AT: Final = "/run/turnpike/doors"
 PORT: Final = 5000

@@ -15,8 +15,8 @@ from execution.runtimes.base import InstanceSpec
 from execution.runtimes.cog import Client
 from execution.runtimes.door import Door
 from execution.runtimes.process_instance import ProcessInstance
-from execution.runtimes.sockets import Place
 from execution.runtimes.tail import Tail
+from marketplace.lib.sockets import Place
 
 SOURCE_AT: Final = "/src"
 DOOR_AT: Final = "/run/turnpike/door.sock"

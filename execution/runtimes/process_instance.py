@@ -18,8 +18,8 @@ from execution.runtimes.base import Event, FileSink, Finished, RunLimits
 from execution.runtimes.cog import Client, Gone
 from execution.runtimes.door import Door, Visit
 from execution.runtimes.run import Run
-from execution.runtimes.sockets import Place
 from execution.runtimes.tail import Tail
+from marketplace.lib.sockets import Place
 
 WATCH_SECONDS: Final = 0.5
 HEALTH: Final = {"READY": "ready", "BUSY": "busy", "STARTING": "starting", "UNKNOWN": "starting"}

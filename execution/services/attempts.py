@@ -16,9 +16,10 @@ from billing.services import holds
 from billing.services.holds import InsufficientCredit, KeyLimitExceeded
 from execution import limits
 from execution.models import Prediction
-from execution.services import endings
+from execution.services import endings, waits
 from execution.services.endings import cost_nano
 from execution.states import LIVE, Status
+from marketplace.lib import bells
 from marketplace.lib.errors import PaymentRequired
 
 
@@ -132,7 +133,10 @@ def _pay_ahead(prediction: Prediction, attempt: Attempt, elapsed_ms: int, now: d
 def write(attempt: Attempt, **changes: Any) -> bool:
     """Write output or logs; False when the claim is lost."""
     rows = Prediction.objects.filter(attempt.mine, pk=attempt.prediction_id, status__in=LIVE)
-    return bool(rows.update(revision=F("revision") + 1, **changes))
+    written = bool(rows.update(revision=F("revision") + 1, **changes))
+    if written:
+        bells.ring_later(waits.TOPIC, attempt.prediction_id)
+    return written
 
 
 def give_back(attempt: Attempt, *, reason: str, now: dt.datetime | None = None) -> None:

@@ -15,8 +15,9 @@ from billing.models import LedgerAccount
 from billing.rating import Part
 from billing.services import holds
 from execution.models import Prediction, labels_of
-from execution.services import webhooks
+from execution.services import waits, webhooks
 from execution.states import Status, sources_of
+from marketplace.lib import bells
 
 UNIT = "hardware_ms"
 
@@ -70,6 +71,7 @@ def end(
         if also is not None:
             also()
         webhooks.ended(prediction_id=prediction_id, now=now)
+        bells.ring_later(waits.TOPIC, prediction_id)
     return True
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -17,7 +18,7 @@ from execution.models import Deployment, File, IdempotencyKey, Prediction, Webho
 from execution.services import chats, endings, hosts, idempotency, inputs, trust
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
-from marketplace.lib import jobs
+from marketplace.lib import bells, jobs
 from marketplace.lib.errors import InvalidRequest, NotFound, Unavailable, Unprocessable
 from marketplace.models import Model, Version
 from marketplace.services import prices
@@ -161,8 +162,19 @@ def create(
         if once is not None:
             idempotency.complete(row=once, result=prediction.pk)
         queue = hosts.queue_for(version=version, hardware=hardware.sku, otherwise=hardware.queue)
-        jobs.enqueue(TASK, queue=queue, prediction_id=prediction.pk)
+        transaction.on_commit(lambda: _ring(queue, prediction.pk))
     return prediction
+
+
+def _ring(queue: str, prediction_id: str) -> None:
+    """Tell a worker: one of this host at once, and those of all hosts by the broker.
+
+    A broker of files has this host alone, and nothing to add to a ring that was heard: what is not begun by it, the
+    poller rings for again.
+    """
+    heard = bells.ring(queue, prediction_id)
+    if not heard or settings.REDIS_URL:
+        jobs.send(TASK, queue=queue, prediction_id=prediction_id)
 
 
 def _guarded(policy: Policy, version: Version, given: Any) -> Any:

@@ -159,10 +159,11 @@ class Pulse:
         return self._lost.is_set()
 
     def _beat(self) -> None:
-        next_beat = time.monotonic()
+        # The claim has just been made: a short run ends before there is anything to look at or to renew.
         last_success = time.monotonic()
+        next_beat = last_success + limits.HEARTBEAT_SECONDS
         try:
-            while not self._over.is_set() and not self._lost.is_set():
+            while not self._over.wait(limits.WATCH_SECONDS) and not self._lost.is_set():
                 try:
                     now = time.monotonic()
                     if now >= next_beat:
@@ -180,7 +181,6 @@ class Pulse:
                     close_old_connections()
                     if time.monotonic() - last_success > limits.LEASE.total_seconds():
                         self._lost.set()
-                self._over.wait(limits.WATCH_SECONDS)
         finally:
             connection.close()
 

@@ -1,12 +1,14 @@
 """Waiting for predictions to end, or to change, without holding a thread or a connection.
 
-One watcher per event loop asks the database for all that is waited for, in one query, every tenth of a second
-while somebody waits, and wakes the futures.
+One watcher per event loop asks the database for all that is waited for, in one query, and wakes the futures: every
+tenth of a second while somebody waits, and at once when a process of this host rings that one of them has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -15,11 +17,13 @@ import structlog
 
 from execution.models import Prediction
 from execution.states import LIVE
-from marketplace.lib import pool
+from marketplace.lib import bells, pool
 
 logger = structlog.get_logger(__name__)
 
 INTERVAL: Final = 0.1
+LEAST: Final = 0.002  # between two looks, however many bells ring
+TOPIC: Final = "predictions"
 _BATCH: Final = 500
 
 
@@ -42,8 +46,15 @@ class _Watch:
         self.task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
+        try:
+            with _rung(self) as rung:
+                await self._look_until_nobody_waits(rung)
+        finally:
+            self.task = None
+
+    async def _look_until_nobody_waits(self, rung: asyncio.Event) -> None:
         while self.waiting:
-            await asyncio.sleep(INTERVAL)
+            rung.clear()
             wanted = list(self.waiting)
             try:
                 for start in range(0, len(wanted), _BATCH):
@@ -53,7 +64,10 @@ class _Watch:
                 # The database may be away for a moment; those who wait have their own time limit.
                 logger.exception("wait_poll_failed")
                 await asyncio.sleep(1)
-        self.task = None
+            if self.waiting:
+                await asyncio.sleep(LEAST)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(rung.wait(), INTERVAL)
 
     def _wake(self, asked: list[str], live: dict[str, int]) -> None:
         for prediction_id in asked:
@@ -61,6 +75,29 @@ class _Watch:
                 due = waiter.is_due(over=prediction_id not in live, revision=live.get(prediction_id, 0))
                 if due and not waiter.future.done():
                     waiter.future.set_result(None)
+
+
+@contextlib.contextmanager
+def _rung(watch: _Watch) -> Iterator[asyncio.Event]:
+    """Set whenever something that is waited for has changed on this host; never, where it cannot listen."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        bell = bells.Bell(TOPIC)
+    except OSError as error:
+        logger.warning("bell_failed", reason=str(error))
+        yield event
+        return
+
+    def listen() -> None:
+        if bell.heard() & watch.waiting.keys():
+            event.set()
+
+    loop.add_reader(bell.socket, listen)
+    try:
+        yield event
+    finally:
+        loop.remove_reader(bell.socket)
+        bell.close()
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
