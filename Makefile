@@ -5,7 +5,7 @@ BIN = .venv/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-stripe check fix migrate lock assets soak chaos soak-books bench-ledger bench-gateway bench-routing bench-routing-http \
-	example-torch bench-hosting-scheduler
+	bench-hosting example-torch bench-hosting-scheduler
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ bench-ledger: ## Measure hold and settle, on SQLite and PostgreSQL
 bench-gateway: ## Measure what the gateway adds to a chat
 	@$(BOOTSTRAP) --dev
 	@$(BIN)/python -m benchmarks.gateway
+
+bench-hosting: ## Measure what hosting adds to a run, and an upload's way to its first result (ARGS="--runs 100")
+	@$(BOOTSTRAP) --dev
+	@$(BIN)/python -m benchmarks.hosting $(ARGS)
 
 example-torch: ## Build examples/paint-torch with torch and paint, on a GPU where the host gives one (1 to 5 GB)
 	@$(BOOTSTRAP) --dev
