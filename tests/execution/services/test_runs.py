@@ -75,7 +75,7 @@ def test_a_prediction_runs_and_is_charged_by_the_millisecond(agent: Agent, hello
     assert row.status == "succeeded", row.error
     assert row.output == ["hello you, ", "hello you, ", "hello you"]
     assert "greeting 3 of 3" in row.logs
-    assert 600 <= row.run_ms < 15_000
+    assert 400 <= row.run_ms < 15_000  # 600 ms by a clock that hears of the start late when the machine is busy
     assert row.amount_nano == row.run_ms * 100
     assert row.metrics["predict_time"] == row.run_ms / 1000
     assert row.started_at is not None
