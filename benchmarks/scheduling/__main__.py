@@ -93,7 +93,7 @@ def main() -> int:
             for name, make in chosen.items():
                 fleet = machines.fleet(random.Random(seed), catalogue, gpus=given.gpus)
                 world = World(machines=fleet, requests=requests, policy=make(seed))
-                world.run(counted_from=WARM_UP)
+                world.run(counted=(WARM_UP, seconds))
                 runs[name].append(measure(world, gpus=given.gpus, seconds=seconds))
         told += [{"load": load, "policy": name, **asdict(row)} for name, rows in runs.items() for row in rows]
         _table(f"Demand of {load} % of the GPUs ({asked // given.seeds:,} requests)", runs)
@@ -135,11 +135,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--gpus", type=int, default=1_000)
     parser.add_argument("--models", type=int, default=10_000)
     parser.add_argument("--minutes", type=int, default=10)
-    parser.add_argument("--load", type=int, action="append", help="percent of the GPUs that are to run (30 and 60)")
+    parser.add_argument("--load", type=int, action="append", help="percent of the GPUs that are to run (10, 30 and 60)")
     parser.add_argument("--ablations", action="store_true", help="ours without each of its parts")
     parser.add_argument("--json", help="write the measures of every run to this file")
     given = parser.parse_args()
-    given.load = given.load or [30, 60]
+    given.load = given.load or [10, 30, 60]
     return given
 
 

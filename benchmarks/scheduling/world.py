@@ -7,6 +7,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol
 
 from benchmarks.scheduling.machines import Machine, Running
@@ -69,8 +70,8 @@ class World:
         self.waiting_of: dict[str, OrderedDict[int, Job]] = {}
         # By version: which machines have instances for everybody, and how many runs those do at one time.
         self.serving: dict[str, dict[str, int]] = {}
-        # Seconds of GPUs in which something ran, and in which something started, from `counted_from` on.
-        self.counted_from = 0.0
+        # Seconds of GPUs in which something ran, and in which something started, inside the counted span.
+        self._counted = (0.0, inf)
         self.busy = self.starting = 0.0
         self._policy = policy
         self._deployments: dict[str, Deployment] = {}
@@ -78,9 +79,9 @@ class World:
         self._order = itertools.count()
         self._users: dict[tuple[str, str], tuple[int, float]] = {}
 
-    def run(self, *, counted_from: float = 0.0) -> None:
-        """From the first request to the end of the last."""
-        self.counted_from = counted_from
+    def run(self, *, counted: tuple[float, float] = (0.0, inf)) -> None:
+        """From the first request to the end of the last; a queue that is left is worked off after the counted span."""
+        self._counted = counted
         for job in self.jobs:
             self._at(job.request.at, self._arrive, job)
         last = self.jobs[-1].request.at
@@ -142,7 +143,7 @@ class World:
         one.start_seconds = seconds
         if not pool:
             self._count(machine, model, 1)
-        self.starting += max(0.0, min(seconds, self.now + seconds - self.counted_from))
+        self.starting += self._inside(self.now, self.now + seconds)
         self._at(self.now + seconds, self._ready, machine, one, job)
         return one
 
@@ -181,8 +182,12 @@ class World:
         place = machine.name, one.device
         users, since = self._users.get(place, (0, 0.0))
         if users and users + change == 0:
-            self.busy += max(0.0, self.now - max(since, self.counted_from))
+            self.busy += self._inside(since, self.now)
         self._users[place] = users + change, since if users else self.now
+
+    def _inside(self, begin: float, end: float) -> float:
+        """How many of these seconds are counted."""
+        return max(0.0, min(end, self._counted[1]) - max(begin, self._counted[0]))
 
     # --- the clock ---
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SMALL = ("--gpus", "32", "--models", "200", "--minutes", "7", "--seeds", "1", "--load", "40")
+SMALL = ("--gpus", "32", "--models", "200", "--minutes", "7", "--seeds", "1", "--load", "90")
 
 
 def bench(file: Path) -> dict[str, dict[str, Any]]:
