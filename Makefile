@@ -68,7 +68,7 @@ bench-hosting: ## Measure what hosting adds to a run, and an upload's way to its
 
 example-torch: ## Build examples/paint-torch with torch and paint, on a GPU where the host gives one (1 to 5 GB)
 	@$(BOOTSTRAP) --dev
-	@EXAMPLE_TORCH=1 exec $(BIN)/python tools/test.py tests/execution/test_examples.py -q -s -k painter
+	@EXAMPLE_TORCH=1 exec $(BIN)/python tools/test.py tests/torch -q -s
 
 bench-routing: ## Simulate the router against the baselines (ARGS="--hold-out --fleet FILE --trace FILE --seeds N --ablations")
 	@$(BOOTSTRAP) --dev

@@ -28,6 +28,10 @@ PARTS = {
     "Redis": (binaries.redis_server, "redis-server"),
     "Chromium": (binaries.chromium, "chromium"),
     "bubblewrap": (binaries.bubblewrap, "bubblewrap"),
+    # What examples call.
+    "Tesseract": (binaries.tesseract, "tesseract-ocr"),
+    "FFmpeg": (binaries.ffmpeg, "ffmpeg"),
+    "Flite": (binaries.flite, "flite"),
     # Root alone can run an engine of its own; the tests start one and end it.
     **(
         {"Docker": (binaries.docker_engine, "docker.io"), "debootstrap": (binaries.debootstrap, "debootstrap")}

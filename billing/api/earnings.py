@@ -13,7 +13,7 @@ from marketplace.api.management import KeyedRequest
 
 router = Router()
 
-MonthName = Annotated[str, Field(pattern="^[0-9]{4}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
+MonthName = Annotated[str, Field(pattern="^2[0-9]{3}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
 
 
 class EarnedMonth(Schema):

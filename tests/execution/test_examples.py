@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import wave
@@ -167,25 +166,6 @@ def test_the_painter_is_read_without_torch_and_takes_a_gpu_where_torch_sees_one(
         [str(built.python), "-c", code], cwd=built.folder / "src", capture_output=True, text=True, check=True
     )
     assert asked.stdout.split() == ["cuda", "cpu"]
-
-
-@pytest.mark.skipif(not os.environ.get("EXAMPLE_TORCH"), reason="torch takes gigabytes: make example-torch")
-@pytest.mark.timeout(1200)
-def test_the_painter_paints_with_torch_on_what_this_host_has(workshop: Workshop) -> None:
-    instance = workshop.start(EXAMPLES / "paint-torch", setup_seconds=300)
-
-    def paint(**given: int) -> Ran:
-        done = Ran(instance, input={"width": 320, "height": 200, **given})
-        assert done.end.status == "succeeded", done.end
-        return done
-
-    first, again, other = paint(seed=7), paint(seed=7), paint(seed=8)
-    assert f"on {first.outputs[-1]['device']}" in first.logs
-    [(_, content_type, picture)] = first.files
-    assert (content_type, first.outputs[-1]["device"] in ("cuda", "cpu")) == ("image/png", True)
-    assert picture == again.files[0][2] != other.files[0][2]
-    with Image.open(io.BytesIO(picture)) as opened:
-        assert (opened.format, opened.size, len(opened.getcolors(64_000) or []) > 1000) == ("PNG", (320, 200), True)
 
 
 @needs("ffmpeg")

@@ -48,6 +48,21 @@ def debootstrap() -> str | None:
     return shutil.which("debootstrap") or shutil.which("debootstrap", path="/usr/sbin")
 
 
+def tesseract() -> str | None:
+    """tesseract, which reads print."""
+    return shutil.which("tesseract")
+
+
+def ffmpeg() -> str | None:
+    """ffmpeg, which takes films and sound apart."""
+    return shutil.which("ffmpeg")
+
+
+def flite() -> str | None:
+    """flite, which reads aloud."""
+    return shutil.which("flite")
+
+
 def bubblewrap() -> str | None:
     """bwrap, which the process runtime uses where it is."""
     return shutil.which("bwrap")
