@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from benchmarks.routing.fleet import Truth
@@ -27,7 +28,7 @@ MODEL = "bench/model"
 SENDER = Sender(pin_seconds=1e9)
 
 
-class Lane:
+class Lane(ABC):
     """The requests of a run, with what becomes of them. `endpoints` are what a catalogue knows: prices and weights."""
 
     def __init__(
@@ -64,9 +65,9 @@ class Lane:
                 tasks.create_task(self.serve(job))
         return self.jobs
 
+    @abstractmethod
     async def serve(self, job: Job) -> None:
         """One request, from its arrival to its end."""
-        raise NotImplementedError
 
     async def open(self, request: HttpRequest, index: int, *, patience: float) -> Stream:
         """A call to an endpoint, its first token in hand. Raises UpstreamError."""
