@@ -26,7 +26,10 @@ from routing.upstream import Deadlines
 from tests.factories.routing import Buyer, buyer
 from tests.servers.files import FileServer, serving
 
-QUICK = Deadlines(connect=1, first_chunk=0.6, answer=0.6, idle=0.6)
+# A busy machine is no fault of the provider's: time is short only where a provider is told to be silent.
+PATIENT = Deadlines(connect=10, first_chunk=20, answer=20, idle=20)
+QUICK = Deadlines(connect=10, first_chunk=0.6, answer=0.6, idle=0.6)
+SILENT = ("hang", "stall")
 
 
 @dataclass
@@ -41,6 +44,8 @@ class Simulated:
         return f"http://127.0.0.1:{self.port}{self.simulator.exchange.base}"
 
     def order(self, *script: str, always: bool = False) -> None:
+        if any(fault.startswith(SILENT) for fault in script):
+            upstream.SENDER.limits = QUICK  # undone with what `_short` has set
         self.simulator.script.order(list(script), always=always)
 
     @property
@@ -71,9 +76,9 @@ def files(settings: Any) -> Iterator[FileServer]:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short deadlines, no memory of how endpoints did in the test before, and no exploration by chance."""
-    monkeypatch.setattr(upstream.SENDER, "limits", QUICK)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter deadlines, no memory of how endpoints did in the test before, and no exploration by chance."""
+    monkeypatch.setattr(upstream.SENDER, "limits", PATIENT)
     monkeypatch.setattr(HEALTH, "router", Router(policy=Policy(explores=False)))
 
 

@@ -26,7 +26,7 @@ TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "look", "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}},
 }
-LIMITS = Deadlines(connect=1, first_chunk=1, answer=1, idle=1, plain_bytes=1_000_000, stream_bytes=1_000_000)
+LIMITS = Deadlines(connect=10, first_chunk=20, answer=20, idle=20, plain_bytes=1_000_000, stream_bytes=1_000_000)
 SIGNED = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "secret", "region": "eu-central-1"}
 
 
