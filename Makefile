@@ -43,7 +43,7 @@ soak: ## Send 20,000 requests made from our OpenAPI document; none may end in a 
 
 soak-books: ## A million random steps of money against a model, checked after each (hours)
 	@$(BOOTSTRAP) --dev
-	@SOAK_STEPS=1000000 exec $(BIN)/python tools/test.py tests/billing/books/test_machine.py -q
+	@SOAK_STEPS=1000000 exec $(BIN)/python tools/test.py tests/billing/books/test_machine.py -q -n 2
 
 test-stripe: ## The scenarios at Stripe itself, with a test account's key (sk_test_…) in STRIPE_TEST_KEY; skipped without
 	@$(BOOTSTRAP) --dev

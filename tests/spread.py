@@ -15,6 +15,9 @@ SHARED: Final = {
     "tests/execution/": "hosting",  # builds, a host's agent, a Docker engine
 }
 
+# Files whose tests share nothing at all and are long: each goes to whichever process is free.
+APART: Final = ("tests/billing/books/test_machine.py",)
+
 
 def shared(nodeid: str) -> str:
     """What a test shares with others; empty where it shares nothing dear."""
@@ -22,7 +25,8 @@ def shared(nodeid: str) -> str:
 
 
 class Spread(LoadScopeScheduling):
-    """By folder where something dear is shared, by file elsewhere."""
+    """By folder where something dear is shared, by file elsewhere, by test where nothing is shared."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return shared(nodeid) or nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return nodeid if file in APART else shared(nodeid) or file
