@@ -43,6 +43,13 @@ class Offer:
         return self.prices.get("completion")
 
     @property
+    def headline(self) -> tuple[str, int] | None:
+        """Unit and price that it is compared by: input tokens, else what it counts first (images, seconds of film)."""
+        if self.prompt is not None:
+            return "prompt", self.prompt
+        return next(iter(self.other_prices), None)
+
+    @property
     def other_prices(self) -> list[tuple[str, int]]:
         """Units beyond input and output tokens."""
         found = tariffs.plain(self.prices)
@@ -137,12 +144,19 @@ def narrow(listings: Iterable[Listing], *, narrowed: Filter) -> list[Listing]:
     found = [listing for listing in listings if narrowed.holds(listing)]
     found.sort(key=lambda one: (one.model.name.lower(), one.model.pk))
     if narrowed.sort == "price":
-        found.sort(key=lambda one: (one.best is None, (one.best and one.best.prompt) or 0))
+        found.sort(key=_by_input_price)
     elif narrowed.sort == "context":
         found.sort(key=lambda one: -(one.context_length or 0))
     elif narrowed.sort != "name":
         found.sort(key=lambda one: one.model.created_at, reverse=True)
     return found
+
+
+def _by_input_price(listing: Listing) -> tuple[int, int]:
+    """Those that charge for input first, then those that charge for something else, then the unserved."""
+    if listing.best is None:
+        return 2, 0
+    return (1, 0) if listing.best.prompt is None else (0, listing.best.prompt)
 
 
 def model(*, full_slug: str, account_id: int | None) -> Listing:

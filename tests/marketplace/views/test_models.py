@@ -56,6 +56,13 @@ def test_sorted_by_price_the_unserved_come_last(client: Client, shelf: None) -> 
     assert names(client.get("/models?sort=price").content.decode()) == ["acme/cheap", "acme/seeing", "acme/idle"]
 
 
+def test_what_counts_no_input_shows_what_it_counts_and_is_not_the_cheapest_input(client: Client, shelf: None) -> None:
+    EndpointFactory(model=ModelFactory(slug="painter"), prices={"image": 40_000_000 * 1_000_000})
+    page = client.get("/models?sort=price").content.decode()
+    assert names(page) == ["acme/cheap", "acme/seeing", "acme/painter", "acme/idle"]
+    assert "<strong>$0.04</strong><small>/image</small>" in page
+
+
 def test_htmx_gets_the_results_alone(client: Client, shelf: None) -> None:
     part = client.get("/models?q=cheap", headers={"HX-Request": "true", "HX-Target": "results"}).content.decode()
     assert names(part) == ["acme/cheap"]
