@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 else:  # Django's own class takes no parameter
     _Admin = admin.ModelAdmin
 
+admin.site.site_header = admin.site.site_title = "Turnpike staff"
+admin.site.index_title = "What staff look after"
+
 
 @admin.register(Collection)
 class CollectionAdmin(_Admin):
