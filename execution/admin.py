@@ -1,18 +1,25 @@
-"""What staff see of hosted runs; nothing is changed here, since money hangs on it."""
+"""What staff see of hosted runs, where nothing is changed since money hangs on it; and which models are official."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from execution.models import Build, Prediction
+from execution.services import official
+from marketplace.lib.errors import AppError
+from marketplace.models import Model
 
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[Any]
-else:  # Django's own class takes no parameter
+    _ModelForm = forms.ModelForm[Model]
+else:  # Django's own classes take no parameter
     _Admin = admin.ModelAdmin
+    _ModelForm = forms.ModelForm
 
 
 class _ReadOnly(_Admin):
@@ -48,3 +55,56 @@ class BuildAdmin(_ReadOnly):
     list_display = ("id", "account", "model", "status", "attempts", "created_at", "completed_at")
     list_filter = ("status",)
     list_select_related = ("account", "model__publisher")
+
+
+class OfficialForm(_ModelForm):
+    """Whether a model is official; refused where the service would refuse it."""
+
+    def clean(self) -> dict[str, Any]:
+        """Without `official` there is nothing to keep warm."""
+        given = super().clean() or self.cleaned_data
+        if not given.get("is_official"):
+            given["warm_instances"] = 0
+            return given
+        try:
+            official.check(model=self.instance, warm_instances=given.get("warm_instances", 0))
+        except AppError as error:
+            raise forms.ValidationError(error.message) from None
+        return given
+
+
+@admin.register(Model)
+class HostedModelAdmin(_Admin):
+    """Hosted models: whether they are official, and how many instances of each the platform keeps warm."""
+
+    form = OfficialForm
+    list_display = ("full_slug", "hardware", "visibility", "is_official", "warm_instances", "standing")
+    list_filter = ("is_official", "hardware")
+    list_select_related = ("publisher", "hardware")
+    search_fields = ("slug", "name", "publisher__slug")
+    fields = ("full_slug", "name", "hardware", "visibility", "is_official", "warm_instances", "standing")
+    readonly_fields = ("full_slug", "name", "hardware", "visibility", "standing")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        """Those that run here."""
+        return Model.objects.exclude(hardware=None)
+
+    @admin.display(description="Instances now")
+    def standing(self, model: Model) -> int:
+        """Of its newest version, on all workers."""
+        return official.standing_now(model=model)
+
+    def save_model(self, request: HttpRequest, obj: Model, form: OfficialForm, change: bool) -> None:
+        """By the same service as the command; the form has asked it already."""
+        if obj.is_official:
+            official.mark(model=obj, warm_instances=obj.warm_instances)
+        else:
+            official.unmark(model=obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Publishers make models."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """And delete them."""
+        return False

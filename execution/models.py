@@ -440,7 +440,8 @@ class Host(models.Model):
     free = models.PositiveIntegerField(default=0)
     # When the instance that would make room was last used.
     idle_since = models.DateTimeField(null=True, blank=True)
-    # By version: runs that it could take, runs that its instances do at one time, seconds of a start and of a run.
+    # By version: runs that it could take, runs that its instances do at one time, how many these are, seconds of a
+    # start and of a run.
     instances = models.JSONField(default=dict)
     # Versions whose build lies there.
     stored = models.JSONField(default=list)

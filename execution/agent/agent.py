@@ -11,7 +11,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +56,7 @@ class Agent:
         self._lock = threading.Lock()
         self._table: list[Slot] = []
         self._paces: dict[str, Pace] = {}
+        self._favoured: Mapping[str, int] = {}
         self._draining = threading.Event()
         self._ended = threading.Event()
         self._sweeper: threading.Thread | None = None
@@ -151,6 +152,27 @@ class Agent:
         self._stop_later(*victims)
         return Kept(self, slot)
 
+    def favour(self, wanted: Mapping[str, int]) -> None:
+        """From now on so many instances of each version are pushed out last, and not for being idle."""
+        with self._lock:
+            self._favoured = dict(wanted)
+
+    def spare(self, spec: InstanceSpec, *, unused_seconds: float) -> Lease | None:
+        """A lease on a new instance that nobody has asked for yet; its holder starts it and lets it be.
+
+        It takes a free place, or one whose instance has not been used for so long and is not favoured; else None.
+        """
+        with self._lock:
+            way = None if self._draining.is_set() else seats.opening(self._seats(), _want(spec, ""), self.capacity)
+            if way is None or not seats.is_spare(way, now=self._clock(), unused_seconds=unused_seconds):
+                return None
+            slot, victims = self._open(spec, "")
+            if slot is None:
+                return None
+            slot.holders += 1
+        self._stop_later(*victims)
+        return Lease(self, slot, was_warm=False)
+
     def let_go(self, slot: Slot) -> None:
         """Stop a kept slot; what runs there ends first."""
         with self._lock:
@@ -171,7 +193,13 @@ class Agent:
 
     def _seats(self) -> list[Seat]:
         """The table as the decisions see it; a seat's key is its place there. Called with the lock."""
-        return [slot.seat(key) for key, slot in enumerate(self._table)]
+        left, found = dict(self._favoured), list[Seat]()
+        for key, slot in enumerate(self._table):
+            is_favoured = slot.is_shared and left.get(slot.spec.version_id, 0) > 0
+            if is_favoured:
+                left[slot.spec.version_id] -= 1
+            found.append(slot.seat(key, is_favoured=is_favoured))
+        return found
 
     def _open(self, spec: InstanceSpec, pool: str) -> tuple[Slot | None, list[Instance | None]]:
         """A new slot, and the instances that went for it; no slot when all are in use. Called with the lock."""

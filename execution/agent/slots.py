@@ -30,7 +30,12 @@ class Slot:
         """Predictions that it could take on top. A model that is still starting may allow more than one; one counts."""
         return (self.instance.concurrency if self.instance else 1) - self.holders
 
-    def seat(self, key: int) -> Seat:
+    @property
+    def is_shared(self) -> bool:
+        """Whether anybody's runs of its version may take it."""
+        return not self.pool and not self.spec.trains
+
+    def seat(self, key: int, *, is_favoured: bool = False) -> Seat:
         """As the decisions of `execution.scheduling` see it."""
         return Seat(
             key=key,
@@ -42,6 +47,7 @@ class Slot:
             room=self.room if self.instance else 0,
             holders=self.holders,
             idle_since=self.idle_since,
+            is_favoured=is_favoured,
         )
 
 

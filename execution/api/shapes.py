@@ -47,7 +47,7 @@ def model(
         "cover_image_url": row.cover_url or None,
         "default_example": renderings.example(example, base=base) if example else None,
         "latest_version": version(latest) if latest else None,
-        "is_official": False,
+        "is_official": row.is_official,
     }
 
 

@@ -97,6 +97,11 @@ def least_recently_used(seats: Iterable[Seat]) -> Seat | None:
     return min((one for one in seats if one.is_idle), key=_worth, default=None)
 
 
+def is_spare(way: Opening, *, now: float, unused_seconds: float) -> bool:
+    """Whether nobody would miss what goes for it: nothing, or what no one has used for so long and is not favoured."""
+    return all(not one.is_favoured and now - one.idle_since >= unused_seconds for one in way.evicted)
+
+
 def outlived(seats: Iterable[Seat], *, now: float, idle_seconds: float) -> list[Seat]:
     """What has been idle for so long that it goes without being pushed; official models stay."""
     return [one for one in seats if one.is_idle and not one.is_favoured and now - one.idle_since >= idle_seconds]

@@ -65,6 +65,12 @@ def open_chat_door() -> None:
             logger.warning("chat_door_shut", port=settings.CHAT_PORT, reason=str(error))
 
 
+def serves_chats() -> bool:
+    """Whether the gateway reaches servers of chats on this host."""
+    with _lock:
+        return _chat_door is not None
+
+
 def drain() -> None:
     """Take no more work and end the warm models when theirs is done; called when the worker stops."""
     with _lock:

@@ -192,9 +192,10 @@ def _by_version(seats: list[Seat], paces: dict[str, Pace]) -> dict[str, dict[str
     for seat in seats:
         if seat.pool:
             continue
-        said = found.setdefault(seat.version, {"room": 0, "serving": 0})
+        said = found.setdefault(seat.version, {"room": 0, "serving": 0, "standing": 0})
         said["room"] += max(0, seat.room)
         said["serving"] += max(1, seat.room + seat.holders)
+        said["standing"] += 1
         if seat.version in paces:
             said |= {"start": paces[seat.version].start, "run": paces[seat.version].run}
     return found

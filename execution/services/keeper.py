@@ -1,7 +1,8 @@
 """A worker's keeper: a thread beside the agent that starts, pays and stops the instances of deployments.
 
 It follows what the scaler has written: every second it beats for what it keeps, lets go what is no longer wanted,
-takes free places, sees to it that waiting predictions reach instances that have room, and tells of this host.
+takes free places, sees to it that waiting predictions reach instances that have room, keeps official models warm, and
+tells of this host.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from execution.runtimes.base import SetupFailed, StartFailed
 from execution.services import attempts, host, hosts, instances, releases, runs
 from execution.services.hosts import Voice, Worker
 from execution.services.releases import SETUP, START
+from execution.services.warm_pool import WarmPool
 from execution.states import Status
 
 logger = structlog.get_logger(__name__)
@@ -48,6 +50,7 @@ class Keeper:
         self._agent = agent
         self._hardware = worker.hardware
         self._worker = worker.name
+        self._pool = WarmPool(agent=agent, worker=worker)
         self._voice = Voice(worker=worker, agent=agent)
         self._kept: dict[str, Charge] = {}
         # Since when deployments have had a free place that a better host may take.
@@ -86,6 +89,7 @@ class Keeper:
         for release in _in_force(self._hardware):
             self._fill(release)
         self._pass_on()
+        self._pool.tick()
         self._voice.say()
 
     def _tend(self, charge: Charge) -> None:

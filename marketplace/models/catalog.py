@@ -99,6 +99,9 @@ class Model(models.Model):
     is_example = models.BooleanField(default=False)
     hardware = models.ForeignKey(Hardware, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     royalty_bps = models.PositiveIntegerField(default=0)
+    # Staff vouch for it, and have so many instances of it kept warm at the platform's expense.
+    is_official = models.BooleanField(default=False)
+    warm_instances = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[ModelQuerySet] = ModelQuerySet.as_manager()  # type: ignore[assignment]
@@ -108,6 +111,9 @@ class Model(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["publisher", "slug"], name="model_name_once"),
             models.CheckConstraint(condition=models.Q(royalty_bps__lte=10_000), name="royalty_at_most_all"),
+            models.CheckConstraint(
+                condition=models.Q(is_official=True) | models.Q(warm_instances=0), name="only_official_models_kept_warm"
+            ),
         ]
 
     def __str__(self) -> str:

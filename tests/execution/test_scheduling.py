@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as some
 
-from execution.scheduling import hosts, seats, turns
+from execution.scheduling import hosts, pools, seats, turns
 from execution.scheduling.hosts import Host
 from execution.scheduling.seats import Capacity, Device, Opening, Seat, Want
 from execution.scheduling.turns import Waiting
@@ -74,6 +74,21 @@ def test_the_least_recently_used_goes_and_an_official_one_last() -> None:
     assert seats.opening(table, Want("new"), Capacity(seats=4)) == Opening(evicted=(table[2],))
     assert seats.opening(table[:1], Want("new"), Capacity(seats=1)) == Opening(evicted=(table[0],))
     assert seats.outlived(table, now=100.0, idle_seconds=96.0) == [table[2]]
+
+
+def test_a_spare_instance_pushes_out_only_what_nobody_would_miss() -> None:
+    used, favoured = Seat(1, "y", idle_since=40.0), Seat(0, "x", idle_since=1.0, is_favoured=True)
+    assert seats.is_spare(Opening(), now=100.0, unused_seconds=60.0)
+    assert seats.is_spare(Opening(evicted=(used,)), now=100.0, unused_seconds=60.0)
+    assert not seats.is_spare(Opening(evicted=(used,)), now=99.0, unused_seconds=60.0)
+    assert not seats.is_spare(Opening(evicted=(used, favoured)), now=100.0, unused_seconds=60.0)
+
+
+@given(some.dictionaries(some.sampled_from("abcde"), some.integers(0, 4)), some.integers(0, 9))
+def test_hosts_agree_on_who_keeps_what_and_never_keep_more_than_is_wanted(table: dict[str, int], wanted: int) -> None:
+    shares = {name: pools.share(table, wanted=wanted, host=name) for name in table}
+    assert all(0 <= shares[name] <= table[name] for name in table)
+    assert sum(shares.values()) + pools.lacking(table, wanted=wanted) == wanted
 
 
 def test_a_small_model_joins_its_own_tenant_before_it_takes_another_gpu() -> None:

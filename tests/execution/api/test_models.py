@@ -37,6 +37,7 @@ def test_a_model_is_made_described_and_deleted(caller: Caller) -> None:
     answer = made(caller, description="mine alone", github_url="https://example.com/code")
     assert answer.status_code == 201
     assert answer.json()["latest_version"] is None
+    assert answer.json()["is_official"] is False
     path = f"/v1/models/{caller.account.slug}/mine"
     changed = caller.client.patch(
         path,
