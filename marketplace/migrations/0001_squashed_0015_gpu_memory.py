@@ -1,0 +1,375 @@
+"""The marketplace's tables as 0001 to 0015 leave them, for a database that has none of those yet."""
+
+import django.core.validators
+import django.db.models.deletion
+import django.utils.timezone
+import marketplace.lib.ids
+import marketplace.models.catalog
+from django.conf import settings
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    replaces = [('marketplace', '0001_initial'), ('marketplace', '0002_key_updated_at'), ('marketplace', '0003_model_facts'), ('marketplace', '0004_secret_sources'), ('marketplace', '0005_hosting_listings'), ('marketplace', '0006_guardrails'), ('marketplace', '0007_app_codes'), ('marketplace', '0008_provider_keys'), ('marketplace', '0009_provider_onboarding'), ('marketplace', '0010_price_watches'), ('marketplace', '0011_price_conditions'), ('marketplace', '0012_git_sources'), ('marketplace', '0013_trainings'), ('marketplace', '0014_version_concurrency'), ('marketplace', '0015_gpu_memory')]
+
+    initial = True
+
+    dependencies = [
+        ('auth', '0012_alter_user_first_name_max_length'),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='Hardware',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('sku', models.CharField(max_length=32, unique=True)),
+                ('name', models.CharField(max_length=100)),
+                ('gpu_memory_gb', models.PositiveIntegerField(default=0)),
+                ('cpus', models.PositiveIntegerField(default=1)),
+                ('memory_gb', models.PositiveIntegerField(default=1)),
+                ('position', models.PositiveIntegerField(default=0)),
+                ('is_active', models.BooleanField(default=True)),
+            ],
+            options={
+                'ordering': ['position', 'sku'],
+            },
+        ),
+        migrations.CreateModel(
+            name='User',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('password', models.CharField(max_length=128, verbose_name='password')),
+                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
+                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
+                ('first_name', models.CharField(blank=True, max_length=150, verbose_name='first name')),
+                ('last_name', models.CharField(blank=True, max_length=150, verbose_name='last name')),
+                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
+                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
+                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
+                ('email', models.EmailField(max_length=254, unique=True, verbose_name='e-mail address')),
+                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
+                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+            ],
+            options={
+                'verbose_name': 'user',
+                'verbose_name_plural': 'users',
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
+            name='Account',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$', 'Use 1 to 64 lower-case letters, digits, dots, dashes or underscores; begin and end with a letter or digit.')])),
+                ('name', models.CharField(max_length=200)),
+                ('kind', models.CharField(choices=[('personal', 'Personal'), ('organisation', 'Organisation')], default='personal', max_length=16)),
+                ('roles', models.JSONField(blank=True, default=list)),
+                ('is_trusted', models.BooleanField(default=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='ApiKey',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100)),
+                ('digest', models.CharField(max_length=64, unique=True)),
+                ('label', models.CharField(max_length=32)),
+                ('scopes', models.JSONField(default=list)),
+                ('limit_nano', models.BigIntegerField(blank=True, null=True)),
+                ('limit_reset', models.CharField(blank=True, choices=[('', 'never'), ('daily', 'Daily'), ('weekly', 'Weekly'), ('monthly', 'Monthly')], default='', max_length=8)),
+                ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('disabled', models.BooleanField(default=False)),
+                ('is_playground', models.BooleanField(default=False)),
+                ('deleted_at', models.DateTimeField(blank=True, null=True)),
+                ('last_used_at', models.DateTimeField(blank=True, null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='keys', to='marketplace.account')),
+                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('updated_at', models.DateTimeField(blank=True, null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Member',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('role', models.CharField(choices=[('owner', 'Owner'), ('admin', 'Admin'), ('member', 'Member')], default='member', max_length=16)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='marketplace.account')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('account', 'user'), name='member_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Provider',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$', 'Use 1 to 64 lower-case letters, digits, dots, dashes or underscores; begin and end with a letter or digit.')])),
+                ('name', models.CharField(max_length=200)),
+                ('dialect', models.CharField(max_length=32)),
+                ('base_url', models.CharField(max_length=500)),
+                ('sealed_credentials', models.TextField(blank=True, editable=False)),
+                ('policy', models.JSONField(blank=True, default=dict)),
+                ('is_simulated', models.BooleanField(default=False)),
+                ('is_active', models.BooleanField(default=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='providers', to='marketplace.account')),
+                ('secret_sources', models.JSONField(blank=True, default=dict, editable=False)),
+                ('listing_due_at', models.DateTimeField(blank=True, null=True)),
+                ('listing_error', models.CharField(blank=True, max_length=500)),
+                ('listing_fetched_at', models.DateTimeField(blank=True, null=True)),
+                ('listing_problems', models.JSONField(blank=True, default=list)),
+                ('listing_url', models.CharField(blank=True, max_length=500)),
+            ],
+            options={
+                'ordering': ['slug'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Publisher',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$', 'Use 1 to 64 lower-case letters, digits, dots, dashes or underscores; begin and end with a letter or digit.')])),
+                ('name', models.CharField(max_length=200)),
+                ('account', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='publisher', to='marketplace.account')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Model',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$', 'Use 1 to 64 lower-case letters, digits, dots, dashes or underscores; begin and end with a letter or digit.')])),
+                ('name', models.CharField(max_length=200)),
+                ('description', models.TextField(blank=True)),
+                ('readme', models.TextField(blank=True)),
+                ('license_url', models.URLField(blank=True)),
+                ('source_url', models.URLField(blank=True)),
+                ('input_modalities', models.JSONField(default=marketplace.models.catalog._text_only)),
+                ('output_modalities', models.JSONField(default=marketplace.models.catalog._text_only)),
+                ('context_length', models.PositiveIntegerField(blank=True, null=True)),
+                ('max_output', models.PositiveIntegerField(blank=True, null=True)),
+                ('tokenizer', models.CharField(default='Other', max_length=32)),
+                ('visibility', models.CharField(choices=[('public', 'Public'), ('private', 'Private')], default='public', max_length=8)),
+                ('is_example', models.BooleanField(default=False)),
+                ('royalty_bps', models.PositiveIntegerField(default=0)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('hardware', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketplace.hardware')),
+                ('publisher', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='models', to='marketplace.publisher')),
+                ('facts', models.JSONField(blank=True, default=dict)),
+                ('cover_url', models.URLField(blank=True)),
+                ('paper_url', models.URLField(blank=True)),
+                ('weights_url', models.URLField(blank=True)),
+            ],
+            options={
+                'ordering': ['publisher__slug', 'slug'],
+                'constraints': [models.UniqueConstraint(fields=('publisher', 'slug'), name='model_name_once'), models.CheckConstraint(condition=models.Q(('royalty_bps__lte', 10000)), name='royalty_at_most_all')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Endpoint',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('upstream', models.CharField(max_length=200)),
+                ('context_length', models.PositiveIntegerField()),
+                ('max_output', models.PositiveIntegerField(blank=True, null=True)),
+                ('input_modalities', models.JSONField(default=marketplace.models.catalog._text_only)),
+                ('output_modalities', models.JSONField(default=marketplace.models.catalog._text_only)),
+                ('parameters', models.JSONField(blank=True, default=list)),
+                ('quantization', models.CharField(default='unknown', max_length=16)),
+                ('is_active', models.BooleanField(default=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='endpoints', to='marketplace.model')),
+                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='endpoints', to='marketplace.provider')),
+                ('claim', models.JSONField(blank=True, default=dict)),
+                ('from_listing', models.BooleanField(default=False)),
+                ('hidden', models.CharField(blank=True, choices=[('probe', 'waits for its probe'), ('failed', 'failed its probe'), ('disabled', 'disabled by its operator'), ('vanished', 'no longer listed by its provider'), ('not_ready', 'not ready, says its provider')], max_length=12)),
+                ('misses', models.PositiveIntegerField(default=0)),
+                ('probe', models.JSONField(blank=True, default=dict)),
+                ('probe_due_at', models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                'ordering': ['model', 'provider'],
+                'constraints': [models.UniqueConstraint(fields=('model', 'provider', 'upstream'), name='endpoint_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Price',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('price', 'Price'), ('cost', 'Cost')], default='price', max_length=8)),
+                ('unit', models.CharField(max_length=64)),
+                ('nano_per_million', models.BigIntegerField()),
+                ('effective_from', models.DateTimeField()),
+                ('effective_to', models.DateTimeField(blank=True, null=True)),
+                ('endpoint', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='prices', to='marketplace.endpoint')),
+                ('hardware', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='prices', to='marketplace.hardware')),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('nano_per_million__gte', 0)), name='price_not_negative'), models.CheckConstraint(condition=models.Q(models.Q(('endpoint', None), ('hardware__isnull', False)), models.Q(('endpoint__isnull', False), ('hardware', None)), _connector='OR'), name='price_of_one_thing'), models.UniqueConstraint(condition=models.Q(('effective_to', None), ('endpoint__isnull', False)), fields=('endpoint', 'kind', 'unit'), name='one_open_endpoint_price'), models.UniqueConstraint(condition=models.Q(('effective_to', None), ('hardware__isnull', False)), fields=('hardware', 'kind', 'unit'), name='one_open_hardware_price')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Version',
+            fields=[
+                ('id', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('cog_version', models.CharField(max_length=32)),
+                ('openapi_schema', models.JSONField()),
+                ('build_path', models.CharField(max_length=200)),
+                ('size_bytes', models.BigIntegerField(default=0)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='marketplace.model')),
+                ('deleted_at', models.DateTimeField(blank=True, null=True)),
+                ('source_revision', models.CharField(blank=True, default='', max_length=80)),
+                ('source_url', models.CharField(blank=True, default='', max_length=500)),
+                ('trained_from', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='marketplace.version')),
+                ('concurrency', models.PositiveIntegerField(default=1)),
+                ('gpu_memory_mib', models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                'ordering': ['-created_at'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Collection',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$', 'Use 1 to 64 lower-case letters, digits, dots, dashes or underscores; begin and end with a letter or digit.')])),
+                ('name', models.CharField(max_length=200)),
+                ('description', models.TextField()),
+                ('full_description', models.TextField(blank=True)),
+                ('position', models.PositiveIntegerField(default=0)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('members', models.ManyToManyField(blank=True, related_name='collections', to='marketplace.model')),
+            ],
+            options={
+                'ordering': ['position', 'slug'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Guardrail',
+            fields=[
+                ('id', models.UUIDField(default=marketplace.lib.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=200)),
+                ('description', models.CharField(blank=True, max_length=1000)),
+                ('allowed_models', models.JSONField(null=True)),
+                ('ignored_models', models.JSONField(default=list)),
+                ('allowed_providers', models.JSONField(null=True)),
+                ('ignored_providers', models.JSONField(default=list)),
+                ('enforce_zdr', models.BooleanField(default=False)),
+                ('deny_data_collection', models.BooleanField(default=False)),
+                ('limit_nano', models.BigIntegerField(null=True)),
+                ('limit_reset', models.CharField(blank=True, choices=[('', 'never'), ('daily', 'Daily'), ('weekly', 'Weekly'), ('monthly', 'Monthly')], default='', max_length=8)),
+                ('content_filters', models.JSONField(default=list)),
+                ('content_filter_builtins', models.JSONField(default=list)),
+                ('deleted_at', models.DateTimeField(null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(null=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='guardrails', to='marketplace.account')),
+            ],
+            options={
+                'ordering': ['name', 'id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='GuardrailKey',
+            fields=[
+                ('id', models.UUIDField(default=marketplace.lib.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('assigned_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('guardrail', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='keys', to='marketplace.guardrail')),
+                ('key', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='guarded', to='marketplace.apikey')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='GuardrailMember',
+            fields=[
+                ('id', models.UUIDField(default=marketplace.lib.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('assigned_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('guardrail', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='marketplace.guardrail')),
+                ('member', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='guarded', to='marketplace.member')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='AppCode',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('digest', models.CharField(max_length=64, unique=True)),
+                ('callback_url', models.CharField(blank=True, max_length=2000)),
+                ('challenge', models.CharField(blank=True, max_length=128)),
+                ('method', models.CharField(blank=True, choices=[('', 'none'), ('S256', 'S256'), ('plain', 'Plain')], default='', max_length=5)),
+                ('key_name', models.CharField(max_length=100)),
+                ('limit_nano', models.BigIntegerField(null=True)),
+                ('limit_reset', models.CharField(blank=True, max_length=8)),
+                ('key_expires_at', models.DateTimeField(null=True)),
+                ('expires_at', models.DateTimeField()),
+                ('used_at', models.DateTimeField(null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='marketplace.account')),
+                ('key', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='marketplace.apikey')),
+                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='ProviderKey',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('public_id', models.UUIDField(default=marketplace.lib.ids.uuid7, editable=False, unique=True)),
+                ('name', models.CharField(blank=True, max_length=255)),
+                ('label', models.CharField(max_length=32)),
+                ('sealed', models.TextField(blank=True, editable=False)),
+                ('is_fallback', models.BooleanField(default=False)),
+                ('sort_order', models.PositiveIntegerField(default=0)),
+                ('disabled', models.BooleanField(default=False)),
+                ('allowed_models', models.JSONField(null=True)),
+                ('allowed_api_key_hashes', models.JSONField(null=True)),
+                ('allowed_user_ids', models.JSONField(null=True)),
+                ('deleted_at', models.DateTimeField(null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='provider_keys', to='marketplace.account')),
+                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='marketplace.provider')),
+            ],
+            options={
+                'ordering': ['is_fallback', 'sort_order', 'pk'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Notice',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('new', 'New model'), ('price', 'Price change'), ('vanished', 'Vanished'), ('probe', 'Probe'), ('listing', 'Listing')], max_length=10)),
+                ('text', models.CharField(max_length=500)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('endpoint', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='notices', to='marketplace.endpoint')),
+                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='marketplace.provider')),
+            ],
+            options={
+                'ordering': ['-created_at', '-pk'],
+            },
+        ),
+        migrations.CreateModel(
+            name='PriceWatch',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('told_until', models.DateTimeField(default=django.utils.timezone.now)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='price_watches', to='marketplace.account')),
+                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='price_watches', to='marketplace.model')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='price_watches', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['pk'],
+                'constraints': [models.UniqueConstraint(fields=('account', 'user', 'model'), name='price_watch_once')],
+            },
+        ),
+        migrations.AddField(
+            model_name='Account',
+            name='users',
+            field=models.ManyToManyField(related_name='accounts', through='marketplace.Member', to=settings.AUTH_USER_MODEL),
+        ),
+    ]
