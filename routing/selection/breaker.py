@@ -9,7 +9,9 @@ CONSECUTIVE: Final = 3
 SHARE: Final = 0.5
 LEAST_CALLS: Final = 4.0
 OPEN_SECONDS: Final = 2.0
-OPEN_SECONDS_MAX: Final = 8.0
+OPEN_SECONDS_MAX: Final = 4.0  # while the outage is young: most are short
+LONG_SECONDS_MAX: Final = 8.0  # later on, so that few requests pay for probes of a long one
+YOUNG_OPENINGS: Final = 6
 QUICK_SECONDS_MAX: Final = 2.5
 JITTER: Final = 0.2
 PROBE_SECONDS: Final = 30.0  # a probe whose end nobody told holds its place so long
@@ -51,8 +53,8 @@ class Breaker:
         if at_once or broke or self.is_open:
             # Failures of calls that were already under way say nothing new.
             if not self.is_open or now >= self.open_until:
-                most = QUICK_SECONDS_MAX if was_quick else OPEN_SECONDS_MAX
-                wait = min(OPEN_SECONDS * 2.0**self.openings, most)
+                most = OPEN_SECONDS_MAX if self.openings < YOUNG_OPENINGS else LONG_SECONDS_MAX
+                wait = min(OPEN_SECONDS * 2.0**self.openings, QUICK_SECONDS_MAX if was_quick else most)
                 self.open_until = now + wait * (1 - JITTER + 2 * JITTER * chance)
                 self.openings = min(self.openings + 1, 10)
             self.is_open = True

@@ -218,7 +218,7 @@ def test_a_probe_that_fails_opens_the_breaker_for_longer() -> None:
         waits.append(breaker.open_until - now)
         now = breaker.open_until
         breaker.begin(now=now)
-    assert waits == [2, 4, 8, 8, 8, 8, 8, 8]
+    assert waits == [2, 4, 4, 4, 4, 4, 8, 8]
 
 
 def test_an_idle_endpoint_is_looked_at_only_where_it_could_win() -> None:
