@@ -21,7 +21,7 @@ from routing.selection.filters import Exclusion
 from routing.selection.plan import Attempt
 from routing.services import guards, own_keys, presets
 from routing.services.health import HEALTH, conversation_key
-from routing.services.naming import meant
+from routing.services.naming import meant, unknown_model
 from routing.services.routes import Route, models_giving, routes
 
 CHAT: Final = "chat"
@@ -81,7 +81,7 @@ def admit(
     named = meant(names=request.wanted_models, account_id=caller.account_id, request=request, need=need)
     models = named.models
     if not models:
-        raise unknown_model(request.wanted_models)
+        raise unknown_model(request.wanted_models, account_id=caller.account_id)
     groups = own_keys.joined(guards.narrowed(routes(models, operation=operation), policy), caller=caller)
     if endpoint_id is not None:
         groups = [[route for route in group if route.candidate.endpoint_id == endpoint_id] for group in groups]
@@ -196,14 +196,6 @@ def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) 
         f"This request requires more credits, or fewer max_tokens: it needs up to ${format_usd(cheapest)} held and "
         f"${format_usd(free)} is free. You requested up to {asked} tokens, but can only afford {afford}.",
         metadata={"needed_usd": format_usd(cheapest), "available_usd": format_usd(free), "affordable_tokens": afford},
-    )
-
-
-def unknown_model(names: Sequence[str]) -> InvalidRequest:
-    """The error for names of which none is a model that the caller can see, to be raised."""
-    return InvalidRequest(
-        f"{', '.join(names)} is not a model here. GET /api/v1/models lists all.",
-        metadata={"availability": {"code": "model_not_found", "retryable": False, "requested_models": list(names)}},
     )
 
 

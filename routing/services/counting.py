@@ -5,8 +5,7 @@ from marketplace.services.keys import Caller
 from routing.canonical import ChatRequest
 from routing.selection.needs import need_of
 from routing.services import presets
-from routing.services.admission import unknown_model
-from routing.services.naming import meant
+from routing.services.naming import meant, unknown_model
 
 
 def count(*, caller: Caller, request: ChatRequest) -> int:
@@ -17,5 +16,5 @@ def count(*, caller: Caller, request: ChatRequest) -> int:
     need = need_of(request)
     names = request.wanted_models
     if not meant(names=names, account_id=caller.account_id, request=request, need=need).models:
-        raise unknown_model(names)
+        raise unknown_model(names, account_id=caller.account_id)
     return max(1, need.input_estimate)

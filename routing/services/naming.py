@@ -1,11 +1,14 @@
 """Which models a request means: names with variants, the latest of a family, or the choice left to us."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from django.db.models import Q
 from django.utils import timezone
 
 from marketplace.lib import tariffs
+from marketplace.lib.errors import InvalidRequest
 from marketplace.models import Model
 from marketplace.services import browse
 from marketplace.services.browse import Offer
@@ -51,6 +54,26 @@ def meant(*, names: Sequence[str], account_id: int, request: Routed | None = Non
                 models[name] = pk
                 variants.append(variant)
     return Meant(models, tuple(variants), strategy, reason)
+
+
+def unknown_model(names: Sequence[str], *, account_id: int) -> InvalidRequest:
+    """The error for names of which none is a model that the account can see, to be raised; it names what comes near."""
+    near = list(dict.fromkeys(found for name in names for found in _near(name, account_id)))
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    return InvalidRequest(
+        f"{', '.join(names)} is not a model here. {hint}GET /api/v1/models lists all.",
+        metadata={"availability": {"code": "model_not_found", "retryable": False, "requested_models": list(names)}},
+    )
+
+
+def _near(name: str, account_id: int) -> list[str]:
+    """At most two models whose author or second half is named rightly and whose whole name is nearly so."""
+    author, _, slug = naming.read(name[:200].lower()).name.rpartition("/")
+    rows = Model.objects.visible_to(account_id).filter(Q(publisher__slug=author) | Q(slug=slug))
+    known = [f"{theirs}/{slug}" for theirs, slug in rows.values_list("publisher__slug", "slug")[:1000]]
+    if not author:
+        return known[:2]
+    return difflib.get_close_matches(f"{author}/{slug}", known, n=2, cutoff=0.8)
 
 
 def _latest(author: str, family: str, account_id: int) -> list[str]:

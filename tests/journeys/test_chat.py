@@ -105,7 +105,7 @@ def market(live: System) -> Iterator[System]:
 
 def control(system: System, slug: str, path: str, data: dict[str, Any]) -> None:
     url = f"http://127.0.0.1:{system.simulated_ports[slug]}{path}"
-    httpx.post(url, json=data, timeout=10).raise_for_status()
+    httpx.post(url, json=data, timeout=30).raise_for_status()
 
 
 def pace(system: System, **values: float) -> None:
@@ -141,7 +141,7 @@ def test_the_official_client_and_every_nano_dollar(market: System) -> None:
         "balance": 5 * 10**9 - 24_000_000, "held": 0, "charged": [12_000_000, 12_000_000], "open": 0,
     }  # fmt: skip
     told = httpx.get(
-        f"{market.base_url}/api/v1/generation", params={"id": plain.id}, headers=buyer.headers, timeout=10
+        f"{market.base_url}/api/v1/generation", params={"id": plain.id}, headers=buyer.headers, timeout=30
     ).json()
     assert told["data"]["total_cost"] == 0.012
 
@@ -177,7 +177,7 @@ def asked(system: System, buyer: Buyer, generation: str) -> list[str]:
 
     def responses() -> list[Any]:
         url = f"{system.base_url}/api/v1/generation"
-        answer = httpx.get(url, params={"id": generation}, headers=buyer.headers, timeout=10).json()
+        answer = httpx.get(url, params={"id": generation}, headers=buyer.headers, timeout=30).json()
         return answer["data"]["provider_responses"] if "data" in answer else []
 
     wait_until(responses, within=20, what="the generation is recorded")
@@ -185,7 +185,7 @@ def asked(system: System, buyer: Buyer, generation: str) -> list[str]:
 
 
 def provider_name(system: System, slug: str) -> str:
-    rows = httpx.get(f"{system.base_url}/api/v1/providers", timeout=10).json()["data"]
+    rows = httpx.get(f"{system.base_url}/api/v1/providers", timeout=30).json()["data"]
     return next(row["name"] for row in rows if row["slug"] == slug)
 
 

@@ -122,7 +122,7 @@ async def test_what_a_killed_predecessor_left_is_ended(tmp_path: Path, said: lis
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "web.pid").write_text(f"{left.pid}\n")
     await Supervisor(var=tmp_path, environment={}, say=said.append).prepare()
-    assert left.wait(timeout=5) == -signal.SIGKILL
+    assert left.wait(timeout=30) == -signal.SIGKILL
 
 
 async def test_a_pid_that_now_belongs_to_another_is_left_alone(tmp_path: Path, said: list[str]) -> None:
@@ -146,8 +146,8 @@ def test_the_watcher_ends_the_groups_once_its_pipe_closes(tmp_path: Path) -> Non
     time.sleep(0.2)
     assert left.poll() is None
     watcher.stdin.close()
-    assert left.wait(timeout=5) == -signal.SIGKILL
-    assert watcher.wait(timeout=5) == 0
+    assert left.wait(timeout=30) == -signal.SIGKILL
+    assert watcher.wait(timeout=30) == 0
 
 
 def test_one_folder_has_one_supervisor(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_kill_9_of_the_supervisor_takes_the_children(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while psutil.pid_exists(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not psutil.pid_exists(pid)

@@ -44,7 +44,7 @@ class Simulated:
         return f"http://127.0.0.1:{self.port}{self.simulator.exchange.base}"
 
     def order(self, *script: str, always: bool = False) -> None:
-        if any(fault.startswith(SILENT) for fault in script):
+        if upstream.SENDER.limits is PATIENT and any(fault.startswith(SILENT) for fault in script):
             upstream.SENDER.limits = QUICK  # undone with what `_short` has set
         self.simulator.script.order(list(script), always=always)
 
@@ -86,7 +86,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 def money(transactional_db: None) -> Iterator[None]:
     """A database that threads share; the books are looked at afterwards."""
     yield
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while CHECKPOINTS.is_busy and time.monotonic() < deadline:
         time.sleep(0.02)
     assert invariants.run() == []
@@ -118,7 +118,7 @@ def gateway(money: None) -> Iterator[str]:
 def _close_pooled_connections() -> None:
     """Each thread of the pool closes its own connections, so that the test database can be emptied."""
     count = pool.EXECUTOR._max_workers
-    together = threading.Barrier(count, timeout=5)
+    together = threading.Barrier(count, timeout=30)
 
     def close() -> None:
         together.wait()

@@ -83,7 +83,7 @@ def served(base_url: str, **fields: Any) -> None:
 
 def ask(gateway: str, who: Buyer | None, method: str, path: str, body: Any = None) -> httpx.Response:
     headers = {"authorization": f"Bearer {who.key}"} if who else {}
-    return httpx.request(method, f"{gateway}/api/v1{path}", json=body, headers=headers, timeout=10)
+    return httpx.request(method, f"{gateway}/api/v1{path}", json=body, headers=headers, timeout=30)
 
 
 @pytest.mark.parametrize("dialect", [CHAT, RESPONSES, MESSAGES], ids=str)
@@ -178,7 +178,7 @@ def test_speech_is_refused_in_form(gateway: str, alice: Buyer, reference: dict[s
 def test_files(gateway: str, alice: Buyer, reference: dict[str, Any]) -> None:
     headers = {"authorization": f"Bearer {alice.key}"}
     sent = {"file": ("a.txt", b"words", "text/plain")}
-    made = httpx.post(f"{gateway}/api/v1/files", files=sent, headers=headers, timeout=10)
+    made = httpx.post(f"{gateway}/api/v1/files", files=sent, headers=headers, timeout=30)
     check(reference, operation(reference, "post", "/files"), made.status_code, made.json())
     one = f"/files/{made.json()['id']}"
     for method, path in (("GET", "/files"), ("GET", one), ("DELETE", one)):

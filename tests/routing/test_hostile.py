@@ -263,7 +263,7 @@ def test_a_caller_that_goes_away_ends_the_providers_work(
     body = dict(dialect.bodies["text"]) | ({"stream": True} if dialect is not GEMINI else {})
     path = dialect.path.replace(":generateContent", ":streamGenerateContent?alt=sse")
     headers = {"authorization": f"Bearer {alice.key}"}
-    with httpx.stream("POST", gateway + path, json=body, headers=headers, timeout=10) as answer:
+    with httpx.stream("POST", gateway + path, json=body, headers=headers, timeout=30) as answer:
         received = b""
         for piece in answer.iter_bytes():
             received += piece

@@ -94,7 +94,7 @@ class Postgres:
         pid = int(pid_file.read_text().split()[0]) if pid_file.exists() else self._process.pid
         try:
             os.kill(pid, signal.SIGQUIT)
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=30)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()

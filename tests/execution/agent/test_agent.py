@@ -36,7 +36,7 @@ def agent(workshop):
     made.start()
     yield made
     made.stop()
-    deadline = time.monotonic() + 5  # instances that were evicted stop in threads of their own
+    deadline = time.monotonic() + 30  # instances that were evicted stop in threads of their own
     while any((workshop.var / "instances").glob("*")) and time.monotonic() < deadline:
         time.sleep(0.05)
 
@@ -70,7 +70,7 @@ def test_full_slots_give_none_at_once_and_busy_ones_are_not_evicted(agent, specs
     began = time.monotonic()
     assert agent.acquire(specs[2]) is None
     assert agent.acquire(specs[0]) is None  # one prediction at a time on each
-    assert time.monotonic() - began < 3  # nobody waits for a place
+    assert time.monotonic() - began < 10  # nobody waits for a place
     for lease in leases:
         lease.release()
     again = agent.acquire(specs[2])
@@ -90,7 +90,7 @@ def test_the_least_recently_used_makes_room(agent, specs):
         run(lease)
     versions = {one["version"] for one in agent.describe()["instances"]}
     assert versions == {"a", "c"}
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while psutil.pid_exists(pids[1]) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not psutil.pid_exists(pids[1])
@@ -138,7 +138,7 @@ def test_what_is_kept_for_a_pool_is_its_alone_and_stays(workshop, specs):
     kept.let_go()
     assert agent.acquire(specs[0], pool="d") is None
     agent.stop()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while any((workshop.var / "instances").glob("*")) and time.monotonic() < deadline:
         time.sleep(0.05)
 
@@ -148,7 +148,7 @@ def test_a_model_that_died_idle_is_not_handed_out_twice(agent, specs):
         run(lease)
         pid = lease.instance.pid
     psutil.Process(pid).kill()
-    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=3)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=30)
     with agent.acquire(specs[0]) as lease:
         assert lease.was_warm
         assert run(lease)[-1].status == "succeeded"
@@ -240,7 +240,7 @@ def test_an_orphan_is_reaped_by_pid_and_start_time_and_others_are_left(workshop)
             record = {"pid": process.pid, "started_at": started, "owner_pid": owner.pid, "owner_started_at": 1.0}
             (home / "record.json").write_text(json.dumps({**record, "uid": None}))
         assert Agent(hardware="cpu", capacity=Capacity(seats=1), var=workshop.var).reap() == 1
-        assert orphan.wait(timeout=5) == -9
+        assert orphan.wait(timeout=30) == -9
         assert stranger.poll() is None
         assert list((workshop.var / "instances").iterdir()) == []
     finally:

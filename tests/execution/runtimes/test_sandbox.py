@@ -159,7 +159,7 @@ def test_instances_die_with_their_worker(workshop):
     finally:
         worker.send_signal(signal.SIGKILL)
         worker.communicate()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while any(one.is_running() and one.status() != "zombie" for one in below) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [one for one in below if one.is_running() and one.status() != "zombie"]

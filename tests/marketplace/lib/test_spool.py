@@ -78,7 +78,7 @@ def test_the_oldest_comes_first(tmp_path: Path) -> None:
     with opened(tmp_path) as connection, connection.SimpleQueue("aged") as queue:
         for number in range(5):
             queue.put(number)
-        assert [queue.get(timeout=10).payload for _ in range(5)] == [0, 1, 2, 3, 4]
+        assert [queue.get(timeout=30).payload for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
 def test_celery_uses_it_where_there_is_no_redis() -> None:

@@ -42,7 +42,7 @@ def client(gateway: str, alice: Buyer) -> Iterator[OpenAI]:
 
 def post(gateway: str, who: Buyer, path: str, **fields: Any) -> httpx.Response:
     headers = {"authorization": f"Bearer {who.key}"}
-    return httpx.post(gateway + path, json=fields, headers=headers, timeout=10)
+    return httpx.post(gateway + path, json=fields, headers=headers, timeout=30)
 
 
 def test_the_official_client_hears_speech(client: OpenAI, simulate: Simulate) -> None:
@@ -124,7 +124,7 @@ def test_transcription_fails_over(gateway: str, simulate: Simulate, alice: Buyer
     headers = {"authorization": f"Bearer {alice.key}"}
     files = {"file": ("talk.wav", sound(1))}
     path = f"{gateway}/api/v1/audio/transcriptions"
-    answer = httpx.post(path, data={"model": "acme/ear"}, files=files, headers=headers, timeout=10)
+    answer = httpx.post(path, data={"model": "acme/ear"}, files=files, headers=headers, timeout=30)
     assert answer.status_code == 200
     assert Charge.objects.get().labels["provider"] == "sim-good"
 

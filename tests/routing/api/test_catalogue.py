@@ -19,7 +19,7 @@ Simulate = Callable[..., Simulated]
 
 def get(gateway: str, path: str, who: Buyer | None = None) -> httpx.Response:
     headers = {"authorization": f"Bearer {who.key}"} if who else {}
-    return httpx.get(f"{gateway}/api/v1/{path}", headers=headers, timeout=10)
+    return httpx.get(f"{gateway}/api/v1/{path}", headers=headers, timeout=30)
 
 
 def test_models_are_listed_with_prices_for_one_unit(gateway: str, simulate: Simulate) -> None:
@@ -104,7 +104,7 @@ def test_pages_lead_to_the_next(gateway: str, simulate: Simulate) -> None:
         endpoint(url, model_slug=f"acme/{name}")
     seen, path = [], "/api/v1/models?limit=2&q=acme"
     while path:
-        body = httpx.get(f"{gateway}{path}", timeout=10).json()
+        body = httpx.get(f"{gateway}{path}", timeout=30).json()
         assert body["total_count"] == 3
         seen += [row["id"] for row in body["data"]]
         path = body["links"]["next"]
@@ -241,10 +241,10 @@ def test_what_is_known_is_not_sent_again(gateway: str, simulate: Simulate, alice
     endpoint(simulate().base_url)
     first = get(gateway, "models")
     assert first.headers["cache-control"] == "public, max-age=60"
-    again = httpx.get(f"{gateway}/api/v1/models", headers={"if-none-match": first.headers["etag"]}, timeout=10)
+    again = httpx.get(f"{gateway}/api/v1/models", headers={"if-none-match": first.headers["etag"]}, timeout=30)
     assert (again.status_code, again.content) == (304, b"")
     endpoint(simulate().base_url, model_slug="acme/large")
-    changed = httpx.get(f"{gateway}/api/v1/models", headers={"if-none-match": first.headers["etag"]}, timeout=10)
+    changed = httpx.get(f"{gateway}/api/v1/models", headers={"if-none-match": first.headers["etag"]}, timeout=30)
     assert changed.status_code == 200
     assert get(gateway, "models", alice).headers["cache-control"] == "private, no-cache"
 

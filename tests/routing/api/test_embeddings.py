@@ -27,7 +27,7 @@ def vectors(base_url: str, **fields: Any) -> None:
 
 def post(gateway: str, who: Buyer, path: str = "/api/v1/embeddings", **fields: Any) -> httpx.Response:
     headers = {"authorization": f"Bearer {who.key}"}
-    return httpx.post(gateway + path, content=json.dumps(HELLO | fields), headers=headers, timeout=10)
+    return httpx.post(gateway + path, content=json.dumps(HELLO | fields), headers=headers, timeout=30)
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64", None])

@@ -25,7 +25,7 @@ class Api:
         self._headers = {"authorization": f"Bearer {who.key}"}
 
     def __call__(self, method: str, path: str, **more: Any) -> httpx.Response:
-        return httpx.request(method, self._url + path, headers=self._headers, timeout=10, **more)
+        return httpx.request(method, self._url + path, headers=self._headers, timeout=30, **more)
 
     def upload(self, name: str = "a.pdf", content: bytes = PDF, kind: str = "application/pdf") -> httpx.Response:
         return self("POST", "files", files={"file": (name, content, kind)})

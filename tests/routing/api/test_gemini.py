@@ -25,7 +25,7 @@ PLACE = "/api/v1beta/models/acme/small"
 
 def post(gateway: str, who: Buyer, verb: str, body: Any = HELLO, *, place: str = PLACE) -> httpx.Response:
     headers = {"x-goog-api-key": who.key}
-    return httpx.post(f"{gateway}{place}:{verb}", json=body, headers=headers, timeout=10)
+    return httpx.post(f"{gateway}{place}:{verb}", json=body, headers=headers, timeout=30)
 
 
 def words(*items: dict[str, Any]) -> str:
@@ -48,10 +48,10 @@ def test_an_answer_on_the_wire(gateway: str, simulate: Simulate, alice: Buyer, p
 def test_the_key_may_stand_in_the_address(gateway: str, simulate: Simulate, alice: Buyer) -> None:
     endpoint(simulate().base_url)
     url = f"{gateway}{PLACE}:generateContent"
-    assert httpx.post(url, json=HELLO, params={"key": alice.key}, timeout=10).status_code == 200
-    wrong = httpx.post(url, json=HELLO, params={"key": "sk-tp-v1-wrong"}, timeout=10)
+    assert httpx.post(url, json=HELLO, params={"key": alice.key}, timeout=30).status_code == 200
+    wrong = httpx.post(url, json=HELLO, params={"key": "sk-tp-v1-wrong"}, timeout=30)
     assert (wrong.status_code, wrong.json()["error"]["status"]) == (401, "UNAUTHENTICATED")
-    assert httpx.post(url, json=HELLO, timeout=10).status_code == 401
+    assert httpx.post(url, json=HELLO, timeout=30).status_code == 401
 
 
 def test_both_forms_of_a_stream_say_the_same(gateway: str, simulate: Simulate, alice: Buyer) -> None:

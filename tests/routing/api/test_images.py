@@ -24,7 +24,7 @@ def painter(base_url: str, **fields: Any) -> None:
 
 def post(gateway: str, who: Buyer, path: str = "/api/v1/images", **fields: Any) -> httpx.Response:
     asked = {"model": "acme/painter", "prompt": "a boat"} | fields
-    return httpx.post(gateway + path, json=asked, headers={"authorization": f"Bearer {who.key}"}, timeout=10)
+    return httpx.post(gateway + path, json=asked, headers={"authorization": f"Bearer {who.key}"}, timeout=30)
 
 
 def test_the_official_client_gets_pictures(gateway: str, simulate: Simulate, alice: Buyer) -> None:

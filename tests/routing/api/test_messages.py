@@ -40,7 +40,7 @@ def _close_clients() -> Iterator[None]:
 
 def client_of(gateway: str, who: Buyer | str) -> Anthropic:
     key = who if isinstance(who, str) else who.key
-    OPEN.append(Anthropic(base_url=f"{gateway}/api", api_key=key, max_retries=0, timeout=10))
+    OPEN.append(Anthropic(base_url=f"{gateway}/api", api_key=key, max_retries=0, timeout=30))
     return OPEN[-1]
 
 
@@ -48,7 +48,7 @@ def post(gateway: str, who: Buyer | None, body: Any, path: str = PATHS[0], **hea
     if who and not headers:
         headers = {"x-api-key": who.key, "anthropic-version": "2023-06-01"}
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(gateway + path, content=content, headers=headers, timeout=10)
+    return httpx.post(gateway + path, content=content, headers=headers, timeout=30)
 
 
 def events_of(text: str) -> list[dict[str, Any]]:

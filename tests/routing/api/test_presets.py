@@ -22,7 +22,7 @@ Simulate = Callable[..., Simulated]
 
 def ask(gateway: str, who: Buyer, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     headers = {"authorization": f"Bearer {who.key}"}
-    answer = httpx.request(method, f"{gateway}/api/v1{path}", json=body, headers=headers, timeout=10)
+    answer = httpx.request(method, f"{gateway}/api/v1{path}", json=body, headers=headers, timeout=30)
     return answer.status_code, answer.json()
 
 

@@ -25,7 +25,7 @@ def ranker(sim: Simulated, *, dialect: str = "generic", **fields: Any) -> None:
 
 def post(gateway: str, who: Buyer, path: str = "/api/v1/rerank", **fields: Any) -> httpx.Response:
     headers = {"authorization": f"Bearer {who.key}"}
-    return httpx.post(gateway + path, json=ASKED | fields, headers=headers, timeout=10)
+    return httpx.post(gateway + path, json=ASKED | fields, headers=headers, timeout=30)
 
 
 @pytest.mark.parametrize("dialect", ["generic", "cohere"])

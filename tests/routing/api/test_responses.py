@@ -35,12 +35,12 @@ def _close_clients() -> Iterator[None]:
 
 
 def client_of(gateway: str, who: Buyer) -> Any:
-    OPEN.append(OpenAI(base_url=f"{gateway}/api/v1", api_key=who.key, max_retries=0, timeout=10))
+    OPEN.append(OpenAI(base_url=f"{gateway}/api/v1", api_key=who.key, max_retries=0, timeout=30))
     return OPEN[-1]
 
 
 def post(gateway: str, who: Buyer, path: str, body: Any) -> httpx.Response:
-    return httpx.post(gateway + path, json=body, headers={"authorization": f"Bearer {who.key}"}, timeout=10)
+    return httpx.post(gateway + path, json=body, headers={"authorization": f"Bearer {who.key}"}, timeout=30)
 
 
 @pytest.mark.parametrize("path", ["/api/v1/responses", "/v1/responses"])

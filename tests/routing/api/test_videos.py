@@ -30,7 +30,7 @@ def studio(base_url: str, **fields: Any) -> None:
 
 def begin(gateway: str, who: Buyer, **fields: Any) -> httpx.Response:
     asked = {"model": "acme/studio", "prompt": "a boat", "duration": 3} | fields
-    return httpx.post(f"{gateway}/api/v1/videos", json=asked, headers=key(who), timeout=10)
+    return httpx.post(f"{gateway}/api/v1/videos", json=asked, headers=key(who), timeout=30)
 
 
 def key(who: Buyer) -> dict[str, str]:

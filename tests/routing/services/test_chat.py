@@ -365,6 +365,9 @@ async def test_unknown_models_and_models_that_nobody_serves(simulate: Simulate, 
     with pytest.raises(InvalidRequest, match="acme/none") as unknown:
         await plain(alice, model="acme/none")
     assert unknown.value.metadata["availability"]["code"] == "model_not_found"
+    for misspelt in ("acme/lage", "Acme/Large-", "large", "akme/large:floor"):
+        with pytest.raises(InvalidRequest, match=r"Did you mean acme/large\?"):
+            await plain(alice, model=misspelt)
     with pytest.raises(NotFound) as excluded:
         await plain(alice, model="acme/large", provider={"ignore": ["sim-one"]})
     assert excluded.value.metadata["excluded"] == [

@@ -30,7 +30,7 @@ def bind(who: Buyer, **values: Any) -> Guardrail:
 def ask(gateway: str, who: Buyer, text: str = "hello", **more: Any) -> tuple[int, dict[str, Any]]:
     body = {"model": "acme/small", "messages": [{"role": "user", "content": text}], "max_tokens": 20} | more
     headers = {"authorization": f"Bearer {who.key}"}
-    answer = httpx.post(f"{gateway}/api/v1/chat/completions", json=body, headers=headers, timeout=10)
+    answer = httpx.post(f"{gateway}/api/v1/chat/completions", json=body, headers=headers, timeout=30)
     found: dict[str, Any] = answer.json()
     return answer.status_code, found
 

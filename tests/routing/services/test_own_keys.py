@@ -30,13 +30,13 @@ Simulate = Callable[..., Simulated]
 def ask(gateway: str, who: Buyer, path: str = "chat/completions", **more: Any) -> tuple[int, dict[str, Any]]:
     body = {"model": "acme/small", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20} | more
     headers = {"authorization": f"Bearer {who.key}"}
-    answer = httpx.post(f"{gateway}/api/v1/{path}", json=body, headers=headers, timeout=10)
+    answer = httpx.post(f"{gateway}/api/v1/{path}", json=body, headers=headers, timeout=30)
     found: dict[str, Any] = answer.json()
     return answer.status_code, found
 
 
 def told(gateway: str, who: Buyer, path: str) -> dict[str, Any]:
-    answer = httpx.get(f"{gateway}/api/v1/{path}", headers={"authorization": f"Bearer {who.key}"}, timeout=10)
+    answer = httpx.get(f"{gateway}/api/v1/{path}", headers={"authorization": f"Bearer {who.key}"}, timeout=30)
     found: dict[str, Any] = answer.json()["data"]
     return found
 

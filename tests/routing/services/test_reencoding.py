@@ -314,7 +314,7 @@ def test_every_dialect_of_callers_has_its_pictures_fetched_and_is_told_what_is_w
     def post(url: str) -> httpx.Response:
         headers = {"authorization": f"Bearer {alice.key}"}
         asked = {"model": "acme/small"} | body(url)
-        return httpx.post(f"{gateway}/api/{path}", json=asked, headers=headers, timeout=10)
+        return httpx.post(f"{gateway}/api/{path}", json=asked, headers=headers, timeout=30)
 
     assert post(files.add("/a.png", picture, "image/png")).status_code == 200
     assert inline(picture) in sent(sim)

@@ -112,7 +112,7 @@ def test_a_chat_goes_through_the_gateway_to_each_dialect(
 ) -> None:
     provider = simulate(dialect=dialect)
     endpoint(provider.base_url, dialect=dialect, parameters=["tools", "max_tokens"])
-    with OpenAI(base_url=f"{gateway}/api/v1", api_key=alice.key, max_retries=0, timeout=10) as opened:
+    with OpenAI(base_url=f"{gateway}/api/v1", api_key=alice.key, max_retries=0, timeout=30) as opened:
         client: Any = opened
         plain = client.chat.completions.create(**HELLO)
         said = plain.choices[0].message.content
@@ -155,9 +155,9 @@ def test_a_fault_moves_on_and_a_break_is_one_error_event(
     order = {"provider": {"order": ["sim-one"]}}
     headers = {"authorization": f"Bearer {alice.key}"}
     first.order("500", "cut:4")
-    moved = httpx.post(f"{gateway}/api/v1/chat/completions", json=HELLO | order, headers=headers, timeout=10)
+    moved = httpx.post(f"{gateway}/api/v1/chat/completions", json=HELLO | order, headers=headers, timeout=30)
     assert (moved.status_code, moved.json()["provider"]) == (200, "Sim-Two")
     body = HELLO | order | {"stream": True}
-    broken = httpx.post(f"{gateway}/api/v1/chat/completions", json=body, headers=headers, timeout=10)
+    broken = httpx.post(f"{gateway}/api/v1/chat/completions", json=body, headers=headers, timeout=30)
     assert (first.calls, second.calls) == (2, 1)
     assert broken.text.count('"finish_reason":"error"') + broken.text.count('"finish_reason": "error"') == 1
