@@ -2,7 +2,7 @@
 
 What shows a queue is a late first token while the endpoint is busy; how many it serves is what runs at that moment
 and has had its first token, with those that are being read in. Without lateness the limit grows with use. A new
-or recovered endpoint so starts slowly.
+or recovered endpoint so starts slowly; one that is back gets up to what it took before in half the time.
 """
 
 from math import exp
@@ -15,6 +15,7 @@ IN_A_ROW: Final = 2  # late first tokens: one alone is noise
 NEARER: Final = 0.3  # of the way from the limit to what was just counted
 RAISED_FAST: Final = 0.5
 RAISED: Final = 0.1
+RAISED_AGAIN: Final = 1.0  # after an outage, up to what it took before: most come back as they were
 AHEAD: Final = 1.1  # how far beyond what was shown the limit grows
 NEAR: Final = 0.8  # of the limit in use: only what was tried is learned
 CALM_SECONDS: Final = 10.0
@@ -32,13 +33,14 @@ class Capacity:
 
     __slots__ = (
         "_busy_seconds", "_ended", "_flowed_at", "_peak", "_peaked_at", "cold_seconds", "in_flight",
-        "is_growing_fast", "lates", "limit", "lowered_at", "queued", "slots",
+        "is_growing_fast", "known", "lates", "limit", "lowered_at", "queued", "slots",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.limit = FIRST_LIMIT
         self.is_growing_fast = True
+        self.known = 0.0  # the limit before an outage, until lateness gainsays it
         self.lates = 0
         self.lowered_at = -1e9
         # Time spent serving over answers ended is how long one takes, without favour for the short ones that end first.
@@ -93,18 +95,21 @@ class Capacity:
                 counted = max(LEAST_LIMIT, served / (1 - reading), self._peak)
                 self.limit += NEARER * (counted - self.limit)
                 self.is_growing_fast = False
+                self.known = 0.0
                 self.lowered_at = now
         elif not late and is_near:
             if now - self.lowered_at > CALM_SECONDS:
                 self.is_growing_fast = True
             shown = others + 1.0  # it has just been shown to take so many
-            grown = min(self.limit + (RAISED_FAST if self.is_growing_fast else RAISED), AHEAD * shown + 1)
+            raised = RAISED_AGAIN if self.limit < self.known else RAISED_FAST if self.is_growing_fast else RAISED
+            grown = min(self.limit + raised, AHEAD * shown + 1)
             self.limit = min(MOST_LIMIT, max(self.limit, grown))
         self.limit = min(MOST_LIMIT, max(self.limit, float(served)))
         return late and is_near
 
     def start_slowly(self) -> None:
         """It comes back from an outage."""
+        self.known = max(self.known, self.limit)
         self.limit = min(self.limit, LEAST_LIMIT + 2)
         self.is_growing_fast = True
 

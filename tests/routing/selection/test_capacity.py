@@ -3,7 +3,10 @@
 import heapq
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from routing.selection.capacity import AHEAD, FIRST_LIMIT, Capacity
 from routing.selection.standing import Standing
 
 SLOTS, FIRST, WHOLE = 12, 0.5, 3.0
@@ -67,3 +70,51 @@ def test_short_answers_that_end_first_do_not_make_an_endpoint_look_quick() -> No
     for ticket in tickets[2:]:
         standing.ended(ticket, now=6.0)
     assert standing.capacity.seconds == pytest.approx(4.2, rel=0.1)
+
+
+def calls_until(capacity: Capacity, limit: float, *, now: float = 100.0) -> int:
+    """How many first tokens in time, each at the limit, it takes until so many are believed to be served at once."""
+    for calls in range(1, 1_000):
+        busy = int(capacity.limit)
+        capacity.first_token(level=0.5, usual=0.5, others=busy - 1, served=busy // 2, now=now)
+        if capacity.limit >= limit:
+            return calls
+    raise AssertionError(f"it stays at {capacity.limit}")
+
+
+def after_an_outage(*, served_before: float) -> Capacity:
+    capacity = Capacity()
+    calls_until(capacity, served_before)
+    capacity.start_slowly()
+    return capacity
+
+
+def test_after_an_outage_an_endpoint_soon_gets_again_what_it_took_before() -> None:
+    known, small = after_an_outage(served_before=24), after_an_outage(served_before=8)
+    assert known.limit == small.limit == 4
+    assert calls_until(known, 24) <= 0.6 * calls_until(small, 24)
+
+
+def test_a_queue_after_an_outage_gainsays_what_it_took_before() -> None:
+    capacity, small = after_an_outage(served_before=24), after_an_outage(served_before=8)
+    for _ in range(2):
+        capacity.first_token(level=2.0, usual=0.5, others=6, served=4, now=100.0)
+    assert calls_until(capacity, 24, now=120.0) >= calls_until(small, 24, now=120.0)
+
+
+CALLS = st.tuples(st.floats(0, 30), st.integers(0, 200), st.floats(0, 1), st.floats(0, 60))
+
+
+@given(st.lists(CALLS, max_size=60), st.sets(st.integers(0, 59)))
+def test_the_limit_never_runs_ahead_of_what_was_shown(
+    calls: list[tuple[float, int, float, float]], outages: set[int]
+) -> None:
+    capacity, most, now = Capacity(), FIRST_LIMIT, 0.0
+    for i, (level, others, share, passed) in enumerate(calls):
+        now += passed
+        if i in outages:
+            capacity.start_slowly()
+            assert capacity.limit <= 4
+        capacity.first_token(level=level, usual=0.5, others=others, served=int(share * (others + 1)), now=now)
+        most = max(most, AHEAD * (others + 1) + 1)
+        assert 0 < capacity.limit <= most + 1e-9
