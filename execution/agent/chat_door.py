@@ -2,7 +2,9 @@
 
 POST /v1/chat/completions with the version's id as `model` and the site's own token. The answer's bytes pass as they
 come. A slot is held while they do; without one the answer is a 429, so that the router counts and looks elsewhere.
-GET /v1/capacity says how many chats of each version the host serves at once, and what a start takes.
+GET /v1/capacity says how many chats of each version the host serves at once, and what a start takes. A request may
+name its run (Turnpike-Run) and for how long it may go on (Turnpike-Most-Ms): GET /v1/runs/<name> says how many
+milliseconds it has taken on the instance, from when it was sent there to the last piece of its answer.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ from execution.runtimes.base import InstanceSpec, RuntimeFailure
 log = logging.getLogger(__name__)
 PATH: Final = "/v1/chat/completions"
 CAPACITY: Final = "/v1/capacity"
+RUNS: Final = "/v1/runs/"
+RUN, MOST_MS = "Turnpike-Run", "Turnpike-Most-Ms"
+REMEMBERED: Final = 10_000  # runs, of which most are asked after at once
 MAX_BODY: Final = 32 * 1024 * 1024
 CHUNK: Final = 64 * 1024
 SILENT_SECONDS: Final = 300.0
@@ -59,6 +64,23 @@ class _Known:
     start_seconds: float
 
 
+@dataclass(slots=True)
+class _Run:
+    """One chat on an instance, by the clock of this host. `seconds`: until the newest piece of its answer."""
+
+    began: float
+    most: float
+    seconds: float = 0.0
+
+    def left(self) -> float:
+        """For how long it may go on, in seconds."""
+        return self.began + self.most - time.monotonic()
+
+    def answers(self) -> None:
+        """A piece of its answer came."""
+        self.seconds = min(time.monotonic() - self.began, self.most)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -70,6 +92,24 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.known: dict[str, _Known] = {}
+        self._runs: dict[str, _Run] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, name: str, *, most: float) -> _Run:
+        """A run from now on, remembered if it has a name."""
+        run = _Run(time.monotonic(), most)
+        if name:
+            with self._lock:
+                self._runs[name[:100]] = run
+                while len(self._runs) > REMEMBERED:
+                    del self._runs[next(iter(self._runs))]
+        return run
+
+    def milliseconds_of(self, name: str) -> int | None:
+        """How long a run has taken so far; None for one that is not known (any more)."""
+        with self._lock:
+            run = self._runs.get(name)
+        return None if run is None else round(run.seconds * 1000)
 
     def outlook(self) -> dict[str, Any]:
         """`free`: instances that could be started. By version: chats at once on those that are, those under way, …"""
@@ -100,10 +140,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: requests are counted where they are charged."""
 
     def do_GET(self) -> None:
-        """How many chats are served at once."""
+        """How many chats are served at once, or how long one took."""
         self.close_connection = True
         if not self._has_token():
             return self._refuse(401, "This door is opened by the site's own token.")
+        if self.path.startswith(RUNS):
+            milliseconds = self.server.milliseconds_of(self.path.removeprefix(RUNS))
+            if milliseconds is None:
+                return self._refuse(404, "There is no such run on this host.")
+            return self._answer(200, {"milliseconds": milliseconds})
         if self.path != CAPACITY:
             return self._refuse(404, f"Only {CAPACITY} is told here.")
         return self._answer(200, self.server.outlook())
@@ -140,10 +185,17 @@ class _Handler(BaseHTTPRequestHandler):
             assert instance is not None  # noqa: S101 (start has raised otherwise)
             if not lease.was_warm:
                 self.server.known[spec.version_id] = _Known(instance.concurrency, time.monotonic() - began)
-            if not self._pass_on(instance.address, body):
+            elif spec.version_id not in self.server.known:  # started by the warm pool
+                self.server.known[spec.version_id] = _Known(instance.concurrency, instance.setup_seconds)
+            run = self.server.begin(self.headers.get(RUN, ""), most=self._most_seconds())
+            if not self._pass_on(instance.address, body, run):
                 self._refuse(502, "The model's server hung up without an answer.")
 
-    def _pass_on(self, address: str, body: bytes) -> bool:
+    def _most_seconds(self) -> float:
+        given = self.headers.get(MOST_MS, "")
+        return int(given[:12]) / 1000 if given.isdecimal() else float("inf")
+
+    def _pass_on(self, address: str, body: bytes, run: _Run) -> bool:
         """The request in, the answer's bytes out as they come; False when there was no answer at all."""
         head = (
             f"POST {PATH} HTTP/1.1\r\nHost: model\r\nContent-Type: application/json\r\n"
@@ -156,7 +208,11 @@ class _Handler(BaseHTTPRequestHandler):
             model.connect(address)
             model.sendall(head.encode("latin-1", "replace") + body)
             while True:
-                ready, _, _ = select.select([model, self.connection], [], [], SILENT_SECONDS)
+                if (left := run.left()) <= 0:
+                    return True  # what is paid for is over; cut short, the answer is no whole one
+                ready, _, _ = select.select([model, self.connection], [], [], min(SILENT_SECONDS, left))
+                if not ready and run.left() <= 0:
+                    continue
                 if not ready or (self.connection in ready and _hung_up(self.connection)):
                     return True  # silent for too long, or nobody listens: closing the socket tells the model
                 if model in ready:
@@ -168,6 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
                         if b"\r\n\r\n" not in waiting and len(waiting) < CHUNK:
                             continue
                         answered, piece = True, _closing(waiting)
+                    run.answers()  # before it goes out: who has read it may ask how long it took
                     self.connection.sendall(piece)
         return answered
 

@@ -20,7 +20,7 @@ PYTHON_VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13")
 TOP_KEYS: Final = frozenset(
     {"build", "image", "predict", "run", "train", "concurrency", "weights", "environment", "chat"}
 )
-CHAT_KEYS: Final = frozenset({"server", "context_length", "max_output", "prompt", "completion"})
+CHAT_KEYS: Final = frozenset({"server", "context_length", "max_output", "charge", "prompt", "completion"})
 BUILD_KEYS: Final = frozenset(
     {
         "gpu",
@@ -45,12 +45,16 @@ SYSTEM_PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.:~=_-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """What a server of OpenAI's chat API offers: tokens, and nano-USD for a million of them."""
+    """What a server of OpenAI's chat API offers: tokens, and nano-USD for a million of them.
+
+    `by_second`: a chat costs what the model's hardware costs for as long as it runs, and its tokens nothing.
+    """
 
     context_length: int
     max_output: int
     prompt_nano: int
     completion_nano: int
+    by_second: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +214,15 @@ def _chat(chat: _Reader) -> Chat:
 
     context = tokens("context_length")
     longest = tokens("max_output") if chat.has("max_output") else context
-    return Chat(min(context, MOST_TOKENS), min(longest, context), price("prompt"), price("completion"))
+    charge = chat.text("charge") if chat.has("charge") else "token"
+    if charge not in ("token", "second"):
+        raise chat.fail("charge", f"must be token or second, not {charge[:80]!r}.")
+    if charge == "second":
+        for key in ("prompt", "completion"):
+            if chat.has(key):
+                raise chat.fail(key, "prices tokens: leave it out where chat.charge is second.")
+        return Chat(context, min(longest, context), 0, 0, by_second=True)
+    return Chat(context, min(longest, context), price("prompt"), price("completion"))
 
 
 def _python_version(build: _Reader) -> str:

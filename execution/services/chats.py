@@ -1,7 +1,8 @@
 """Versions that serve OpenAI's chat API, as endpoints of the catalogue: the router finds them like any other.
 
 Their provider is the publisher's own, under an address of this host (`execution/agent/chat_door.py`), opened by a token
-that only this site can make. What a chat costs is in the upload; the publisher gets the provider's share of it.
+that only this site can make. What a chat costs is in the upload: its tokens, of which the publisher gets the provider's
+share, or the seconds of the model's hardware, of which it gets the royalty.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Final
 from django.conf import settings
 from django.db import transaction
 
+from billing.rating import ALL_BPS
 from execution import schema
+from execution.services.endings import UNIT
 from marketplace import names
 from marketplace.lib.errors import Unprocessable
-from marketplace.models import Endpoint, Model, Provider, Publisher, Version
+from marketplace.models import Endpoint, Model, Price, Provider, Publisher, Version
 from marketplace.services import prices
 
 DIALECT: Final = "generic"
@@ -71,11 +74,22 @@ def offer(*, version: Version) -> None:
                 "hidden": "",
             },
         )
-        tokens = {"prompt": said["prompt_nano"], "completion": said["completion_nano"]}
-        prices.set_prices(endpoint=endpoint, prices=tokens)
+        if said.get("by_second"):
+            _price_by_second(endpoint, version.model)
+        else:
+            tokens = {"prompt": said["prompt_nano"], "completion": said["completion_nano"]}
+            prices.set_prices(endpoint=endpoint, prices=tokens)
         Model.objects.filter(pk=version.model_id).update(
             context_length=said["context_length"], max_output=said["max_output"]
         )
+
+
+def follow_hardware() -> None:
+    """What a second costs may have changed: chats that are charged by it follow from now on."""
+    rows = Endpoint.objects.filter(is_active=True, provider__slug__startswith=names.HOSTED)
+    for endpoint in rows.select_related("model__publisher"):
+        if UNIT in prices.snapshot(endpoint_id=endpoint.pk):
+            _price_by_second(endpoint, endpoint.model)
 
 
 def withdraw(*, version_id: str) -> None:
@@ -91,6 +105,18 @@ def readdress() -> None:
         return
     for provider in Provider.objects.filter(slug__startswith=names.HOSTED).exclude(base_url=address()):
         _seal(provider)
+
+
+def _price_by_second(endpoint: Endpoint, model: Model) -> None:
+    """The caller pays the hardware as for a prediction, and the publisher gets the same royalty of it."""
+    second = prices.snapshot(hardware_id=model.hardware_id).get(UNIT) if model.hardware_id is not None else None
+    if second is None:
+        raise Unprocessable(
+            f"The hardware of {model.full_slug} has no price per second that a chat could be charged by."
+        )
+    prices.set_prices(endpoint=endpoint, prices={UNIT: second})
+    royalty = second * model.royalty_bps // ALL_BPS
+    prices.set_prices(endpoint=endpoint, prices={UNIT: royalty}, kind=Price.Kind.COST)
 
 
 def _provider(publisher: Publisher) -> Provider:

@@ -9,6 +9,7 @@ import yaml
 from django.db import transaction
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from execution.services import chats
 from marketplace.lib import money
 from marketplace.lib.errors import InvalidRequest
 from marketplace.services import catalog
@@ -80,3 +81,4 @@ def apply(lines: list[Line]) -> None:
             cpus=line.cpus,
             memory_gb=line.memory_gb,
         )
+    chats.follow_hardware()

@@ -50,6 +50,11 @@ class Offer:
         return next(iter(self.other_prices), None)
 
     @property
+    def hardware_ms(self) -> int | None:
+        """Where the time that a request runs is charged: its price."""
+        return self.prices.get("hardware_ms")
+
+    @property
     def other_prices(self) -> list[tuple[str, int]]:
         """Units beyond input and output tokens."""
         found = tariffs.plain(self.prices)
@@ -76,6 +81,11 @@ class Listing:
         return self.offers[0] if self.offers else None
 
     @property
+    def is_by_time(self) -> bool:
+        """Whether what it costs is the time that it runs: predictions here, and chats whose upload says so."""
+        return self.is_hosted and (self.best is None or self.best.hardware_ms is not None)
+
+    @property
     def is_hosted(self) -> bool:
         """Whether it runs here, by the second."""
         return self.model.hardware_id is not None
@@ -91,7 +101,7 @@ class Listing:
         return any(
             "text" in offer.endpoint.input_modalities and "text" in offer.endpoint.output_modalities
             for offer in self.offers
-            if offer.completion is not None
+            if offer.completion is not None or offer.hardware_ms is not None
         )
 
     @property
@@ -201,7 +211,12 @@ def _listings(rows: Any) -> list[Listing]:
     listings = []
     for one in found:
         offers = [Offer(e, priced.get(e.pk, {}).get(Price.Kind.PRICE, {})) for e in one.endpoints.all()]
-        offers.sort(key=lambda offer: ((offer.prompt or 0) + (offer.completion or 0), offer.endpoint.pk))
+        offers.sort(key=_dearness)
         versions = list(one.versions.all())
         listings.append(Listing(one, offers, hardware.get(one.hardware_id), versions[0] if versions else None))
     return listings
+
+
+def _dearness(offer: Offer) -> tuple[bool, int, int]:
+    """Those that are charged by time come last: nobody can say what a token comes to."""
+    return offer.hardware_ms is not None, (offer.prompt or 0) + (offer.completion or 0), offer.endpoint.pk

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import transaction
 
+from marketplace import names
 from marketplace.catalogue import margins
 from marketplace.catalogue.form import write_price
 from marketplace.lib import tariffs
@@ -26,7 +27,9 @@ def from_cost(*, provider: str = "", dry_run: bool = False) -> Applied:
     if share_bps == 0:
         raise Conflict("PROVIDER_SHARE_BPS is 0: the provider's share covers no cost at any price.")
     done = Applied()
-    endpoints = Endpoint.objects.filter(is_active=True).select_related("model__publisher", "provider")
+    # What is hosted here is priced by its upload and its hardware.
+    endpoints = Endpoint.objects.filter(is_active=True).exclude(provider__slug__startswith=names.HOSTED)
+    endpoints = endpoints.select_related("model__publisher", "provider")
     if provider:
         endpoints = endpoints.filter(provider__slug=provider)
     found = list(endpoints)

@@ -11,6 +11,7 @@ from marketplace.services.browse import Listing, Offer
 from routing.canonical import Json
 from routing.ingress.openai_chat_answers import dollars
 from routing.models import Generation
+from routing.selection.candidates import INSTANCE_MS
 from routing.services import records
 from routing.services.measured import Measured
 
@@ -35,6 +36,7 @@ PRICE_NAMES: Final = {
     "character": "character",
     "audio_second": "audio_second",
     "video_second": "video_second",
+    "hardware_ms": "hardware_ms",
 }
 POLICY_LINKS: Final = ("privacy_policy_url", "terms_of_service_url", "status_page_url", "headquarters", "datacenters")
 
@@ -233,6 +235,8 @@ def generation(row: Generation) -> dict[str, Any]:
         "usage_source": row.usage_source or None,
         "latency": row.latency_ms,
         "generation_time": row.generation_ms,
+        # Where the time that it ran is what was charged: in milliseconds, as its host measured it.
+        **({"hardware_ms": row.units.get(INSTANCE_MS, 0)} if INSTANCE_MS in row.prices else {}),
         "streamed": row.streamed,
         "cancelled": row.status == Generation.Status.CANCELED,
         "finish_reason": row.finish_reason or None,

@@ -12,6 +12,8 @@ from routing.canonical import Usage
 
 # Units that are a part of another one, priced there unless they have a price of their own.
 CACHED, WRITTEN, REASONING = "cached_read", "cached_write", "reasoning"
+# A millisecond of the hardware that the chat runs on, where that is what is charged.
+INSTANCE_MS: Final = "hardware_ms"
 NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
@@ -34,11 +36,18 @@ class Candidate:
     collects_data: bool = True
     keeps_nothing: bool = False
     dialect: str = ""  # decides in which forms it can be sent media
+    most_ms: int = 0  # where time is charged: so long may a request run there
     # Whether prices depend on the prompt's length or the time of day: asked of every candidate of every request.
     is_conditional: bool = field(init=False)
+    # Whether it is charged by the time that a request runs; whether by nothing but tokens, always alike.
+    is_by_time: bool = field(init=False)
+    is_plain: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "is_conditional", tariffs.is_conditional(self.prices))
+        is_conditional, is_by_time = tariffs.is_conditional(self.prices), INSTANCE_MS in self.prices
+        object.__setattr__(self, "is_conditional", is_conditional)
+        object.__setattr__(self, "is_by_time", is_by_time)
+        object.__setattr__(self, "is_plain", not is_conditional and not is_by_time and "request" not in self.prices)
 
     def applicable(self, *, prompt_tokens: int, minute: int) -> Mapping[str, int]:
         """Unit -> price, as it holds for a request of so many prompt tokens at a minute of the UTC day."""
@@ -51,7 +60,10 @@ class Candidate:
         return rated(self.prices, usage, units=units, minute=minute)
 
     def bound(self, *, input_tokens: int, max_tokens: int, units: Mapping[str, int] = NO_UNITS) -> int:
-        """The most that a request can cost here, in nano-USD: each token at the dearest price it may get."""
+        """The most that a request can cost here, in nano-USD: each token at the dearest price it may get.
+
+        Where time is charged: for as long as it may run.
+        """
         prices = self.dearest(input_tokens)
         prompt = max(prices.get(unit, 0) for unit in ("prompt", CACHED, WRITTEN))
         completion = max(prices.get(unit, 0) for unit in ("completion", REASONING))
@@ -60,6 +72,7 @@ class Candidate:
             "prompt": min(input_tokens, self.context_length),
             "completion": max_tokens,
             "request": 1,
+            INSTANCE_MS: self.most_ms,
             **units,
         }
         return rate(dearest, counts).amount_nano

@@ -78,8 +78,10 @@ def parts_of(candidate: Candidate, line: Line, demand: Demand) -> Parts:
     """What is expected of an endpoint for a request."""
     tokens = demand.tokens - (demand.sticky_tokens if demand.sticky_endpoint == candidate.endpoint_id else 0)
     ttft = line.level + line.per_token * tokens
+    # What a request waits before it runs is not charged: the usual time to the first token is without it.
+    seconds = line.hopeful + line.per_token * tokens + demand.output * line.pace
     return Parts(
-        price=price_of(candidate, demand),
+        price=price_of(candidate, demand, seconds=seconds),
         ttft=ttft,
         late=lateness(ttft, line.spread, demand.waited),
         generation=demand.output * line.pace,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Final, NamedTuple
 
-from routing.selection.candidates import CACHED, NO_UNITS, Candidate
+from routing.selection.candidates import CACHED, INSTANCE_MS, NO_UNITS, Candidate
 
 SLO_SECONDS: Final = 3.0  # a first token later than this is late
 LOGISTIC: Final = 0.72  # the scale of a logistic distribution, in its mean deviations
@@ -91,12 +91,14 @@ def terms(parts: Parts, weights: Weights) -> dict[str, float]:
     }
 
 
-def price_of(candidate: Candidate, demand: Demand) -> float:
-    """The money that the request is expected to take here, in nano-dollars."""
+def price_of(candidate: Candidate, demand: Demand, *, seconds: float) -> float:
+    """The money that the request is expected to take here, in nano-dollars, where it runs for so many seconds."""
     prices = candidate.applicable(prompt_tokens=demand.tokens, minute=demand.minute)
     nano = prices.get("prompt", 0) * demand.tokens + prices.get("completion", 0) * demand.output
     if "request" in prices:
         nano += prices["request"]
+    if candidate.is_by_time:
+        nano += prices[INSTANCE_MS] * 1_000 * seconds
     for unit, count in demand.units.items():
         nano += prices.get(unit, 0) * count
     if demand.sticky_endpoint == candidate.endpoint_id and CACHED in prices:

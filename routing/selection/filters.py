@@ -99,6 +99,8 @@ def _quantization(candidate: Candidate, need: Need, wishes: ProviderPreferences)
 
 
 def _prices(candidate: Candidate, need: Need, wishes: ProviderPreferences) -> Found:
+    if candidate.is_by_time and not {"prompt", "completion"}.isdisjoint(wishes.max_price):
+        return "max_price", "it is charged by time and promises no price of a token"
     prices = candidate.dearest(need.input_bound)
     for unit, most in wishes.max_price.items():
         if prices.get(unit, 0) > most:

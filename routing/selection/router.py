@@ -96,13 +96,13 @@ class Router:
             if now >= line[0]:
                 line = standing.refresh(now)
             _, tier, level, per_token, spread, pace, odds, lost, tools, call, hopeful, is_timed, is_paced = line
-            prices = candidate.prices
-            if is_plain and "request" not in prices and not candidate.is_conditional:
+            if is_plain and candidate.is_plain:
+                prices = candidate.prices
                 price = (prices.get("prompt", 0) * tokens + prices.get("completion", 0) * output) / 1_000_000
                 read = tokens
             else:
-                price = price_of(candidate, demand)
                 read = tokens - demand.sticky_tokens if sticky == endpoint_id else tokens
+                price = price_of(candidate, demand, seconds=hopeful + per_token * read + output * pace)
             ttft = level + per_token * read
             z = (slo - ttft) / (LOGISTIC * spread + 1e-3)
             late = 0.0 if z > CERTAIN else 1.0 if z < -CERTAIN else 1 / (1 + exp(z))

@@ -190,6 +190,14 @@ def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) 
     asked = need.max_tokens or 1
     cheapest = min(c.bound(input_tokens=need.input_bound, max_tokens=asked, units=need.units) for c in candidates)
     allowances.require(account_id=caller.account_id, key_id=caller.key_id, amount_nano=cheapest)
+    if all(candidate.is_by_time for candidate in candidates):
+        seconds = min(candidate.most_ms for candidate in candidates) // 1_000
+        return PaymentRequired(
+            "This request requires more credits: it is charged by the time that it runs, up to "
+            f"${format_usd(cheapest)} is held for the {seconds} seconds that it may take, and ${format_usd(free)} "
+            "is free.",
+            metadata={"needed_usd": format_usd(cheapest), "available_usd": format_usd(free)},
+        )
     most = max(c.tokens_for(free, input_tokens=need.input_bound, units=need.units) for c in candidates)
     afford = min(most, asked)
     return PaymentRequired(

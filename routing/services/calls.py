@@ -20,11 +20,11 @@ from routing.adapters.base import HttpRequest
 from routing.canonical import ChatRequest, Chunk, Routed, UpstreamError, Usage
 from routing.ingress.openai_chat_answers import Bill
 from routing.models import Attempt, Generation
-from routing.selection.candidates import Need
+from routing.selection.candidates import INSTANCE_MS, Need
 from routing.selection.faults import fault_of
 from routing.selection.standing import Ticket
 from routing.selection.toolcalls import ToolCalls
-from routing.services import hedging, metrics, settlement, waiting
+from routing.services import hedging, metrics, running, settlement, waiting
 from routing.services.admission import CHAT, Admission, Try, admit
 from routing.services.checkpoints import CHECKPOINTS, Live
 from routing.services.failures import failure
@@ -216,6 +216,7 @@ class Call:
         patience, whole = self._patience(ticket, attempt, left)
         try:
             ready = self._build(await _authorised(attempt), request)
+            ready = running.prepared(ready, route=route, generation_id=self.admission.generation_id)
             if not route.is_own:  # the limits of an account's own key are not the endpoint's
                 ready = replace(ready, hear=partial(HEALTH.said, endpoint_id))
             if is_whole:
@@ -241,7 +242,7 @@ class Call:
             HEALTH.dropped(ticket)
             self._outrun(route, started)
             return route, answer
-        self.ticket, self.live.route = ticket, route
+        self.ticket, self.live.route, self.live.answered_at = ticket, route, time.monotonic()
         HEALTH.first(ticket, is_whole=is_whole)
         seconds = time.monotonic() - started
         metrics.attempted(route, outcome="ok", first_token_s=seconds if self.admission.is_streamed else None)
@@ -300,8 +301,21 @@ class Call:
             raise RuntimeError("nothing answered, so nothing can be charged")
         self._learn(route, usage, status)
         ending = self._ending(status, error_kind)
-        bill = await self._end(settlement.charge, route=route, usage=usage, units=units, ending=ending)
+        how = partial(self._end, settlement.charge, route=route, usage=usage, ending=ending)
+        is_to_ask = route.candidate.is_by_time and not self.has_ended
+        bill = await (self._timed(how, route, units) if is_to_ask else how(units=units))
         return bill if bill is not None else settlement.NOTHING
+
+    async def _timed(self, how: Callable[..., Awaitable[R]], route: Route, units: Mapping[str, int]) -> R:
+        """End with the milliseconds that the answer ran, whatever becomes of the request while its host is asked."""
+        since_first = _ms(time.monotonic() - (self.first_at or time.monotonic()))
+        generation_id = self.admission.generation_id
+
+        async def end() -> R:
+            ran = await running.milliseconds(route=route, generation_id=generation_id, otherwise=since_first)
+            return await how(units={**units, INSTANCE_MS: ran})
+
+        return await asyncio.shield(keep(end()))
 
     async def suspend(self, how: Callable[..., R], **arguments: object) -> R | None:
         """Leave the hold open for a provider that works on: `how` writes down who ends it."""

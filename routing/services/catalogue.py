@@ -92,8 +92,9 @@ def _score(name: str) -> Key:
     return lambda listing, _: listing.model.facts.get("benchmarks", {}).get(name)
 
 
-def _average_price(listing: Listing, _: Popularity) -> float:
-    return (price_of(listing, "prompt") + price_of(listing, "completion")) / 2
+def _average_price(listing: Listing, _: Popularity) -> float | None:
+    prompt, completion = price_of(listing, "prompt"), price_of(listing, "completion")
+    return None if prompt is None or completion is None else (prompt + completion) / 2
 
 
 # Name -> what is compared, and whether the highest comes first. What has no such number comes last.
@@ -152,6 +153,11 @@ def keeps_nothing(provider: Provider) -> bool:
     return bool(provider.policy.get("zdr"))
 
 
-def price_of(listing: Listing, unit: str) -> int:
-    """The cheapest endpoint's price, nano-USD per million; what has no such price has nothing to pay for it."""
+def price_of(listing: Listing, unit: str) -> int | None:
+    """The cheapest endpoint's price, nano-USD per million; what has no such price has nothing to pay for it.
+
+    None where time is charged: nobody can say what a token comes to.
+    """
+    if listing.best is not None and listing.best.hardware_ms is not None:
+        return None
     return listing.best.prices.get(unit, 0) if listing.best else 0

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from marketplace.lib import pool
 from routing.models import Generation
+from routing.selection.candidates import INSTANCE_MS
 from routing.services.routes import Route
 
 logger = structlog.get_logger(__name__)
@@ -33,6 +34,11 @@ class Live:
     delivered_bytes: int = 0
     is_lost: bool = False  # the sweeper took it: nothing more may be delivered on its account
     written_bytes: int = field(default=-1)
+    answered_at: float = 0.0  # on the monotonic clock, when the endpoint began to answer
+
+    def ran(self) -> dict[str, int]:
+        """What a sweeper charges where time is charged: since the answer began, and not for a start ahead of it."""
+        return {INSTANCE_MS: round((time.monotonic() - self.answered_at) * 1000)}
 
 
 class Checkpoints:
@@ -93,6 +99,9 @@ def _write(changed: list[tuple[Live, int]], beating: list[UUID]) -> set[UUID] | 
         else:
             rows.append(Generation(pk=one.generation_id, delivered_bytes=delivered, heartbeat_at=now))
     ours = Generation.objects.filter(status__in=Generation.LIVE)
+    for one, _ in changed:
+        if one.route is not None and one.route.candidate.is_by_time:
+            ours.filter(pk=one.generation_id).update(units=one.ran())
     if rows:
         ours.bulk_update(rows, ["delivered_bytes", "heartbeat_at"])
     if not beating:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from django.db.models import Q
 from django.utils import timezone
@@ -15,8 +16,11 @@ from marketplace.services.browse import Offer
 from routing.canonical import ChatRequest, Routed, Text
 from routing.selection import auto, naming
 from routing.selection.auto import Option
-from routing.selection.candidates import Need
+from routing.selection.candidates import INSTANCE_MS, Need
 from routing.services.routes import known_models
+
+USUAL_TOKENS: Final = 400  # of an answer
+USUAL_MS: Final = 10_000  # that such an answer takes, where time is charged
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,8 @@ def _expected(offer: Offer, need: Need) -> int:
     prices = tariffs.applicable(
         offer.prices, prompt_tokens=need.input_estimate, minute=tariffs.minute_of(timezone.now())
     )
-    return prices.get("prompt", 0) * max(1, need.input_estimate) + prices.get("completion", 0) * 400
+    tokens = prices.get("prompt", 0) * max(1, need.input_estimate) + prices.get("completion", 0) * USUAL_TOKENS
+    return tokens + prices.get(INSTANCE_MS, 0) * USUAL_MS
 
 
 def _last_words(request: Routed) -> str:

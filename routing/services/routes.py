@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from marketplace.lib import crypto
+from marketplace.lib import crypto, env
 from marketplace.models import Endpoint, Model, Price
 from marketplace.services import prices
 from routing.adapters.base import Target
 from routing.adapters.registry import dialects_of
 from routing.canonical import UpstreamError
-from routing.selection.candidates import Candidate
+from routing.selection.candidates import INSTANCE_MS, Candidate
+
+# So long may a chat run that is charged by its time; the host ends it then.
+LONGEST_MS: Final = env.integer("HOSTED_CHAT_SECONDS", 300, minimum=1) * 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ def models_giving(outputs: frozenset[str], *, account_id: int, most: int = 5) ->
 def _route(model: str, endpoint: Endpoint, priced: dict[str, dict[str, int]]) -> Route:
     provider = endpoint.provider
     policy = provider.policy
+    table = priced.get(Price.Kind.PRICE, {})
     candidate = Candidate(
         endpoint_id=endpoint.pk,
         model=model,
@@ -106,12 +111,13 @@ def _route(model: str, endpoint: Endpoint, priced: dict[str, dict[str, int]]) ->
         outputs=frozenset(endpoint.output_modalities),
         parameters=frozenset(endpoint.parameters),
         quantization=endpoint.quantization,
-        prices=priced.get(Price.Kind.PRICE, {}),
+        prices=table,
         costs=priced.get(Price.Kind.COST, {}),
         # A provider that says nothing of its habits is taken to keep what it is sent.
         collects_data=not policy or bool(policy.get("retains")) or bool(policy.get("trains")),
         keeps_nothing=bool(policy.get("zdr")),
         dialect=provider.dialect,
+        most_ms=LONGEST_MS if INSTANCE_MS in table else 0,
     )
     target = Target(provider.base_url, endpoint.upstream, provider.credentials())
     return Route(candidate, provider.dialect, target, provider.pk, provider.account_id, endpoint.pk)

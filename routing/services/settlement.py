@@ -88,6 +88,7 @@ def charge(
         upstream_nano=upstream or 0,
         list_prices=dict(route.list_prices or {}),
         cost_nano=charged.amount_nano,
+        **({"units": dict(units)} if candidate.is_by_time else {}),
         **_tokens(usage),
     )
     return bill_of(usage, rated, charged.amount_nano, upstream_nano=upstream)
@@ -134,7 +135,14 @@ def sweep(generation: Generation, *, provider_account_id: int | None) -> Bill | 
     if charged is None:
         _close(generation.pk, ending)
         return None
-    _close(generation.pk, ending, cost_nano=charged.amount_nano, upstream_nano=upstream or 0, **_tokens(usage))
+    _close(
+        generation.pk,
+        ending,
+        cost_nano=charged.amount_nano,
+        upstream_nano=upstream or 0,
+        units=generation.units,  # by which it was charged, should a checkpoint have come in between
+        **_tokens(usage),
+    )
     return bill_of(usage, rated, charged.amount_nano, upstream_nano=upstream)
 
 

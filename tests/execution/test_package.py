@@ -345,9 +345,20 @@ def test_a_server_of_chats_says_its_tokens_and_prices():
     assert (config.chat.prompt_nano, config.chat.completion_nano) == (100_000_000, 400_000_000)
 
 
+BY_SECOND = "chat: {server: server.py, context_length: 4096, charge: second}\n"
+
+
+def test_a_server_of_chats_may_be_charged_by_the_second_of_its_hardware():
+    chat = read_config(BY_SECOND).chat
+    assert chat is not None
+    assert (chat.by_second, chat.prompt_nano, chat.completion_nano) == (True, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        (BY_SECOND.replace("second", "hour"), "line 1: chat.charge must be token or second"),
+        (CHAT + "  charge: second\n", "line 4: chat.prompt prices tokens"),
         (CHAT + 'run: "predict.py:Runner"\n', "line 1: chat and run exclude each other"),
         (CHAT.replace("server.py", "../server.py"), "line 2: chat.server must be a Python file"),
         (CHAT.replace("  server: server.py\n", ""), "chat.server is missing"),

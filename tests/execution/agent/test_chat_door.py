@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -123,6 +124,25 @@ def test_a_server_that_does_not_start_or_answer_is_no_answer(door: httpx.Client,
     broken = door.post(PATH, json=chat("a", model="broken"))
     assert (broken.status_code, "ended during its start" in broken.json()["error"]["message"]) == (503, True)
     assert door.post(PATH, json=chat("a", model="mute")).status_code == 502
+
+
+def test_a_run_is_measured_on_the_instance_and_ends_when_its_time_is_over(door: httpx.Client) -> None:
+    door.post(PATH, json=chat("a"))  # the start of the model is nobody's time
+    told = []
+    for name, text in (("one", "a"), ("two", "word " * 30)):
+        began = time.monotonic()
+        assert door.post(PATH, json=chat(text), headers={"Turnpike-Run": name}).status_code == 200
+        told.append(door.get(f"/v1/runs/{name}").json()["milliseconds"])
+        assert 0 < told[-1] <= (time.monotonic() - began) * 1000
+    assert told[1] >= 320  # words of ten milliseconds each at least
+    assert door.get("/v1/runs/other").status_code == 404
+    assert door.get("/v1/runs/one", headers={"Authorization": "Bearer another"}).status_code == 401
+    bounds = {"Turnpike-Run": "long", "Turnpike-Most-Ms": "1000"}
+    with door.stream("POST", PATH, json=chat("word " * 500, stream=True), headers=bounds) as answer:
+        lines = answer.iter_lines()
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            assert "[DONE]" not in "".join(lines)
+    assert 0 < door.get("/v1/runs/long").json()["milliseconds"] <= 1000
 
 
 def test_a_caller_that_goes_away_gives_its_place_back(door: httpx.Client, agent: Agent) -> None:

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from execution.schema import of_chat
-from execution.services import chats, predictions
+from execution.services import chats, hardware, predictions
 from marketplace.lib.errors import Unprocessable
-from marketplace.models import Account, Endpoint, Provider, Version
-from marketplace.services import catalog_export, prices
+from marketplace.models import Account, Endpoint, Model, Provider, Version
+from marketplace.services import catalog_export, prices, repricing
 from tests.factories.execution import BASE, deployed, hosted, payer
 
 pytestmark = pytest.mark.django_db
 
 OFFER = {"context_length": 4096, "max_output": 1024, "prompt_nano": 100_000_000, "completion_nano": 400_000_000}
+TOKENS = {"prompt": 100_000_000, "completion": 400_000_000}
+TABLE = 'tables: {own: [{sku: cpu, name: CPU, per_second: "0.00025"}]}'
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def test_a_version_is_offered_at_its_price_by_its_publishers_own_provider(owner:
     endpoint = Endpoint.objects.get()
     assert (endpoint.upstream, endpoint.is_active, endpoint.hidden) == (made.pk, True, "")
     assert (endpoint.context_length, endpoint.max_output) == (4096, 1024)
-    assert prices.snapshot(endpoint_id=endpoint.pk) == {"prompt": 100_000_000, "completion": 400_000_000}
+    assert prices.snapshot(endpoint_id=endpoint.pk) == TOKENS
     provider = endpoint.provider
     assert (provider.account, provider.base_url) == (owner, "http://127.0.0.1:20009/v1")
     assert provider.credentials() == {"api_key": chats.token()}
@@ -51,6 +53,23 @@ def test_the_newest_version_takes_the_place_of_the_one_before(owner: Account) ->
     assert Endpoint.objects.get(is_active=True).upstream == version_again.pk
     chats.withdraw(version_id=version_again.pk)
     assert not Endpoint.objects.filter(is_active=True).exists()
+
+
+def test_by_the_second_it_costs_what_the_hardware_does_and_the_publisher_gets_the_royalty(owner: Account) -> None:
+    made = version(owner, by_second=1, prompt_nano=0, completion_nano=0)
+    endpoint = Endpoint.objects.get()
+    assert prices.snapshot(endpoint_id=endpoint.pk) == {"hardware_ms": 100_000_000}  # $0.0001 a second
+    assert prices.snapshot(endpoint_id=endpoint.pk, kind="cost") == {"hardware_ms": 10_000_000}
+    hardware.apply(hardware.read(TABLE, table="own"))
+    assert prices.snapshot(endpoint_id=endpoint.pk) == {"hardware_ms": 250_000_000}
+    assert prices.snapshot(endpoint_id=endpoint.pk, kind="cost") == {"hardware_ms": 25_000_000}
+    repricing.from_cost()
+    assert prices.snapshot(endpoint_id=endpoint.pk) == {"hardware_ms": 250_000_000}
+    version(owner, 2)
+    assert prices.snapshot(endpoint_id=Endpoint.objects.get(is_active=True).pk) == TOKENS
+    Model.objects.filter(pk=made.model_id).update(hardware=None)
+    with pytest.raises(Unprocessable, match="no price per second"):
+        chats.offer(version=Version.objects.get(pk=made.pk))
 
 
 def test_it_runs_no_predictions_and_no_deployments(owner: Account) -> None:

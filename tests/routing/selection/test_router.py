@@ -59,6 +59,40 @@ def chosen(router: Router, candidates: list[Candidate], *, now: float = 31.0, **
 
 # --- each criterion alone ---
 
+
+def by_time(endpoint_id: int, provider: str, *, per_second: int) -> Candidate:
+    """An endpoint that is charged by its time, in nano-dollars a second."""
+    prices = {"hardware_ms": per_second * 1_000}
+    return replace(BASE, endpoint_id=endpoint_id, provider=provider, provider_name=provider, prices=prices)
+
+
+def test_what_is_charged_by_time_is_compared_by_how_long_it_usually_runs() -> None:
+    router = Router()
+    tokens = named(1, "tokens", prompt=0, completion=10_000)  # 100 tokens: $0.001
+    timed = [by_time(2, "quick", per_second=500_000), by_time(3, "slow", per_second=500_000)]
+    served(router, tokens)
+    served(router, timed[0], latency=0.5, pace=100.0)
+    served(router, timed[1], latency=0.5, pace=20.0)
+    demand = Demand(tokens=1_000, output=100.0, weights=PRESETS["price"])
+    choice = router.choose([tokens, *timed], demand, now=31.0, draw=0.999)
+    price = {one.provider: parts_of(one, router.standings[one.endpoint_id].line, demand).price for one in timed}
+    assert price["quick"] == pytest.approx(1.5 * 500_000, rel=0.05)  # half a second, and a hundred tokens
+    assert price["slow"] == pytest.approx(5.5 * 500_000, rel=0.05)
+    assert [choice.candidates[i].provider for i in choice.ranked()] == ["quick", "tokens", "slow"]
+
+
+def test_what_waits_for_a_start_is_not_reckoned_as_running() -> None:
+    router = Router()
+    timed = by_time(1, "timed", per_second=500_000)
+    served(router, timed)
+    demand = Demand(tokens=1_000, output=100.0)
+    before = parts_of(timed, router.standings[1].line, demand)
+    router.know(1, slots=0, taken=0, cold_seconds=30.0, now=31.0)
+    cold = parts_of(timed, router.standings[1].line, demand)
+    assert cold.ttft > before.ttft + 29
+    assert cold.price == pytest.approx(before.price, rel=0.05)
+
+
 ONE, TWO = named(1, "one"), named(2, "two")
 
 
