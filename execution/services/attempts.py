@@ -36,15 +36,42 @@ class Attempt:
         return Q(fence=self.fence, lease_expires_at__isnull=False)
 
 
+def waiting(*, prediction_id: str, hardware: str) -> Prediction | None:
+    """A prediction that waits for a worker of this hardware, with all that its run and its end need to know."""
+    rows = Prediction.objects.select_related("version", "model__publisher", "hardware", "webhook").filter(
+        pk=prediction_id, status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware
+    )
+    for prediction in rows.order_by()[:1]:  # at most one: an order costs more than the query
+        prediction.version.model = prediction.model
+        return prediction
+    return None
+
+
 def begin(*, prediction_id: str, owner: str, hardware: str, now: dt.datetime | None = None) -> Attempt | None:
     """Claim an unclaimed prediction of this hardware; None when there is nothing to claim."""
+    prediction = waiting(prediction_id=prediction_id, hardware=hardware)
+    return claim(prediction, owner=owner, now=now) if prediction else None
+
+
+def claim(prediction: Prediction, *, owner: str, now: dt.datetime | None = None) -> Attempt | None:
+    """Claim a prediction that was read as `waiting`; None when somebody else has had it since.
+
+    The row counts as read only while its fence is the same (it grows with every claim) and so is what it runs (a new
+    release of its deployment changes that): the next fence is known, and nothing need be read again.
+    """
     now = now or timezone.now()
+    fence = prediction.fence + 1
     claimed = Prediction.objects.filter(
-        pk=prediction_id, status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware
+        pk=prediction.pk,
+        status=Status.STARTING,
+        lease_expires_at=None,
+        fence=prediction.fence,
+        version_id=prediction.version_id,
+        hardware_id=prediction.hardware_id,
     ).update(
         lease_owner=owner,
         lease_expires_at=now + limits.LEASE,
-        fence=F("fence") + 1,
+        fence=fence,
         attempts=F("attempts") + 1,
         revision=F("revision") + 1,
         output=None,
@@ -53,9 +80,8 @@ def begin(*, prediction_id: str, owner: str, hardware: str, now: dt.datetime | N
     )
     if not claimed:
         return None
-    # Only the claimer changes the fence while its lease runs, so this reads its own number.
-    fence = Prediction.objects.values_list("fence", flat=True).get(pk=prediction_id)
-    return Attempt(prediction_id=prediction_id, fence=fence)
+    prediction.fence = fence
+    return Attempt(prediction_id=prediction.pk, fence=fence)
 
 
 def next_unclaimed(*, hardware: str, deployment_id: str | None = None, kind: str = "") -> str | None:

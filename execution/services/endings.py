@@ -36,43 +36,56 @@ def end(
     only: Q | None = None,
     changes: dict[str, Any] | None = None,
     also: Callable[[], None] | None = None,
+    claimed: Prediction | None = None,
     now: dt.datetime | None = None,
 ) -> bool:
     """End a prediction and charge its run time, or release its hold when there was none; False when it had ended.
 
     `only` narrows who may end it (a fence, a lease that is over); `changes` are fields written with the end;
-    `also` is done in the same transaction, when this end is the one.
+    `also` is done in the same transaction, when this end is the one. `claimed` is the row as its worker read it, with
+    its start: what an end needs of it does not change while the claim holds (`only` must say that it does), so that
+    nothing is read again.
     Setup and queue cost nothing; run time of succeeded, failed and canceled runs alike is charged. A caller
     whose loss it is (a worker that died) passes `run_ms=0`.
     """
     now = now or timezone.now()
     run_ms = max(0, run_ms)
+    written: dict[str, Any] = {"run_ms": run_ms, "status": status, "error": error, **(changes or {})}
+    if claimed is not None:
+        # What the run is expected to cost is written at once; a wallet that cannot pay all of it has a second write.
+        expected = cost_nano(claimed.prices, run_ms) if claimed.hold_id else 0
+        written |= {"amount_nano": expected, "metrics": _metrics(claimed, written, now)}
     with transaction.atomic():
         rows = Prediction.objects.filter(only or Q(), pk=prediction_id, status__in=sources_of(status))
         moved = rows.update(
-            status=status,
-            completed_at=now,
-            run_ms=run_ms,
-            error=error,
-            lease_owner="",
-            lease_expires_at=None,
-            revision=F("revision") + 1,
-            **(changes or {}),
+            **written, completed_at=now, lease_owner="", lease_expires_at=None, revision=F("revision") + 1
         )
         if not moved:
             return False
-        prediction = Prediction.objects.select_related("model__publisher", "hardware").get(pk=prediction_id)
+        if claimed is None:
+            rows = Prediction.objects.select_related("model__publisher", "hardware", "webhook")
+            prediction = rows.get(pk=prediction_id)
+        else:
+            prediction = claimed
+            prediction.status, prediction.run_ms = status, run_ms
         amount = _settle(prediction)
-        total = max(dt.timedelta(0), now - prediction.created_at).total_seconds()
-        metrics = {**prediction.metrics, "total_time": round(total, 6)}
-        if prediction.started_at is not None:
-            metrics["predict_time"] = run_ms / 1000
-        Prediction.objects.filter(pk=prediction_id).update(amount_nano=amount, metrics=metrics)
+        if amount != written.get("amount_nano"):
+            metrics = _metrics(prediction, written, now)
+            Prediction.objects.filter(pk=prediction_id).update(amount_nano=amount, metrics=metrics)
         if also is not None:
             also()
-        webhooks.ended(prediction_id=prediction_id, now=now)
+        webhooks.ended(prediction, now=now)
         bells.ring_later(waits.TOPIC, prediction_id)
     return True
+
+
+def _metrics(prediction: Prediction, written: dict[str, Any], now: dt.datetime) -> dict[str, Any]:
+    """What the model has measured, and our own times, in seconds."""
+    total = max(dt.timedelta(0), now - prediction.created_at).total_seconds()
+    metrics = {**prediction.metrics, **written.get("metrics", {}), "total_time": round(total, 6)}
+    if prediction.started_at is not None:
+        metrics["predict_time"] = written["run_ms"] / 1000
+    return metrics
 
 
 def _settle(prediction: Prediction) -> int:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 from django.conf import settings
 from django.db import close_old_connections, connection
+from django.utils import timezone
 
 from execution import limits, texts
 from execution.agent.agent import Agent
@@ -41,31 +42,36 @@ def work(*, agent: Agent, prediction_id: str, hardware: str, owner: str) -> int:
     Returns how many were run here. Never waits for a slot: who frees one takes the next from the database.
     """
     done = 0
-    wanted: str | None = prediction_id
-    deployment_id = Prediction.objects.filter(pk=prediction_id).values_list("deployment_id", flat=True).first()
     trains = True
-    while wanted is not None:
-        prediction = _waiting(wanted, hardware)
+    prediction = attempts.waiting(prediction_id=prediction_id, hardware=hardware)
+    deployment_id = prediction.deployment_id if prediction else _deployment_of(prediction_id)
+    while True:
         if prediction is not None:
             lease = _lease(agent, prediction, hardware)
-            if lease is None and prediction.is_training:  # the last place is for what is short: let that go on
+            if lease is not None:
+                try:
+                    attempt = attempts.claim(prediction, owner=owner)
+                    if attempt is not None:
+                        _run(agent, lease, prediction, attempt)
+                        done += 1
+                finally:
+                    lease.release()
+            elif prediction.is_training:  # the last place is for what is short: let that go on
                 trains = False
-                wanted = hosts.next_run(agent=agent, hardware=hardware, trains=False)
-                continue
-            if lease is None:
+            else:
                 return done
-            try:
-                attempt = attempts.begin(prediction_id=wanted, owner=owner, hardware=hardware)
-                if attempt is not None:
-                    _run(agent, lease, attempt)
-                    done += 1
-            finally:
-                lease.release()
         if deployment_id:
             wanted = attempts.next_unclaimed(hardware=hardware, deployment_id=deployment_id)
         else:
             wanted = hosts.next_run(agent=agent, hardware=hardware, trains=trains)
-    return done
+        if wanted is None:
+            return done
+        prediction = attempts.waiting(prediction_id=wanted, hardware=hardware)
+
+
+def _deployment_of(prediction_id: str) -> str | None:
+    rows = Prediction.objects.filter(pk=prediction_id).order_by()
+    return rows.values_list("deployment_id", flat=True).first()
 
 
 def _lease(agent: Agent, prediction: Prediction, hardware: str) -> Lease | None:
@@ -79,23 +85,19 @@ def _lease(agent: Agent, prediction: Prediction, hardware: str) -> Lease | None:
     return lease
 
 
-def _waiting(prediction_id: str, hardware: str) -> Prediction | None:
-    rows = Prediction.objects.select_related("version__model").filter(
-        pk=prediction_id, status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware
-    )
-    return rows.first()
-
-
-def _run(agent: Agent, lease: Lease, attempt: Attempt) -> None:
+def _run(agent: Agent, lease: Lease, prediction: Prediction, attempt: Attempt) -> None:
     """One attempt, from its inputs to its end; whatever goes wrong on our side gives the prediction back."""
-    rows = Prediction.objects.select_related("version", "model", "destination__publisher")
-    prediction = rows.get(pk=attempt.prediction_id)
-    with _workspace() as folder, Pulse(attempt) as pulse, webhooks.Live(prediction.pk) as live:
+    with _workspace() as folder, Pulse(attempt) as pulse, webhooks.Live(prediction) as live:
         try:
             given, local = inputs.fetch(prediction=prediction, folder=folder)
         except inputs.BadFile as error:
             endings.end(
-                prediction_id=prediction.pk, status=Status.FAILED, run_ms=0, error=error.message, only=attempt.mine
+                prediction_id=prediction.pk,
+                status=Status.FAILED,
+                run_ms=0,
+                error=error.message,
+                only=attempt.mine,
+                claimed=prediction,
             )
             return
         try:
@@ -108,6 +110,7 @@ def _run(agent: Agent, lease: Lease, attempt: Attempt) -> None:
                 error=texts.text(f"The model's setup failed: {error.message}"),
                 only=attempt.mine,
                 changes={"logs": texts.text(error.logs[-limits.MAX_LOG_CHARACTERS :])},
+                claimed=prediction,
             )
         except StartFailed as error:
             logger.warning("model_start_failed", prediction=prediction.pk, error=error.message)
@@ -215,18 +218,18 @@ class _Drive:
             for event in events:
                 match event:
                     case Started():
-                        self._pulse.run_started()
-                        if attempts.started(self._attempt):
-                            self._live.tell("start")
-                        else:
-                            self._pulse.lose()
+                        self._start()
                     case Log(text=text):
                         self._logs.append(texts.text(text))
                         self._changed.add("logs")
-                    case Output(value=value, append=append):
-                        fit = texts.value(value)
-                        self._output = [*(self._output or []), fit] if append else fit
+                    case Output(value=value, append=True):
+                        if self._output is None:
+                            self._flushed_at = 0.0  # somebody may be waiting for the first piece
+                        self._output = [*(self._output or []), texts.value(value)]
                         self._changed.add("output")
+                    case Output(value=value):
+                        self._output = texts.value(value)
+                        continue  # the end is the next event, and writes it
                     case Finished():
                         self._finish(event)
                         return
@@ -236,6 +239,16 @@ class _Drive:
             if close is not None:
                 close()
         attempts.give_back(self._attempt, reason="The model stopped without an end")
+
+    def _start(self) -> None:
+        self._pulse.run_started()
+        self._flushed_at = time.monotonic()  # a short run writes its log with its end
+        now = timezone.now()
+        if attempts.started(self._attempt, now=now):
+            self._prediction.started_at = now
+            self._live.tell("start")
+        else:
+            self._pulse.lose()
 
     def _keep(self, produced: ProducedFile) -> str:
         return files.keep_output(
@@ -286,6 +299,7 @@ class _Drive:
             only=self._attempt.mine,
             changes=changes,
             also=fruit.publish if fruit else None,
+            claimed=self._prediction,
         )
         if not won and fruit:
             fruit.discard()

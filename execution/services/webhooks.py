@@ -58,6 +58,12 @@ def _is_address(url: str) -> bool:
         return False
 
 
+def of(prediction: Prediction) -> Webhook | None:
+    """Its webhook, made with it or never: no query where the row was read with it."""
+    found: Webhook | None = getattr(prediction, "webhook", None)
+    return found
+
+
 def secret_of(*, account_id: int) -> str:
     """What the account's webhooks are signed with; made when it is first asked for."""
     row = SigningSecret.objects.filter(pk=account_id).first()
@@ -84,8 +90,8 @@ class Live:
     A receiver that is slow misses some; the run never waits for it.
     """
 
-    def __init__(self, prediction_id: str) -> None:
-        self._webhook = Webhook.objects.filter(pk=prediction_id).first()
+    def __init__(self, prediction: Prediction) -> None:
+        self._webhook = of(prediction)
         self._news: set[str] = set()
         self._changed = threading.Event()
         self._over = threading.Event()
@@ -140,13 +146,14 @@ class Live:
 # --- Its end ---
 
 
-def ended(*, prediction_id: str, now: dt.datetime) -> None:
+def ended(prediction: Prediction, *, now: dt.datetime) -> None:
     """The prediction has ended: its webhook, if it has one for that, is due. In the transaction of the end."""
-    waiting = Webhook.objects.filter(pk=prediction_id, state=Webhook.State.WAITING)
-    for webhook in waiting:
-        if "completed" in webhook.events:
-            waiting.update(state=Webhook.State.DUE, due_at=now)
-            jobs.enqueue(TASK, prediction_id=prediction_id)
+    webhook = of(prediction)
+    if webhook is None or "completed" not in webhook.events:
+        return
+    waiting = Webhook.objects.filter(pk=prediction.pk, state=Webhook.State.WAITING)
+    if waiting.update(state=Webhook.State.DUE, due_at=now):
+        jobs.enqueue(TASK, prediction_id=prediction.pk)
 
 
 def deliver(*, prediction_id: str, now: dt.datetime | None = None) -> bool:

@@ -127,7 +127,7 @@ def test_private_addresses_are_not_called(receiver, settings) -> None:
 def test_a_run_is_told_of_at_most_every_half_second_with_its_newest_state(receiver) -> None:
     prediction = told(receiver, "output", "logs")
     heard = threading.Event()
-    with webhooks.Live(prediction.pk) as live:
+    with webhooks.Live(prediction) as live:
         live.tell("start")  # not asked for
         for number in range(20):
             Prediction.objects.filter(pk=prediction.pk).update(status="processing", logs=f"line {number}")
@@ -143,7 +143,7 @@ def test_a_run_is_told_of_at_most_every_half_second_with_its_newest_state(receiv
 def test_a_receiver_that_hangs_keeps_no_run_waiting(settings) -> None:
     prediction = predict(payer(), hosted(), webhook="http://192.0.2.1/hook", webhook_events=["start"])
     before = timezone.now()
-    with webhooks.Live(prediction.pk) as live:
+    with webhooks.Live(prediction) as live:
         live.tell("start")
     assert timezone.now() - before < dt.timedelta(seconds=2)
 
