@@ -5,12 +5,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.security import SecurityMiddleware
+from django.utils.deprecation import MiddlewareMixin
 from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
 
 from marketplace.lib import ids
@@ -87,6 +96,79 @@ class ContentSecurityPolicy(_AroundTheView):
         """Add the header to pages."""
         if response.headers.get("Content-Type", "").startswith("text/html"):
             response.headers.setdefault("Content-Security-Policy", policy())
+
+
+class _OnTheLoop(MiddlewareMixin):
+    """Django's own steps, on the event loop: for each of them Django would go to a thread and come back.
+
+    Six of them do so twice for every request. None reads or writes anything outside of the request's memory, but for
+    those answers of which `must_hop` says so.
+    """
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        before, after = getattr(self, "process_request", None), getattr(self, "process_response", None)
+        response: HttpResponseBase | None = before(request) if before else None
+        if response is None:
+            response = await self.get_response(request)  # type: ignore[misc]  # a coroutine in this mode
+        if after is None:
+            return response
+        finish = sync_to_async(after, thread_sensitive=True) if self.must_hop(request) else None
+        finished: HttpResponseBase = await finish(request, response) if finish else after(request, response)
+        return finished
+
+    def must_hop(self, request: HttpRequest) -> bool:
+        """Whether this request's answer has something to be stored."""
+        return False
+
+
+class Security(_OnTheLoop, SecurityMiddleware):
+    """Headers and the redirect to https."""
+
+
+class Sessions(_OnTheLoop, SessionMiddleware):
+    """The session, which nobody has read yet; a changed one is written to the database."""
+
+    def must_hop(self, request: HttpRequest) -> bool:
+        """Whether it was changed."""
+        return bool(request.session.modified)
+
+
+class Common(_OnTheLoop, CommonMiddleware):
+    """Slashes and lengths."""
+
+
+class Csrf(_OnTheLoop, CsrfViewMiddleware):
+    """The token of forms. To look for it in a form is to read the form, which may be long."""
+
+    def __init__(self, get_response: Handler) -> None:
+        super().__init__(get_response)
+        if self.async_mode:
+            self.process_view = self._process_view  # type: ignore[method-assign,assignment]
+
+    async def _process_view(
+        self, request: HttpRequest, callback: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        check = super().process_view
+        if request.method in ("GET", "HEAD", "OPTIONS", "TRACE") or getattr(callback, "csrf_exempt", False):
+            return check(request, callback, args, kwargs)
+        return await sync_to_async(check, thread_sensitive=True)(request, callback, args, kwargs)
+
+
+class Authentication(_OnTheLoop, AuthenticationMiddleware):
+    """`request.user`, found when it is first asked for."""
+
+
+class Messages(_OnTheLoop, MessageMiddleware):
+    """What the next page says; kept in a cookie, or in the session."""
+
+    def must_hop(self, request: HttpRequest) -> bool:
+        """Whether some were shown or added."""
+        kept = getattr(request, "_messages", None)
+        return bool(getattr(kept, "used", False) or getattr(kept, "added_new", False))
+
+
+class Frames(_OnTheLoop, XFrameOptionsMiddleware):
+    """No page of ours inside of another's."""
 
 
 class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc]  # WhiteNoise ships no types

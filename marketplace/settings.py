@@ -75,17 +75,17 @@ INSTALLED_APPS = [
     "rest_framework",
     "ninja",  # for its static files: the page at /api/docs
 ]
-# Every entry handles both worlds or is cheap in the pool; the API's paths skip sessions (see the class).
+# Every entry runs on the event loop as it is; Django's own would go to a thread at each step (see the module).
 MIDDLEWARE = [
     "marketplace.middleware.RequestId",
-    "django.middleware.security.SecurityMiddleware",
+    "marketplace.middleware.Security",
     "marketplace.middleware.StaticFiles",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "marketplace.middleware.Sessions",
+    "marketplace.middleware.Common",
+    "marketplace.middleware.Csrf",
+    "marketplace.middleware.Authentication",
+    "marketplace.middleware.Messages",
+    "marketplace.middleware.Frames",
     "marketplace.middleware.ContentSecurityPolicy",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",

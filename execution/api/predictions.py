@@ -14,12 +14,11 @@ from django.utils.dateparse import parse_datetime
 
 from execution import limits
 from execution.api import pages, shapes
-from execution.api.edge import View, answer, hop, plain, read_json, wait_seconds
+from execution.api.edge import View, answer, caller_of, hop, plain, read_json, wait_seconds
 from execution.models import Deployment, IdempotencyKey, Prediction
 from execution.services import deployments, idempotency, predictions, renderings, streams, waits, webhooks
 from marketplace.lib import sse
 from marketplace.lib.errors import AppError, InvalidRequest
-from marketplace.services.keys import Caller
 
 PAGE = 100
 # Clients give up at n + 0.5 seconds; the answer leaves a little before n.
@@ -60,8 +59,7 @@ class OnePrediction(View):
 
     async def get(self, request: Any, prediction_id: str) -> JsonResponse:
         """As it is now."""
-        caller = await self.caller(request)
-        return answer(await hop(_shown, caller.account_id, prediction_id, shapes.base_of(plain(request))))
+        return answer(await hop(_shown, plain(request), prediction_id))
 
 
 class CancelPrediction(View):
@@ -114,22 +112,22 @@ Named = tuple[str, str] | None  # owner and name
 
 
 async def _create(view: View, request: HttpRequest, *, model: Named = None, deployment: Named = None) -> JsonResponse:
-    caller = await view.caller(view.request, creates=True)
     base = shapes.base_of(request)
-    prediction_id, replayed = await hop(_make, request, caller, model, deployment, base)
+    row, replayed = await hop(_make, request, model, deployment, base)
     seconds = wait_seconds(request)
-    over = seconds > 0 and await waits.until_over(prediction_id, seconds=max(0.5, seconds - _EARLY_SECONDS))
-    row = await hop(_shown, caller.account_id, prediction_id, base, as_starting=seconds > 0 and not over)
-    headers = {"Location": row["urls"]["get"]}
+    over = seconds > 0 and await waits.until_over(row.pk, seconds=max(0.5, seconds - _EARLY_SECONDS))
+    shown = await hop(_made, row, base, waited=seconds > 0, over=over)
+    headers = {"Location": shown["urls"]["get"]}
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds:g}"
     if replayed:
         headers["Idempotent-Replayed"] = "true"
-    return answer(row, status=202 if seconds and not over else 201, headers=headers)
+    return answer(shown, status=202 if seconds and not over else 201, headers=headers)
 
 
-def _make(request: HttpRequest, caller: Caller, model: Named, deployment: Named, base: str) -> tuple[str, bool]:
-    """The new prediction's id, or that of the one made earlier under the same Idempotency-Key."""
+def _make(request: HttpRequest, model: Named, deployment: Named, base: str) -> tuple[Prediction, bool]:
+    """The new prediction, or the one made earlier under the same Idempotency-Key."""
+    caller = caller_of(request, creates=True)
     body = read_json(request)
     cancel_after = predictions.parse_cancel_after(request.headers.get("Cancel-After", ""))
     webhook, events = webhooks.read(url=body.get("webhook"), events=body.get("webhook_events_filter"))
@@ -144,7 +142,7 @@ def _make(request: HttpRequest, caller: Caller, model: Named, deployment: Named,
             body=[body, cancel_after],
         )
         if isinstance(begun, str):
-            return begun, True
+            return predictions.find(account_id=caller.account_id, prediction_id=begun), True
         once = begun
     kept: Deployment | None = None
     try:
@@ -172,12 +170,19 @@ def _make(request: HttpRequest, caller: Caller, model: Named, deployment: Named,
         if once is not None:
             idempotency.forget(row=once)
         raise
-    return row.pk, False
+    return row, False
 
 
-def _shown(account_id: int, prediction_id: str, base: str, *, as_starting: bool = False) -> dict[str, Any]:
-    row = predictions.find(account_id=account_id, prediction_id=prediction_id)
-    return renderings.prediction(row, base=base, as_starting=as_starting and not row.is_over)
+def _made(row: Prediction, base: str, *, waited: bool, over: bool) -> dict[str, Any]:
+    """What a creation answers: the row as it was made, or as it is after the wait."""
+    if waited:
+        predictions.renew(row)
+    return renderings.prediction(row, base=base, as_starting=waited and not over and not row.is_over)
+
+
+def _shown(request: HttpRequest, prediction_id: str) -> dict[str, Any]:
+    row = predictions.find(account_id=caller_of(request).account_id, prediction_id=prediction_id)
+    return renderings.prediction(row, base=shapes.base_of(request))
 
 
 def _canceled(account_id: int, prediction_id: str, base: str) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from execution.models import Prediction
 from execution.services import endings, waits
 from execution.services.endings import cost_nano
 from execution.states import LIVE, Status
-from marketplace.lib import bells
 from marketplace.lib.errors import PaymentRequired
 
 
@@ -161,7 +160,7 @@ def write(attempt: Attempt, **changes: Any) -> bool:
     rows = Prediction.objects.filter(attempt.mine, pk=attempt.prediction_id, status__in=LIVE)
     written = bool(rows.update(revision=F("revision") + 1, **changes))
     if written:
-        bells.ring_later(waits.TOPIC, attempt.prediction_id)
+        waits.ring_later(attempt.prediction_id)
     return written
 
 

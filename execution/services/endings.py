@@ -17,7 +17,6 @@ from billing.services import holds
 from execution.models import Prediction, labels_of
 from execution.services import waits, webhooks
 from execution.states import Status, sources_of
-from marketplace.lib import bells
 
 UNIT = "hardware_ms"
 
@@ -75,7 +74,7 @@ def end(
         if also is not None:
             also()
         webhooks.ended(prediction, now=now)
-        bells.ring_later(waits.TOPIC, prediction_id)
+        waits.ring_later(prediction_id, over=True)
     return True
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from billing.services import holds
@@ -25,6 +25,8 @@ from marketplace.services import prices
 from marketplace.services.guardrails import Policy, policy_of
 
 TASK: Final = "execution.run_prediction"
+# What is shown of a prediction and changes after it was made.
+_OF_THE_RUN: Final = ("status", "output", "logs", "error", "metrics", "started_at", "completed_at")
 _NO_VERSION: Final = "The specified version does not exist (or perhaps you don't have permission to use it?)"
 _DURATION: Final = re.compile(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s?)?")
 
@@ -42,11 +44,24 @@ def parse_cancel_after(text: str) -> int | None:
     return seconds
 
 
+def runnable() -> QuerySet[Version]:
+    """Versions with what a run of them asks about, and not the texts beside it."""
+    versions = Version.objects.select_related("model__hardware", "model__publisher__account")
+    return versions.only(
+        "openapi_schema",
+        "gpu_memory_mib",
+        "trained_from",
+        "model__slug",
+        "model__hardware",
+        "model__publisher__slug",
+        "model__publisher__account__is_trusted",
+    )
+
+
 def resolve(*, reference: str, account_id: int) -> Version:
     """The version behind "owner/name" (its latest), "owner/name:64hex" or "64hex". Raises Unprocessable."""
     name, _, version_id = reference.strip().rpartition(":") if ":" in reference else ("", "", reference.strip())
-    versions = Version.objects.select_related("model__hardware", "model__publisher__account")
-    versions = versions.filter(model__in=Model.objects.visible_to(account_id))
+    versions = runnable().filter(model__in=Model.objects.visible_to(account_id))
     if "/" in version_id and not name:
         name, version_id = version_id, ""
     if name:
@@ -62,15 +77,14 @@ def resolve(*, reference: str, account_id: int) -> Version:
 
 def latest_of(*, owner: str, name: str, account_id: int) -> Version:
     """A model's newest version. Raises NotFound for a model that is not there for this account, or has none."""
-    model = Model.objects.visible_to(account_id).named(f"{owner}/{name}").first()
-    if model is None:
-        raise NotFound(f"There is no model {owner}/{name}.")
-    version = (
-        model.versions.select_related("model__hardware", "model__publisher__account").order_by("-created_at").first()
-    )
-    if version is None:
+    named = Q(model__publisher__slug=owner, model__slug=name)
+    visible = Q(model__visibility=Model.Visibility.PUBLIC) | Q(model__publisher__account_id=account_id)
+    found = runnable().filter(named, visible).order_by("-created_at").first()
+    if found is not None:
+        return found
+    if Model.objects.visible_to(account_id).named(f"{owner}/{name}").exists():
         raise NotFound(f"The model {owner}/{name} has no version that can be run yet.")
-    return version
+    raise NotFound(f"There is no model {owner}/{name}.")
 
 
 def create(
@@ -197,6 +211,14 @@ def find(*, account_id: int, prediction_id: str, kind: str = Prediction.Kind.PRE
     if row is None:
         raise NotFound(f"There is no such {kind} in this account.")
     return row
+
+
+def renew(row: Prediction) -> None:
+    """Read again what a run changes. Raises NotFound when the row is gone."""
+    try:
+        row.refresh_from_db(fields=_OF_THE_RUN)
+    except Prediction.DoesNotExist:
+        raise NotFound(f"There is no such {row.kind} in this account.") from None
 
 
 def listed(

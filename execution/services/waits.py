@@ -2,6 +2,7 @@
 
 One watcher per event loop asks the database for all that is waited for, in one query, and wakes the futures: every
 tenth of a second while somebody waits, and at once when a process of this host rings that one of them has changed.
+That one has ended it believes without a look: only our own processes can ring, and they ring when it is committed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ logger = structlog.get_logger(__name__)
 INTERVAL: Final = 0.1
 LEAST: Final = 0.002  # between two looks, however many bells ring
 TOPIC: Final = "predictions"
+_OVER: Final = "over"
 _BATCH: Final = 500
 
 
@@ -69,6 +71,13 @@ class _Watch:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(rung.wait(), INTERVAL)
 
+    def told(self, words: set[str]) -> bool:
+        """What was rung: an end needs no look. Whether one is needed for the rest."""
+        rung = [word.partition(" ") for word in words]
+        ended = [prediction_id for prediction_id, _, said in rung if said == _OVER]
+        self._wake(ended, {})
+        return any(prediction_id in self.waiting for prediction_id, _, said in rung if said != _OVER)
+
     def _wake(self, asked: list[str], live: dict[str, int]) -> None:
         for prediction_id in asked:
             for waiter in self.waiting.get(prediction_id, ()):
@@ -89,7 +98,7 @@ def _rung(watch: _Watch) -> Iterator[asyncio.Event]:
         return
 
     def listen() -> None:
-        if bell.heard() & watch.waiting.keys():
+        if watch.told(bell.heard()):
             event.set()
 
     loop.add_reader(bell.socket, listen)
@@ -101,6 +110,11 @@ def _rung(watch: _Watch) -> Iterator[asyncio.Event]:
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
+
+
+def ring_later(prediction_id: str, *, over: bool = False) -> None:
+    """Tell those who wait on this host that it has changed, or has ended, once the transaction has committed."""
+    bells.ring_later(TOPIC, f"{prediction_id} {_OVER}" if over else prediction_id)
 
 
 def _live(prediction_ids: list[str]) -> dict[str, int]:

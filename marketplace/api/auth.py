@@ -25,15 +25,20 @@ def bearer(request: HttpRequest) -> str:
     raise Unauthorized(_MISSING)
 
 
-async def caller(request: HttpRequest, *, scope: str | None, key: str | None = None) -> Caller:
-    """The caller of an async view, by `key` where the view found it elsewhere; None asks for no scope.
+def caller_of(request: HttpRequest, *, scope: str | None, key: str | None = None) -> Caller:
+    """The caller of a request, by `key` where the view found it elsewhere; None asks for no scope.
 
     Raises Unauthorized, or Forbidden without the scope.
     """
-    found = await pool.run(keys.authenticate, key or bearer(request))
+    found = keys.authenticate(key or bearer(request))
     if scope is not None:
         found.require(scope)
     return found
+
+
+async def caller(request: HttpRequest, *, scope: str | None, key: str | None = None) -> Caller:
+    """The same for an async view."""
+    return await pool.run(caller_of, request, scope=scope, key=key)
 
 
 class ApiKeyAuthentication(BaseAuthentication):

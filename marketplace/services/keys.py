@@ -81,11 +81,9 @@ def authenticate(plaintext: str) -> Caller:
     """The caller behind a key. Raises Unauthorized; a key with a typing error costs no query."""
     if not ids.is_api_key(plaintext):
         raise Unauthorized("This is no API key of ours: check that it was copied whole (it begins with sk-tp-v1-).")
-    row = (
-        ApiKey.objects.filter(digest=digest(plaintext), deleted_at=None)
-        .values_list("account_id", "pk", "scopes", "disabled", "expires_at", "last_used_at")
-        .first()
-    )
+    rows = ApiKey.objects.filter(digest=digest(plaintext), deleted_at=None).order_by()
+    found = rows.values_list("account_id", "pk", "scopes", "disabled", "expires_at", "last_used_at")[:1]
+    row = next(iter(found), None)
     if row is None:
         raise Unauthorized("This API key does not exist (any more): create one on the keys page.")
     account_id, key_id, scopes, disabled, expires_at, last_used_at = row
