@@ -14,7 +14,7 @@ from execution.models import Prediction
 from execution.services import attempts, endings, waits
 from execution.services.doorbell import Doorbell
 from execution.states import Status
-from marketplace.lib import jobs
+from marketplace.lib import bells, jobs
 from marketplace.models import Version
 from tests.execution.workshop import needs_walls
 from tests.factories.execution import hosted, payer, predict
@@ -51,6 +51,24 @@ def test_a_prediction_that_nobody_hears_goes_to_the_broker(monkeypatch: pytest.M
     monkeypatch.setattr(jobs, "send", lambda name, *, prediction_id, **_: sent.append(prediction_id))
     row = predict(payer(), hosted())
     assert sent == [row.pk]
+
+
+def test_an_end_that_is_rung_needs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waits, "INTERVAL", NEVER)
+    row = predict(payer(), hosted())
+    looks: list[list[str]] = []
+    monkeypatch.setattr(waits, "_live", lambda wanted: looks.append(wanted) or dict.fromkeys(wanted, 0))
+
+    async def wait() -> bool:
+        waiting = asyncio.create_task(waits.until_over(row.pk, seconds=60))
+        while not looks:
+            await asyncio.sleep(0.01)
+        bells.ring(waits.TOPIC, row.pk)  # of another change
+        bells.ring(waits.TOPIC, f"{row.pk} over")
+        return await waiting
+
+    assert asyncio.run(wait())
+    assert len(looks) <= 2
 
 
 @pytest.mark.parametrize("is_end", [True, False])

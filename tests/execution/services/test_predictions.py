@@ -3,6 +3,8 @@
 import datetime as dt
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing import invariants
@@ -179,6 +181,65 @@ class TestEnd:
         endings.end(prediction_id=made.pk, status=Status.SUCCEEDED, run_ms=1000, only=attempt.mine)
         kinds = set(Entry.objects.values_list("ledger_account__kind", flat=True))
         assert LedgerAccount.Kind.PUBLISHER_PAYABLE not in kinds
+
+    def test_who_read_the_row_before_writes_its_end_without_reading_it_again(self, django_assert_num_queries) -> None:
+        made = predict(payer(), hosted(royalty_bps=1000))
+        row = attempts.waiting(prediction_id=made.pk, hardware="cpu")
+        assert row is not None
+        with django_assert_num_queries(1):
+            attempt = attempts.claim(row, owner="w")
+        assert attempt is not None
+        row.started_at = timezone.now()
+        assert attempts.started(attempt, now=row.started_at)
+        with CaptureQueriesContext(connection) as written:
+            changes = {"output": "done", "metrics": {"tokens": 3}}
+            assert endings.end(
+                prediction_id=made.pk,
+                status=Status.SUCCEEDED,
+                run_ms=1234,
+                only=attempt.mine,
+                changes=changes,
+                claimed=row,
+            )
+        assert sum("execution_" in query["sql"] for query in written.captured_queries) == 1
+        ended = fresh(made)
+        assert (ended.status, ended.run_ms, ended.amount_nano, ended.output) == ("succeeded", 1234, 123_400, "done")
+        assert (ended.metrics["tokens"], ended.metrics["predict_time"]) == (3, 1.234)
+        assert Charge.objects.get().labels["status"] == "succeeded"
+
+    def test_a_row_read_before_shows_what_a_poor_wallet_has_paid(self) -> None:
+        made = predict(payer("0.006"), hosted())  # the minute that is held, and nothing beyond it
+        row = attempts.waiting(prediction_id=made.pk, hardware="cpu")
+        assert row is not None
+        attempt = attempts.claim(row, owner="w")
+        assert attempt is not None
+        assert attempts.started(attempt)
+        assert endings.end(
+            prediction_id=made.pk, status=Status.SUCCEEDED, run_ms=90_000, only=attempt.mine, claimed=row
+        )
+        assert (fresh(made).amount_nano, Charge.objects.get().bad_debt_nano) == (6_000_000, 3_000_000)
+
+
+class TestClaim:
+    def test_a_row_that_another_has_had_meanwhile_is_not_taken(self) -> None:
+        made = predict(payer(), hosted())
+        row = attempts.waiting(prediction_id=made.pk, hardware="cpu")
+        assert row is not None
+        first = attempts.begin(prediction_id=made.pk, owner="other", hardware="cpu")
+        assert first is not None
+        assert attempts.claim(row, owner="w") is None
+        attempts.give_back(first, reason="The worker was stopped")
+        assert attempts.claim(row, owner="w") is None  # it waits again, and was read before that
+        again = attempts.waiting(prediction_id=made.pk, hardware="cpu")
+        assert again is not None
+        assert attempts.claim(again, owner="w") == Attempt(prediction_id=made.pk, fence=2)
+
+    def test_a_row_that_now_runs_another_version_is_not_taken(self) -> None:
+        made = predict(payer(), hosted())
+        row = attempts.waiting(prediction_id=made.pk, hardware="cpu")
+        assert row is not None
+        Prediction.objects.filter(pk=made.pk).update(version=hosted(version_id="b" * 64))
+        assert attempts.claim(row, owner="w") is None
 
 
 class TestCancel:
