@@ -57,7 +57,12 @@ def test_an_end_that_is_rung_needs_no_look(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(waits, "INTERVAL", NEVER)
     row = predict(payer(), hosted())
     looks: list[list[str]] = []
-    monkeypatch.setattr(waits, "_live", lambda wanted: looks.append(wanted) or dict.fromkeys(wanted, 0))
+
+    def goes_on(wanted: list[str]) -> dict[str, int]:
+        looks.append(wanted)
+        return dict.fromkeys(wanted, 0)
+
+    monkeypatch.setattr(waits, "_live", goes_on)
 
     async def wait() -> bool:
         waiting = asyncio.create_task(waits.until_over(row.pk, seconds=60))
