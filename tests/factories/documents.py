@@ -31,3 +31,14 @@ def pdf(*pages: str, password: str = "") -> bytes:
         elif not words:
             made.image(io.BytesIO(picture()), w=100)
     return bytes(made.output())
+
+
+def full_pdf(*, pages: int, characters: int) -> bytes:
+    """A PDF of so many characters on each page, in a print too small to read."""
+    made = FPDF()
+    made.set_font("Helvetica", size=1)
+    for _ in range(pages):
+        made.add_page()
+        for line in range(characters // 1_000):
+            made.text(5, 5 + line, "x" * 1_000)  # `multi_cell` would take seconds to break the lines
+    return bytes(made.output())

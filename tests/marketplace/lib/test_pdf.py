@@ -33,7 +33,7 @@ def test_a_page_without_words_is_a_picture_where_pictures_are_wanted() -> None:
         (b"%PDF-1.7\nnothing of the kind", "damaged"),
         (documents.pdf("Half")[:300], "damaged"),
         (b"", "damaged"),
-        (documents.pdf(*["x" * 60_000] * 5), "more than 250,000 characters"),
+        (documents.full_pdf(pages=5, characters=60_000), "more than 250,000 characters"),
         (documents.pdf(*[""] * 21), "more than 20 of its pages"),
     ],
     ids=["password", "no pdf", "cut", "empty", "words", "scans"],
