@@ -21,7 +21,7 @@ from routing.selection.router import Policy, Router
 from routing.services.checkpoints import CHECKPOINTS
 from routing.services.health import HEALTH
 from routing.simulation.app import Pace, Simulator
-from routing.simulation.server import listen, running
+from routing.simulation.server import running, threaded
 from routing.upstream import Deadlines
 from tests.factories.routing import Buyer, buyer
 from tests.servers.files import FileServer, serving
@@ -101,18 +101,9 @@ def alice(money: None) -> Buyer:
 @pytest.fixture
 def gateway(money: None) -> Iterator[str]:
     """The whole web application behind uvicorn, as `make run` serves it; its address."""
-    config = uvicorn.Config(
-        asgi.application, interface="asgi3", log_level="warning", access_log=False, lifespan="off",
-        timeout_graceful_shutdown=2,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    bound = listen(0)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(timeout=5)
-    bound.close()
+    config = uvicorn.Config(asgi.application, interface="asgi3", log_level="warning", access_log=False, lifespan="off")
+    with threaded(config, grace=2) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def _close_pooled_connections() -> None:
