@@ -24,16 +24,16 @@ FIRST_PORT, LAST_PORT = 20_000, 29_000
 
 @dataclass(frozen=True, slots=True)
 class SimulatedProvider:
-    """A provider that runs on this machine; `options` are flags of `manage.py simulate_provider`, without dashes."""
+    """A provider that runs on this machine; `options` are flags of routing/simulation/program.py, without dashes."""
 
     slug: str
     options: dict[str, str]
     dialect: str = "openai_chat"
 
     def arguments(self, *, port: int) -> list[str]:
-        """The command line after `manage.py`."""
+        """The command line after Python's."""
         flags = [part for name, value in self.options.items() for part in (f"--{name}", value)]
-        return ["simulate_provider", "--dialect", self.dialect, "--port", str(port), "--name", self.slug, *flags]
+        return ["-m", "routing.simulation", "--dialect", self.dialect, "--port", str(port), "--name", self.slug, *flags]
 
 
 # Prices, models and policies of the same slugs are in seeds/catalogue.yaml.

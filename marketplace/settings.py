@@ -62,7 +62,7 @@ INSTALLED_APPS = [
     "execution",
     "billing",
     "marketplace",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # urls.py looks for the admins; workers and commands need none
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

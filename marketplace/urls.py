@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from marketplace.views.health import healthz
 
+admin.autodiscover()
 handler404 = "marketplace.api.errors.missing"
 
 urlpatterns = [

@@ -23,6 +23,8 @@ from marketplace.supervisor import Program, StepFailed, Supervisor
 
 READY_WITHIN = 120.0
 MANAGE = (sys.executable, str(settings.BASE_DIR / "manage.py"))
+# Django's checks would read every page and route, which web reads next.
+UNCHECKED = ("--skip-checks",)
 
 
 class Command(BaseCommand):
@@ -63,10 +65,10 @@ class Command(BaseCommand):
         try:
             for provider in demo.SIMULATED:
                 arguments = provider.arguments(port=ports[provider.slug])
-                children.start(Program(provider.slug, (*MANAGE, *arguments), stop_rank=3))
+                children.start(Program(provider.slug, (sys.executable, *arguments), stop_rank=3))
             self.say("preparing the database and the demo data")
-            await children.step("migrate", (*MANAGE, "migrate", "--noinput", "--verbosity=1"))
-            await children.step("seed", (*MANAGE, "seed_demo"))
+            await children.step("migrate", (*MANAGE, "migrate", "--noinput", "--verbosity=1", *UNCHECKED))
+            await children.step("seed", (*MANAGE, "seed_demo", *UNCHECKED))
             for program in _programs(host, port):
                 children.start(program)
             await self._wait_until_ready(children, host, port, list(ports.values()))
