@@ -41,7 +41,7 @@ soak: ## Send 20,000 requests made from our OpenAPI document; none may end in a 
 	@$(BOOTSTRAP) --dev
 	@FUZZ_CASES=20000 exec $(BIN)/python tools/test.py tests/routing/api/test_fuzz.py -q -s
 
-soak-books: ## A million random steps of money against a model, checked after each (hours)
+soak-books: ## A million random steps of money against a model, checked after each (an hour and a half beside other work)
 	@$(BOOTSTRAP) --dev
 	@SOAK_STEPS=1000000 exec $(BIN)/python tools/test.py tests/billing/books/test_machine.py -q -n 2
 
