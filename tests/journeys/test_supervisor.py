@@ -62,13 +62,19 @@ def test_a_killed_child_is_whole_again_within_ten_seconds(system: System, child:
     assert time.monotonic() - died_at < 10 * busyness()
 
 
-def test_ctrl_c_ends_every_process(system: System) -> None:
+def test_ctrl_c_ends_every_process_and_a_second_start_keeps_the_data_and_takes_seconds(system: System) -> None:
+    before, people = system.demo, system.query(COUNT)
     family = family_of(system)
     started = time.monotonic()
     assert system.stop(signal.SIGINT) == 0
     assert time.monotonic() - started < 20 * busyness()
     assert survivors(family) == []
     assert system.children() == {}
+    started = time.monotonic()
+    system.start()
+    assert time.monotonic() - started < 20 * busyness()  # ten where nothing else runs
+    assert system.demo == before
+    assert system.query(COUNT) == people
 
 
 def test_kill_9_of_the_supervisor_leaves_nothing_behind(system: System) -> None:
@@ -78,16 +84,6 @@ def test_kill_9_of_the_supervisor_leaves_nothing_behind(system: System) -> None:
     wait_until(lambda: survivors(family) == [], within=10, what="the end of every process")
     system.start()
     assert system.is_healthy()
-
-
-def test_a_second_start_keeps_its_data_and_takes_seconds(system: System) -> None:
-    before, people = system.demo, system.query(COUNT)
-    system.stop()
-    started = time.monotonic()
-    system.start()
-    assert time.monotonic() - started < 20 * busyness()  # ten where nothing else runs
-    assert system.demo == before
-    assert system.query(COUNT) == people
 
 
 def test_two_supervisors_on_one_folder_are_refused(system: System) -> None:
