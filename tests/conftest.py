@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
+from httpx._transports import default as httpx_transport
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -20,13 +22,16 @@ from tests.servers import binaries
 from tests.servers.postgres import Postgres
 from tests.servers.redis import Redis
 from tests.servers.system import System
-from tests.spread import Spread, shared
+from tests.spread import Spread, is_long, shared
 
 IN_CI = os.environ.get("CI") == "true"
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis_settings.register_profile("turnpike", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("turnpike")
+
+# httpx reads the list of authorities anew for each client, 25 ms of computing; tests make thousands of clients.
+httpx_transport.create_ssl_context = functools.cache(httpx_transport.create_ssl_context)  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -58,14 +63,15 @@ def _why_no_docker() -> str | None:
     return None if os.geteuid() == 0 else "only root can run a Docker engine of its own"
 
 
-def _place(item: pytest.Item) -> tuple[int, str, bool]:
+def _place(item: pytest.Item) -> tuple[int, bool, str, bool]:
     """Where a test comes in the run: whole systems first in a process of their own, last where there is only one.
 
-    Within them the browser and the Docker engine come last, whose parts may still be on their way.
+    Within them the browser and the Docker engine come last, whose parts may still be on their way. Of what is not
+    shared the longest files come first.
     """
     order = ["systems", "hosting", ""] if "PYTEST_XDIST_WORKER" in os.environ else ["hosting", "", "systems"]
     is_late = any(item.get_closest_marker(name) for name in ("browser", "docker"))
-    return order.index(shared(item.nodeid)), _system(item), is_late
+    return order.index(shared(item.nodeid)), not is_long(item.nodeid), _system(item), is_late
 
 
 def _system(item: pytest.Item) -> str:

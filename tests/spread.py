@@ -18,6 +18,20 @@ SHARED: Final = {
 # Files whose tests share nothing at all and are long: each goes to whichever process is free.
 APART: Final = ("tests/billing/books/test_machine.py",)
 
+# Of what is left, the files that take longest come first, so that neither process waits long for the other's last.
+LONG: Final = (
+    "tests/billing/books/",
+    "tests/routing/api/test_fuzz.py",
+    "tests/routing/test_hostile.py",
+    "tests/routing/test_contract.py",
+    "tests/routing/selection/test_benchmark_http.py",
+)
+
+
+def is_long(nodeid: str) -> bool:
+    """Whether a test's file is one of the longest."""
+    return nodeid.startswith(LONG)
+
 
 def shared(nodeid: str) -> str:
     """What a test shares with others; empty where it shares nothing dear."""
