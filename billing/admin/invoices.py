@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
 
+from billing.admin.deciding import Deciding
 from billing.admin.shown import Shown
 from billing.forms import WriteOffForm
 from billing.models import Invoice, WriteOff
 from billing.services import debts
-from marketplace.lib.errors import AppError
 from marketplace.lib.money import format_usd
 from marketplace.models import User
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(Shown):
+class InvoiceAdmin(Deciding):
     """Invoices; who may change invoices writes off what is owed of one."""
 
     list_display = ["number", "account", "state", "is_overdue", "amount", "sent_back", "owed", "period_end", "problem"]
@@ -49,33 +47,28 @@ class InvoiceAdmin(Shown):
         return [path("<str:invoice_id>/write-off/", page, name="billing_invoice_write_off"), *super().get_urls()]
 
     def write_off(self, request: HttpRequest, invoice_id: str) -> HttpResponse:
-        """The form with what is known of the case; sent, the decision."""
+        """That nobody will pay what is owed of it."""
         invoice = get_object_or_404(Invoice.objects.select_related("account"), pk=invoice_id)
-        user = request.user
-        if not isinstance(user, User) or not user.has_perm("billing.change_invoice"):
-            raise PermissionDenied
         form = WriteOffForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                made = debts.write_off(invoice=invoice, decided_by=user, **form.cleaned_data)
-            except AppError as error:
-                form.add_error(None, error.message)
-            else:
-                self.log_change(request, invoice, f"Wrote off ${format_usd(made.amount_nano)}: {made.reason}")
-                messages.success(request, f"${format_usd(made.amount_nano)} of {invoice} is written off.")
-                return redirect(reverse("admin:billing_invoice_change", args=[invoice.pk]))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Write off {invoice}",
-            "opts": self.model._meta,
-            "form": form,
-            "invoice": invoice,
-            "owed_nano": debts.owed_nano(invoice),
-            "disputes": invoice.disputes.order_by("created_at"),
-            "write_offs": invoice.write_offs.order_by("created_at"),
-        }
-        status = 422 if form.errors else 200
-        return TemplateResponse(request, "admin/billing/invoice/write_off.html", context, status=status)
+
+        def decide(user: User) -> tuple[str, str]:
+            made = debts.write_off(invoice=invoice, decided_by=user, **form.cleaned_data)
+            amount = f"${format_usd(made.amount_nano)}"
+            return f"Wrote off {amount}: {made.reason}", f"{amount} of {invoice} is written off."
+
+        return self.decision(
+            request,
+            invoice,
+            form=form,
+            decide=decide,
+            title=f"Write off {invoice}",
+            template="admin/billing/invoice/write_off.html",
+            known=lambda: {
+                "owed_nano": debts.owed_nano(invoice),
+                "disputes": invoice.disputes.order_by("created_at"),
+                "write_offs": invoice.write_offs.order_by("created_at"),
+            },
+        )
 
 
 @admin.register(WriteOff)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
 
+from billing.admin.deciding import Deciding
 from billing.admin.shown import Shown
 from billing.forms import CreditLimitForm, ThawForm
 from billing.models import Dispute, Terms, Thaw, Wallet
 from billing.services import disputes, metered, thaws
-from marketplace.lib.errors import AppError
 from marketplace.lib.money import format_usd
 from marketplace.models import User
 
 
 @admin.register(Wallet)
-class WalletAdmin(Shown):
+class WalletAdmin(Deciding):
     """Wallets; a frozen one can be thawed by who may change wallets."""
 
     list_display = ["account", "free", "is_frozen", "frozen_because"]
@@ -40,59 +38,46 @@ class WalletAdmin(Shown):
         return [thaw, limit, *super().get_urls()]
 
     def limit(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
-        """How far the account may go below zero; sent, the decision."""
+        """How far the account may go below zero."""
         wallet = get_object_or_404(Wallet.objects.select_related("account"), pk=wallet_id)
-        user = request.user
-        if not isinstance(user, User) or not user.has_perm("billing.change_wallet"):
-            raise PermissionDenied
         form = CreditLimitForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                made = metered.decide(account=wallet.account, decided_by=user, **form.asked())
-            except AppError as error:
-                form.add_error(None, error.message)
-            else:
-                self.log_change(request, wallet, f"Credit limit ${format_usd(made.credit_limit_nano)}: {made.reason}")
-                messages.success(request, f"The credit limit of {wallet.account} holds from now on.")
-                return redirect(reverse("admin:billing_wallet_change", args=[wallet.pk]))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Credit limit of {wallet.account}",
-            "opts": self.model._meta,
-            "form": form,
-            "wallet": wallet,
-            "invoices": metered.open_invoices(account_id=wallet.account_id),
-        }
-        status = 422 if form.errors else 200
-        return TemplateResponse(request, "admin/billing/wallet/limit.html", context, status=status)
+
+        def decide(user: User) -> tuple[str, str]:
+            made = metered.decide(account=wallet.account, decided_by=user, **form.asked())
+            logged = f"Credit limit ${format_usd(made.credit_limit_nano)}: {made.reason}"
+            return logged, f"The credit limit of {wallet.account} holds from now on."
+
+        return self.decision(
+            request,
+            wallet,
+            form=form,
+            decide=decide,
+            title=f"Credit limit of {wallet.account}",
+            template="admin/billing/wallet/limit.html",
+            known=lambda: {"invoices": metered.open_invoices(account_id=wallet.account_id)},
+        )
 
     def thaw(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
-        """The form with what is known of the case; sent, the decision."""
+        """When a frozen wallet takes requests again."""
         wallet = get_object_or_404(Wallet.objects.select_related("account"), pk=wallet_id)
-        user = request.user
-        if not isinstance(user, User) or not user.has_perm("billing.change_wallet"):
-            raise PermissionDenied
         form = ThawForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                made = thaws.thaw(account=wallet.account, decided_by=user, **form.cleaned_data)
-            except AppError as error:
-                form.add_error(None, error.message)
-            else:
-                self.log_change(request, wallet, f"Thawed: {made.reason}")
-                messages.success(request, f"{wallet.account} takes requests again.")
-                return redirect(reverse("admin:billing_wallet_change", args=[wallet.pk]))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Thaw the wallet of {wallet.account}",
-            "opts": self.model._meta,
-            "form": form,
-            "wallet": wallet,
-            "debt": format_usd(thaws.debt_nano(wallet)),
-            "disputes": disputes.freezing(account_id=wallet.account_id).order_by("created_at"),
-        }
-        status = 422 if form.errors else 200
-        return TemplateResponse(request, "admin/billing/wallet/thaw.html", context, status=status)
+
+        def decide(user: User) -> tuple[str, str]:
+            made = thaws.thaw(account=wallet.account, decided_by=user, **form.cleaned_data)
+            return f"Thawed: {made.reason}", f"{wallet.account} takes requests again."
+
+        return self.decision(
+            request,
+            wallet,
+            form=form,
+            decide=decide,
+            title=f"Thaw the wallet of {wallet.account}",
+            template="admin/billing/wallet/thaw.html",
+            known=lambda: {
+                "debt": format_usd(thaws.debt_nano(wallet)),
+                "disputes": disputes.freezing(account_id=wallet.account_id).order_by("created_at"),
+            },
+        )
 
 
 @admin.register(Terms)
