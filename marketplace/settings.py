@@ -41,6 +41,8 @@ def _remembered_port(file: Path) -> int:
 
 # Where the worker of this host answers the gateway for hosted servers of chats; 0: there are none.
 CHAT_PORT = env.integer("TURNPIKE_CHAT_PORT", _remembered_port(VAR / "chat-port"), minimum=0)
+# The address of this host at which gateways reach it; others than this machine must list host:port below.
+CHAT_HOST = env.text("TURNPIKE_CHAT_HOST", "127.0.0.1")
 # Origins on private addresses that may be called, exactly as written: 127.0.0.1:9001, …
 PRIVATE_ORIGINS = frozenset(
     [*env.words("TURNPIKE_PRIVATE_ORIGINS"), *([f"127.0.0.1:{CHAT_PORT}"] if CHAT_PORT else [])]

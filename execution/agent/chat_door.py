@@ -38,10 +38,18 @@ BUSY_SECONDS: Final = 1  # what Retry-After says when no slot is free
 
 
 class ChatDoor:
-    """Serves on 127.0.0.1. `find` gives a version's spec, None for one that is not there. Raises OSError."""
+    """Serves on `host`. `find` gives a version's spec, None for one that is not there. Raises OSError."""
 
-    def __init__(self, *, agent: Agent, port: int, token: str, find: Callable[[str], InstanceSpec | None]) -> None:
-        self._server = _Server(("127.0.0.1", port), _Handler)
+    def __init__(
+        self,
+        *,
+        agent: Agent,
+        port: int,
+        token: str,
+        find: Callable[[str], InstanceSpec | None],
+        host: str = "127.0.0.1",
+    ) -> None:
+        self._server = _Server((host, port), _Handler)
         self._server.agent, self._server.token, self._server.find = agent, token, find
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from billing.rating import ALL_BPS
 from execution import schema
@@ -40,7 +42,7 @@ def address() -> str:
             "This installation serves no hosted chats: its operator sets TURNPIKE_CHAT_PORT to a free port, the same "
             "for web and worker."
         )
-    return f"http://127.0.0.1:{settings.CHAT_PORT}/v1"
+    return f"http://{settings.CHAT_HOST}:{settings.CHAT_PORT}/v1"
 
 
 def refuse_predictions(version: Version) -> None:
@@ -58,27 +60,10 @@ def offer(*, version: Version) -> None:
     said = schema.chat_offer(version.openapi_schema)
     if said is None:
         return
-    provider = _provider(version.model.publisher)
     with transaction.atomic():
-        old = Endpoint.objects.filter(model=version.model, provider=provider).exclude(upstream=version.pk)
+        old = _hosted().filter(model=version.model).exclude(upstream=version.pk)
         old.update(is_active=False, hidden=Endpoint.Hidden.DISABLED)
-        endpoint, _ = Endpoint.objects.update_or_create(
-            model=version.model,
-            provider=provider,
-            upstream=version.pk,
-            defaults={
-                "context_length": said["context_length"],
-                "max_output": said["max_output"],
-                "parameters": list(PARAMETERS),
-                "is_active": True,
-                "hidden": "",
-            },
-        )
-        if said.get("by_second"):
-            _price_by_second(endpoint, version.model)
-        else:
-            tokens = {"prompt": said["prompt_nano"], "completion": said["completion_nano"]}
-            prices.set_prices(endpoint=endpoint, prices=tokens)
+        _put(version, said)
         Model.objects.filter(pk=version.model_id).update(
             context_length=said["context_length"], max_output=said["max_output"]
         )
@@ -86,7 +71,7 @@ def offer(*, version: Version) -> None:
 
 def follow_hardware() -> None:
     """What a second costs may have changed: chats that are charged by it follow from now on."""
-    rows = Endpoint.objects.filter(is_active=True, provider__slug__startswith=names.HOSTED)
+    rows = _hosted().filter(is_active=True)
     for endpoint in rows.select_related("model__publisher"):
         if UNIT in prices.snapshot(endpoint_id=endpoint.pk):
             _price_by_second(endpoint, endpoint.model)
@@ -94,17 +79,72 @@ def follow_hardware() -> None:
 
 def withdraw(*, version_id: str) -> None:
     """A deleted version serves no more."""
-    Endpoint.objects.filter(upstream=version_id, provider__slug__startswith=names.HOSTED).update(
-        is_active=False, hidden=Endpoint.Hidden.DISABLED
-    )
+    _hosted().filter(upstream=version_id).update(is_active=False, hidden=Endpoint.Hidden.DISABLED)
 
 
 def readdress() -> None:
-    """This host's door may have moved to another port: the providers follow it."""
-    if not settings.CHAT_PORT:
+    """The door of a host that no other reaches may have moved to another port: the providers follow it.
+
+    A host with an address of its own has providers of its own, which are found by it.
+    """
+    if not settings.CHAT_PORT or _place():
         return
-    for provider in Provider.objects.filter(slug__startswith=names.HOSTED).exclude(base_url=address()):
+    for provider in Provider.objects.filter(slug__regex=rf"^{names.HOSTED}\d+$").exclude(base_url=address()):
         _seal(provider)
+
+
+def offer_stored(*, is_here: Callable[[Version], bool]) -> int:
+    """Offer on this host, too, what other hosts offer and whose build lies here: on storage that hosts share.
+
+    How many versions.
+    """
+    own = _hosted().filter(is_active=True, provider__base_url=address())
+    others = _hosted().filter(is_active=True).exclude(provider__base_url=address())
+    missing = set(others.values_list("upstream", flat=True)) - set(own.values_list("upstream", flat=True))
+    done = 0
+    for version in Version.objects.select_related("model__publisher").filter(pk__in=missing):
+        said = schema.chat_offer(version.openapi_schema)
+        if said is None or not is_here(version):
+            continue
+        with transaction.atomic():
+            _put(version, said)
+        if others.filter(upstream=version.pk).exists():
+            done += 1
+        else:  # meanwhile a newer version has taken its place
+            own.filter(upstream=version.pk).update(is_active=False, hidden=Endpoint.Hidden.DISABLED)
+    return done
+
+
+def _put(version: Version, said: Mapping[str, int]) -> None:
+    """This host's endpoint of the version, at its prices."""
+    endpoint, _ = Endpoint.objects.update_or_create(
+        model=version.model,
+        provider=_provider(version.model.publisher),
+        upstream=version.pk,
+        defaults={
+            "context_length": said["context_length"],
+            "max_output": said["max_output"],
+            "parameters": list(PARAMETERS),
+            "is_active": True,
+            "hidden": "",
+        },
+    )
+    if said.get("by_second"):
+        _price_by_second(endpoint, version.model)
+    else:
+        tokens = {"prompt": said["prompt_nano"], "completion": said["completion_nano"]}
+        prices.set_prices(endpoint=endpoint, prices=tokens)
+
+
+def _hosted() -> QuerySet[Endpoint]:
+    return Endpoint.objects.filter(provider__slug__startswith=names.HOSTED)
+
+
+def _place() -> str:
+    """What tells this host's providers from another's: nothing where it is reached from itself alone."""
+    if settings.CHAT_HOST == "127.0.0.1":
+        return ""
+    return "@" + hashlib.sha256(address().encode()).hexdigest()[:8]
 
 
 def _price_by_second(endpoint: Endpoint, model: Model) -> None:
@@ -122,9 +162,10 @@ def _price_by_second(endpoint: Endpoint, model: Model) -> None:
 def _provider(publisher: Publisher) -> Provider:
     if publisher.account_id is None:
         raise Unprocessable(f"The publisher {publisher.slug} has no account that could be paid.")
-    provider = Provider.objects.filter(slug=f"{names.HOSTED}{publisher.pk}").first()
+    slug = f"{names.HOSTED}{publisher.pk}{_place()}"
+    provider = Provider.objects.filter(slug=slug).first()
     if provider is None:
-        provider = Provider(slug=f"{names.HOSTED}{publisher.pk}", name=f"{publisher.name} (hosted here)"[:200])
+        provider = Provider(slug=slug, name=f"{publisher.name} (hosted here)"[:200])
         provider.account_id = publisher.account_id
         provider.dialect, provider.policy = DIALECT, dict(POLICY)
     if provider.pk is None or provider.base_url != address():

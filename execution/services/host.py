@@ -60,7 +60,9 @@ def open_chat_door() -> None:
     owner = agent()
     with _lock:
         try:
-            _chat_door = ChatDoor(agent=owner, port=settings.CHAT_PORT, token=chats.token(), find=chat_spec)
+            _chat_door = ChatDoor(
+                agent=owner, host=settings.CHAT_HOST, port=settings.CHAT_PORT, token=chats.token(), find=chat_spec
+            )
         except OSError as error:  # another worker of this host has it
             logger.warning("chat_door_shut", port=settings.CHAT_PORT, reason=str(error))
 

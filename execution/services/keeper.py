@@ -22,7 +22,7 @@ from execution.agent.agent import Agent
 from execution.agent.leases import Kept
 from execution.models import Deployment, Release, WarmInstance
 from execution.runtimes.base import SetupFailed, StartFailed
-from execution.services import attempts, host, hosts, instances, releases, runs
+from execution.services import attempts, builds, chats, host, hosts, instances, releases, runs
 from execution.services.hosts import Voice, Worker
 from execution.services.releases import SETUP, START
 from execution.services.warm_pool import WarmPool
@@ -55,6 +55,7 @@ class Keeper:
         self._kept: dict[str, Charge] = {}
         # Since when deployments have had a free place that a better host may take.
         self._short_since: dict[str, float] = {}
+        self._shared_at = float("-inf")
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deployment-keeper", daemon=True)
 
@@ -91,6 +92,9 @@ class Keeper:
         self._pass_on()
         self._pool.tick()
         self._voice.say()
+        if host.serves_chats() and time.monotonic() - self._shared_at >= hosts.LOOK_SECONDS:
+            self._shared_at = time.monotonic()
+            chats.offer_stored(is_here=lambda version: builds.folder(version.build_path).is_dir())
 
     def _tend(self, charge: Charge) -> None:
         row = charge.row

@@ -39,8 +39,8 @@ class Door:
 
 
 async def run() -> None:
-    """For as long as the web process lives. Returns at once where no chats are hosted."""
-    if not settings.CHAT_PORT:
+    """For as long as the web process lives. Returns at once where no host of chats can be reached."""
+    if not settings.CHAT_PORT and not settings.PRIVATE_ORIGINS:
         return
     listed_at = -LISTED_EVERY
     known: list[Door] = []
@@ -48,8 +48,7 @@ async def run() -> None:
         try:
             if time.monotonic() - listed_at >= LISTED_EVERY:
                 known, listed_at = await pool.run(doors), time.monotonic()
-            for door in known:
-                await ask(door)
+            await asyncio.gather(*map(ask, known))
         except Exception:  # ours: say so, and ask on all the same
             logger.exception("own_workers_not_asked")
         await asyncio.sleep(EVERY)

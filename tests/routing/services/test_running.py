@@ -207,3 +207,37 @@ def test_over_the_whole_gateway_an_echo_by_the_second_costs_what_its_instance_to
     shares = {one["kind"]: (one["account_id"], one["amount_nano"]) for one in charge.shares}
     assert shares["provider_payable"] == (version.model.publisher.account_id, ran * 10)  # the royalty
     assert shares["platform_revenue"] == (None, ran * 90)
+
+
+@needs_walls
+def test_a_chat_goes_to_another_host_when_one_is_gone(
+    gateway: str, alice: Buyer, workshop: Workshop, settings: Any
+) -> None:
+    built = workshop.build(EXAMPLES / "chat-echo")
+    version = hosted(slug="echo", version_id=built.digest, schema=built.schema)
+    specs = {version.pk: InstanceSpec(version_id=version.pk, build=built.folder)}
+    doors: dict[str, tuple[Agent, ChatDoor]] = {}
+    auth = {"Authorization": f"Bearer {alice.key}"}
+    body = {"model": "demo/echo", "messages": [{"role": "user", "content": "hello"}]}
+    try:
+        for place in ("127.0.0.1", "127.0.0.2"):
+            agent = Agent(hardware="cpu", capacity=Capacity(seats=1), var=workshop.var)
+            door = ChatDoor(agent=agent, host=place, port=0, token=chats.token(), find=specs.get)
+            doors[f"http://{place}:{door.port}/v1"] = agent, door
+            settings.CHAT_HOST, settings.CHAT_PORT = place, door.port
+            settings.PRIVATE_ORIGINS = settings.PRIVATE_ORIGINS | {f"{place}:{door.port}"}
+            chats.offer(version=version) if place == "127.0.0.1" else chats.offer_stored(is_here=lambda one: True)
+        with httpx.Client(base_url=f"{gateway}/api/v1", headers=auth, timeout=60) as http:
+            for _ in range(2):
+                answer = http.post("/chat/completions", json=body)
+                assert answer.json()["choices"][0]["message"]["content"] == "You said: hello", answer.text
+                row = Generation.objects.order_by("-created_at")[0]
+                assert row.provider is not None
+                agent, door = doors.pop(row.provider.base_url)  # the other answers the second
+                door.close()
+                agent.stop()
+    finally:
+        for agent, door in doors.values():
+            door.close()
+            agent.stop()
+    assert not doors
