@@ -16,6 +16,7 @@ from execution.agent.chat_door import CAPACITY, PATH, ChatDoor
 from execution.runtimes.base import InstanceSpec
 from execution.scheduling.seats import Capacity
 from tests.execution.workshop import EXAMPLES, Workshop, needs_walls
+from tests.servers.system import wait_until
 
 pytestmark = [needs_walls, pytest.mark.timeout(120)]
 
@@ -123,6 +124,7 @@ def test_without_a_slot_the_router_is_told_to_look_elsewhere(
 def test_a_server_that_does_not_start_or_answer_is_no_answer(door: httpx.Client, agent: Agent) -> None:
     broken = door.post(PATH, json=chat("a", model="broken"))
     assert (broken.status_code, "ended during its start" in broken.json()["error"]["message"]) == (503, True)
+    wait_until(lambda: not agent.describe()["instances"], within=5, what="the broken one to leave its place")
     assert door.post(PATH, json=chat("a", model="mute")).status_code == 502
 
 
