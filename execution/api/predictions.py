@@ -13,12 +13,15 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from execution import limits
-from execution.api import pages, shapes
-from execution.api.edge import View, answer, caller_of, hop, plain, read_json, wait_seconds
-from execution.models import Deployment, IdempotencyKey, Prediction
-from execution.services import deployments, idempotency, predictions, renderings, streams, waits, webhooks
+from execution.api import orders, pages, shapes
+from execution.api.edge import View, answer, caller_of, hop, plain, wait_seconds
+from execution.api.orders import Order
+from execution.models import Deployment, Prediction
+from execution.services import deployments, predictions, renderings, streams, waits
 from marketplace.lib import sse
-from marketplace.lib.errors import AppError, InvalidRequest
+from marketplace.lib.errors import InvalidRequest
+from marketplace.models import Version
+from marketplace.services.keys import Caller
 
 PAGE = 100
 # Clients give up at n + 0.5 seconds; the answer leaves a little before n.
@@ -128,49 +131,40 @@ async def _create(view: View, request: HttpRequest, *, model: Named = None, depl
 def _make(request: HttpRequest, model: Named, deployment: Named, base: str) -> tuple[Prediction, bool]:
     """The new prediction, or the one made earlier under the same Idempotency-Key."""
     caller = caller_of(request, creates=True)
-    body = read_json(request)
-    cancel_after = predictions.parse_cancel_after(request.headers.get("Cancel-After", ""))
-    webhook, events = webhooks.read(url=body.get("webhook"), events=body.get("webhook_events_filter"))
-    once: IdempotencyKey | None = None
-    name = request.headers.get("Idempotency-Key", "").strip()
-    if name:
-        begun = idempotency.begin(
-            account_id=caller.account_id,
-            key_id=caller.key_id,
-            route=f"POST {'deployments' if deployment else 'predictions'} {'/'.join(deployment or model or ())}"[:100],
-            name=name,
-            body=[body, cancel_after],
-        )
-        if isinstance(begun, str):
-            return predictions.find(account_id=caller.account_id, prediction_id=begun), True
-        once = begun
-    kept: Deployment | None = None
-    try:
-        if deployment is not None:
-            kept, version = deployments.to_use(account_id=caller.account_id, owner=deployment[0], name=deployment[1])
-        elif model is not None:
-            version = predictions.latest_of(owner=model[0], name=model[1], account_id=caller.account_id)
-        elif isinstance(body.get("version"), str):
-            version = predictions.resolve(reference=body["version"], account_id=caller.account_id)
-        else:
-            raise InvalidRequest('Say which model to run: "version" is owner/name, owner/name:id or a version\'s id.')
-        row = predictions.create(
+
+    def make(order: Order) -> Prediction:
+        version, kept = _to_run(caller, order.body.get("version"), model, deployment)
+        return predictions.create(
             account_id=caller.account_id,
             key_id=caller.key_id,
             version=version,
-            given=body.get("input", {}),
+            given=order.body.get("input", {}),
             base=base,
-            cancel_after=cancel_after,
-            once=once,
-            webhook=webhook,
-            webhook_events=events,
+            cancel_after=order.cancel_after,
+            once=order.once,
+            webhook=order.webhook,
+            webhook_events=order.webhook_events,
             deployment=kept,
         )
-    except AppError:
-        if once is not None:
-            idempotency.forget(row=once)
-        raise
-    return row, False
+
+    route = f"{'deployments' if deployment else 'predictions'} {'/'.join(deployment or model or ())}"
+    made = orders.placed(request, caller, route=route, make=make)
+    if isinstance(made, str):
+        return predictions.find(account_id=caller.account_id, prediction_id=made), True
+    return made, False
+
+
+def _to_run(caller: Caller, named: Any, model: Named, deployment: Named) -> tuple[Version, Deployment | None]:
+    """The version that the address names, with its deployment, else the one that the body names."""
+    if deployment is not None:
+        owner, name = deployment
+        kept, version = deployments.to_use(account_id=caller.account_id, owner=owner, name=name)
+        return version, kept
+    if model is not None:
+        return predictions.latest_of(owner=model[0], name=model[1], account_id=caller.account_id), None
+    if isinstance(named, str):
+        return predictions.resolve(reference=named, account_id=caller.account_id), None
+    raise InvalidRequest('Say which model to run: "version" is owner/name, owner/name:id or a version\'s id.')
 
 
 def _made(row: Prediction, base: str, *, waited: bool, over: bool) -> dict[str, Any]:

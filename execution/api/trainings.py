@@ -6,11 +6,11 @@ from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 
-from execution.api import pages, shapes
-from execution.api.edge import View, answer, hop, plain, read_json
-from execution.models import IdempotencyKey
-from execution.services import idempotency, predictions, renderings, trainings, versions, webhooks
-from marketplace.lib.errors import AppError
+from execution.api import orders, pages, shapes
+from execution.api.edge import View, answer, hop, plain
+from execution.api.orders import Order
+from execution.models import Prediction
+from execution.services import renderings, trainings, versions
 from marketplace.services.keys import Caller
 
 PAGE = 100
@@ -58,40 +58,24 @@ class CancelTraining(View):
 
 def _make(request: HttpRequest, caller: Caller, named: tuple[str, str, str], base: str) -> tuple[str, bool]:
     """The new training's id, or that of the one made earlier under the same Idempotency-Key."""
-    body = read_json(request)
     owner, name, version_id = named
-    cancel_after = predictions.parse_cancel_after(request.headers.get("Cancel-After", ""))
-    webhook, events = webhooks.read(url=body.get("webhook"), events=body.get("webhook_events_filter"))
-    once: IdempotencyKey | None = None
-    if asked := request.headers.get("Idempotency-Key", "").strip():
-        begun = idempotency.begin(
-            account_id=caller.account_id,
-            key_id=caller.key_id,
-            route=f"POST trainings {version_id}"[:100],
-            name=asked,
-            body=[body, cancel_after],
-        )
-        if isinstance(begun, str):
-            return begun, True
-        once = begun
-    try:
-        row = trainings.create(
+
+    def make(order: Order) -> Prediction:
+        return trainings.create(
             account_id=caller.account_id,
             key_id=caller.key_id,
             version=versions.find(account_id=caller.account_id, owner=owner, name=name, version_id=version_id),
-            destination=body.get("destination"),
-            given=body.get("input", {}),
+            destination=order.body.get("destination"),
+            given=order.body.get("input", {}),
             base=base,
-            cancel_after=cancel_after,
-            once=once,
-            webhook=webhook,
-            webhook_events=events,
+            cancel_after=order.cancel_after,
+            once=order.once,
+            webhook=order.webhook,
+            webhook_events=order.webhook_events,
         )
-    except AppError:
-        if once is not None:
-            idempotency.forget(row=once)
-        raise
-    return row.pk, False
+
+    made = orders.placed(request, caller, route=f"trainings {version_id}", make=make)
+    return (made, True) if isinstance(made, str) else (made.pk, False)
 
 
 def _shown(account_id: int, training_id: str, base: str) -> dict[str, Any]:
