@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from execution import runtimes
 from execution.agent.leases import Kept, Lease
-from execution.agent.slots import Pace, Slot, served
+from execution.agent.slots import Pace, Slot, seats_of, served
 from execution.agent.status import StatusDoor
 from execution.runtimes.base import Alive, Instance, InstanceSpec, Runtime
 from execution.scheduling import seats
@@ -193,13 +193,7 @@ class Agent:
 
     def _seats(self) -> list[Seat]:
         """The table as the decisions see it; a seat's key is its place there. Called with the lock."""
-        left, found = dict(self._favoured), list[Seat]()
-        for key, slot in enumerate(self._table):
-            is_favoured = slot.is_shared and left.get(slot.spec.version_id, 0) > 0
-            if is_favoured:
-                left[slot.spec.version_id] -= 1
-            found.append(slot.seat(key, is_favoured=is_favoured))
-        return found
+        return seats_of(self._table, favoured=self._favoured)
 
     def _open(self, spec: InstanceSpec, pool: str) -> tuple[Slot | None, list[Instance | None]]:
         """A new slot, and the instances that went for it; no slot when all are in use. Called with the lock."""
@@ -343,20 +337,7 @@ class Agent:
     def describe(self) -> dict[str, Any]:
         """What the status socket tells: plain values for JSON."""
         now = self._clock()
-        instances = [
-            {
-                "version": slot.spec.version_id,
-                "id": slot.instance.id if slot.instance else None,
-                "pid": slot.instance.pid if slot.instance else None,
-                "state": "starting" if slot.instance is None else "busy" if slot.holders else "idle",
-                "pool": slot.pool,
-                "trains": bool(slot.spec.trains),
-                "device": slot.device,
-                "running": slot.holders,
-                "idle_seconds": round(now - slot.idle_since, 1) if not slot.holders else 0.0,
-            }
-            for slot in self._all()
-        ]
+        instances = [slot.told(now=now) for slot in self._all()]
         return {
             "hardware": self.hardware,
             "isolation": self.runtime.isolation,

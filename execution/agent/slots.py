@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from execution.runtimes.base import Instance, InstanceSpec
 from execution.scheduling.seats import Seat
@@ -49,6 +51,31 @@ class Slot:
             idle_since=self.idle_since,
             is_favoured=is_favoured,
         )
+
+    def told(self, *, now: float) -> dict[str, Any]:
+        """What the host's status tells of it: plain values for JSON."""
+        return {
+            "version": self.spec.version_id,
+            "id": self.instance.id if self.instance else None,
+            "pid": self.instance.pid if self.instance else None,
+            "state": "starting" if self.instance is None else "busy" if self.holders else "idle",
+            "pool": self.pool,
+            "trains": bool(self.spec.trains),
+            "device": self.device,
+            "running": self.holders,
+            "idle_seconds": round(now - self.idle_since, 1) if not self.holders else 0.0,
+        }
+
+
+def seats_of(table: Sequence[Slot], *, favoured: Mapping[str, int]) -> list[Seat]:
+    """A table as the decisions see it: a seat's key is its place there, the first so many of a version are favoured."""
+    left, found = dict(favoured), list[Seat]()
+    for key, slot in enumerate(table):
+        is_favoured = slot.is_shared and left.get(slot.spec.version_id, 0) > 0
+        if is_favoured:
+            left[slot.spec.version_id] -= 1
+        found.append(slot.seat(key, is_favoured=is_favoured))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
