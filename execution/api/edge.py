@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from inspect import isawaitable
 from typing import Any, Final, ParamSpec, TypeVar
 
 from adrf.views import APIView
 from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
 
 from execution import limits
 from marketplace.api import auth
@@ -29,6 +31,24 @@ class View(APIView):  # type: ignore[misc]  # adrf ships no types
     authentication_classes = ()
     permission_classes = ()
     content_negotiation_class = AnyAccept
+
+    async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The framework's, but for a thread to begin in: these views have no permission or throttle that would ask."""
+        self.args, self.kwargs, self.headers = args, kwargs, self.default_response_headers
+        self.request = asked = self.initialize_request(request, *args, **kwargs)
+        response: Any
+        try:
+            self.initial(asked, *args, **kwargs)
+            name = (request.method or "").lower()
+            found = getattr(self, name, None) if name in self.http_method_names else None
+            response = (found or self.http_method_not_allowed)(asked, *args, **kwargs)
+            if isawaitable(response):
+                response = await response
+        except Exception as error:
+            response = self.handle_exception(error)
+        finished: HttpResponseBase = self.finalize_response(asked, response, *args, **kwargs)
+        self.response = finished
+        return finished
 
     async def caller(self, request: Any, *, creates: bool = False) -> Caller:
         """As `caller_of`, in a hop of its own."""

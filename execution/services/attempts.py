@@ -37,13 +37,13 @@ class Attempt:
 
 def waiting(*, prediction_id: str, hardware: str) -> Prediction | None:
     """A prediction that waits for a worker of this hardware, with all that its run and its end need to know."""
-    rows = Prediction.objects.select_related("version", "model__publisher", "hardware", "webhook").filter(
-        pk=prediction_id, status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware
-    )
-    for prediction in rows.order_by()[:1]:  # at most one: an order costs more than the query
-        prediction.version.model = prediction.model
-        return prediction
-    return None
+    rows = Prediction.objects.select_related("version", "model__publisher", "hardware", "webhook")
+    try:
+        prediction = rows.get(pk=prediction_id, status=Status.STARTING, lease_expires_at=None, hardware__sku=hardware)
+    except Prediction.DoesNotExist:
+        return None
+    prediction.version.model = prediction.model
+    return prediction
 
 
 def begin(*, prediction_id: str, owner: str, hardware: str, now: dt.datetime | None = None) -> Attempt | None:
@@ -71,7 +71,7 @@ def claim(prediction: Prediction, *, owner: str, now: dt.datetime | None = None)
         lease_owner=owner,
         lease_expires_at=now + limits.LEASE,
         fence=fence,
-        attempts=F("attempts") + 1,
+        attempts=prediction.attempts + 1,
         revision=F("revision") + 1,
         output=None,
         logs="",

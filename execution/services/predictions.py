@@ -167,8 +167,9 @@ def create(
             rung_at=now,
             deadline=now + dt.timedelta(seconds=cancel_after) if cancel_after else None,
         )
-        own = File.objects.for_account(account_id).filter(pk__in=[*made, *uploads])
-        own.update(prediction=prediction, expires_at=None)
+        if own := [*made, *uploads]:
+            kept = File.objects.for_account(account_id).filter(pk__in=own)
+            kept.update(prediction=prediction, expires_at=None)
         if webhook:
             Webhook.objects.create(
                 prediction=prediction, account_id=account_id, url=webhook, events=list(webhook_events), base=base
@@ -207,10 +208,10 @@ def rows(kind: str = Prediction.Kind.PREDICTION) -> QuerySet[Prediction]:
 
 def find(*, account_id: int, prediction_id: str, kind: str = Prediction.Kind.PREDICTION) -> Prediction:
     """The account's prediction. Raises NotFound, also for a stranger's."""
-    row = rows(kind).filter(account_id=account_id, pk=prediction_id).first()
-    if row is None:
-        raise NotFound(f"There is no such {kind} in this account.")
-    return row
+    try:
+        return rows(kind).get(account_id=account_id, pk=prediction_id)
+    except Prediction.DoesNotExist:
+        raise NotFound(f"There is no such {kind} in this account.") from None
 
 
 def renew(row: Prediction) -> None:
