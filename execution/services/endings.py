@@ -43,7 +43,7 @@ def end(
     `only` narrows who may end it (a fence, a lease that is over); `changes` are fields written with the end;
     `also` is done in the same transaction, when this end is the one. `claimed` is the row as its worker read it, with
     its start: what an end needs of it does not change while the claim holds (`only` must say that it does), so that
-    nothing is read again.
+    nothing is read again; a royalty that changes while it runs is that of the next run.
     Setup and queue cost nothing; run time of succeeded, failed and canceled runs alike is charged. A caller
     whose loss it is (a worker that died) passes `run_ms=0`.
     """
