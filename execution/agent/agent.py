@@ -229,7 +229,7 @@ class Agent:
     def bring_up(self, slot: Slot, *, is_canceled: Callable[[], bool]) -> Iterator[Alive]:
         """Start the slot's model in a thread of its own, once; others of the same slot wait for it."""
         stale = slot.instance
-        if stale is not None and stale.health() == "lost":
+        if stale is not None and not stale.is_there():
             with self._lock:
                 # It died while nobody looked: its only holder starts another in its place.
                 if slot.holders == 1 and slot.instance is stale:

@@ -153,6 +153,10 @@ class Instance(Protocol):
         """One of starting, ready, busy, lost."""
         ...
 
+    def is_there(self) -> bool:
+        """Whether its server still listens: known at once, where `health` asks it how it is."""
+        ...
+
     def predict(
         self,
         *,

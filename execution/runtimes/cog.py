@@ -139,6 +139,18 @@ class Client:
         except (ValueError, KeyError, AttributeError) as error:
             raise Gone(str(error)) from error
 
+    def has_listener(self) -> bool:
+        """Whether the address has a listener; one that is too busy to take another connection is there, too."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as near:
+            near.settimeout(1.0)
+            try:
+                near.connect(self.address)
+            except (ConnectionRefusedError, FileNotFoundError):
+                return False
+            except OSError:
+                return True
+        return True
+
     def _asked(self, path: str, *, most: int) -> tuple[int, bytes]:
         """The status and at most so many bytes of a GET's answer, within three seconds. Raises Gone.
 

@@ -108,6 +108,10 @@ class ProcessInstance:
         except Gone:
             return "lost"
 
+    def is_there(self) -> bool:
+        """Whether its server still listens."""
+        return self.is_running() and self.client.has_listener()
+
     @property
     def setup_logs(self) -> str:
         """What the creator's setup printed, and what it printed outside of any prediction."""

@@ -32,24 +32,32 @@ class Doorbell:
         self._agent, self._hardware, self._owner = agent, hardware, owner
         self._bell = Bell(queue)
         self._rung: SimpleQueue[str] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._workers: list[threading.Thread] = []
         self._listener = threading.Thread(target=self._listen, name="doorbell", daemon=True)
-        self._workers = [
-            threading.Thread(target=self._serve, name=f"doorbell-{number}", daemon=True) for number in range(THREADS)
-        ]
-        for thread in (self._listener, *self._workers):
-            thread.start()
+        self._listener.start()
 
     def _listen(self) -> None:
         while prediction_id := self._bell.wait():
             self._rung.put(prediction_id)
+            if not self._idle.acquire(blocking=False) and len(self._workers) < THREADS:
+                self._hire()
         for _ in self._workers:
             self._rung.put("")
+
+    def _hire(self) -> None:
+        """One more worker, only when all are busy: the fewer there are, the warmer is each one's connection."""
+        name = f"doorbell-{len(self._workers)}"
+        worker = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._workers.append(worker)
+        worker.start()
 
     def _serve(self) -> None:
         """One worker: its connection to the database is kept from one prediction to the next."""
         try:
             while prediction_id := self._rung.get():
                 self._work(prediction_id)
+                self._idle.release()
         finally:
             connection.close()
 
