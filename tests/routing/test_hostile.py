@@ -12,15 +12,17 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from billing.models import Charge, Hold
+from routing import upstream
 from routing.models import Generation
 from tests.factories.routing import Buyer, endpoint
-from tests.routing.conftest import Simulated
+from tests.routing.conftest import PATIENT, Simulated
 from tests.routing.dialects import CHAT, COMPLETIONS, DIALECTS, GEMINI, MESSAGES, RESPONSES, Dialect
 from tests.routing.hostile import (
     CHUNKED,
@@ -160,12 +162,18 @@ def serve(provider: Provider, name: str, script: Script) -> str:
     return slug
 
 
+@pytest.fixture(autouse=True)
+def _before_it_gives_up(_short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway runs out of time before a provider here does, which is silent for ten seconds and drips for six."""
+    monkeypatch.setattr(upstream.SENDER, "limits", replace(PATIENT, first_chunk=3, answer=3, idle=3))
+
+
 def post(gateway: str, who: Buyer, model: str, dialect: Dialect = CHAT, **fields: Any) -> httpx.Response:
     """A streamed question in a dialect."""
     path = dialect.path.replace("acme/small:generateContent", f"{model}:streamGenerateContent?alt=sse")
     body = dict(dialect.bodies["text"]) | ({"stream": True, "model": model} if dialect is not GEMINI else {}) | fields
     headers = {"authorization": f"Bearer {who.key}"}
-    return httpx.post(gateway + path, json=body, headers=headers, timeout=20)
+    return httpx.post(gateway + path, json=body, headers=headers, timeout=120)
 
 
 def outcome(answer: httpx.Response) -> str | int:
