@@ -145,18 +145,21 @@ class Keeper:
             charge.slot.start(is_canceled=charge.stopped.is_set)
             instances.is_ready(instance_id=row.pk)
         except SetupFailed as error:
-            # A setup that fails costs nothing; whoever waits is told.
             reason = SETUP + error.message
-            instances.end(instance_id=row.pk, reason=reason, free=True)
-            if not releases.is_served(deployment_id=row.deployment_id):
+            if self._never_started(charge, reason) and not releases.is_served(deployment_id=row.deployment_id):
+                # Whoever waits is told.
                 instances.refuse_waiting(deployment_id=row.deployment_id, status=Status.FAILED, error=reason)
         except StartFailed as error:
-            instances.end(instance_id=row.pk, reason=START + error.message, free=True)
+            self._never_started(charge, START + error.message)
         except Exception:
             logger.exception("instance_start_failed", instance=row.pk)
-            instances.end(instance_id=row.pk, reason="The start failed on our side.", free=True)
+            self._never_started(charge, "The start failed on our side.")
         finally:
             connection.close()
+
+    def _never_started(self, charge: Charge, reason: str) -> bool:
+        """A start that fails costs nothing; one that was let go is paid up to then by whoever let it go."""
+        return not charge.stopped.is_set() and instances.end(instance_id=charge.row.pk, reason=reason, free=True)
 
     def _pass_on(self) -> None:
         """Run what waits where there is room, each in a thread of its own: no doorbell finds the right worker."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 
 import pytest
 from django.utils import timezone
@@ -11,8 +12,12 @@ from billing import invariants
 from billing.models import Charge, Hold
 from billing.services import ledger
 from execution import limits
+from execution.agent.agent import Agent
+from execution.agent.leases import Kept
 from execution.models import Deployment, Prediction, WarmInstance
 from execution.services import deployments, instances, releases, scale, upkeep
+from execution.services.hosts import Worker
+from execution.services.keeper import Keeper
 from marketplace.lib.errors import Conflict, PaymentRequired, Unprocessable
 from marketplace.models import Account, Version
 from tests.factories.billing import fund
@@ -103,6 +108,28 @@ def test_an_empty_wallet_drains_with_a_reason_and_credit_brings_it_back(version:
     fund(poor, "1.00")
     scale.all_deployments(now=timezone.now())
     assert (Deployment.objects.get(pk=row.pk).wanted, Deployment.objects.get(pk=row.pk).drained_because) == (1, "")
+
+
+def test_one_that_is_let_go_while_it_starts_is_paid_for_what_it_stood(
+    hello: Version, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = deployed(payer(), hello, least=1)
+    keeper = Keeper(agent=agent, worker=Worker(name="w", hardware="cpu", queue="at-w"))
+    let_go = Kept.let_go
+
+    def let_go_and_hear_of_it_first(slot: Kept) -> None:
+        let_go(slot)
+        for thread in threading.enumerate():
+            if thread.name == "instance-start":
+                thread.join(30)
+
+    monkeypatch.setattr(Kept, "let_go", let_go_and_hear_of_it_first)
+    keeper.tick()
+    Deployment.objects.filter(pk=row.pk).update(wanted=0)
+    keeper.tick()
+    ended = WarmInstance.objects.get()
+    assert (ended.ended_because, ended.ready_at) == ("It was no longer needed.", None)
+    assert [reference for reference, amount in charged() if amount > 0] == [f"{ended.pk}:0"]
 
 
 def test_a_run_on_a_deployment_costs_nothing_beside_its_minutes(owner: Account, version: Version) -> None:
