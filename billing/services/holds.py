@@ -283,6 +283,8 @@ def _draw_excess(hold: Hold, excess: int) -> int:
 
     A child's excess comes out of its parent, which was set aside for the whole.
     """
+    if excess <= 0:
+        return 0
     if hold.parent_id is not None:
         return _draw_excess_from_parent(hold, hold.parent_id, excess)
     for _ in range(3):
