@@ -25,7 +25,7 @@ DAY: Final = dt.timedelta(days=1)
 SPANS: Final = {"24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days", "90d": "Last 90 days"}
 STANDARD: Final = "30d"
 TOKENS, GPU = "tokens", "gpu"
-KINDS: Final = {TOKENS: "Tokens and media", GPU: "GPU time"}
+KINDS: Final = {TOKENS: "Tokens and media", GPU: "Run time"}
 # What usage can be told apart by.
 PARTS: Final = {"model": "Model", "key": "Key", "member": "Member", "provider": "Provider", "kind": "Kind"}
 PLAYGROUND: Final = "playground"
