@@ -18,7 +18,7 @@ APPS = ("marketplace", "billing", "execution", "routing")
 # The contract's id -> the file that breaks it, and the line that does.
 BREACHES = {
     "apps": ("billing/breach.py", "import routing"),
-    "rooms": ("billing/models.py", "import billing.services"),
+    "rooms": ("billing/models/ledger.py", "import billing.services"),
     "floor": ("marketplace/lib/breach.py", "import marketplace.models"),
     "pure": ("billing/rating.py", "import django.db"),
     "pure, inside a function": ("execution/states.py", "def late() -> None:\n    import httpx"),
