@@ -23,9 +23,9 @@ import urllib3
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from execution import training
-from execution.builders import docker as containers
-from execution.builders import dockerfiles, steps
+from execution.builders import dockerfiles, steps, version_image
 from execution.builders.base import COG_VERSION, BuildCanceled, BuildFailed, BuildLimits, Built
+from execution.builders.work import Work, swept
 from execution.package import Image
 from execution.package.config import REFERENCE
 from execution.runtimes import engine
@@ -82,8 +82,8 @@ def build(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        with containers.swept(client):
-            work = containers.Work(client, found, log, limits, is_canceled)
+        with swept(client):
+            work = Work(client, found, log, limits, is_canceled)
             digest = _ask(client, image, credentials)
             pinned(digest)
             log(f"The image is {image.at(digest)}.")
@@ -169,7 +169,7 @@ def _pull(
         events.close()
 
 
-def _freeze(work: containers.Work, image: Any, pinned: str, staging: Path, target: Path, salt: str) -> Built:
+def _freeze(work: Work, image: Any, pinned: str, staging: Path, target: Path, salt: str) -> Built:
     found = read(work.client, image)
     size = int(image.attrs["Size"])
     if size > work.limits.environment_bytes:
@@ -199,7 +199,7 @@ def _freeze(work: containers.Work, image: Any, pinned: str, staging: Path, targe
         "gpu": found.gpu,
         "digest": name,
     }
-    containers.write(staging, target, text, record)
+    version_image.write(staging, target, text, record)
     work.log(f"Took {name[:12]} from the image: {size:,} bytes.")
     return Built(
         folder=target,
@@ -295,7 +295,7 @@ def _schema_file(client: docker.DockerClient, image: Any) -> str:
             container.remove(force=True)
 
 
-def _version_of_cog(work: containers.Work, image: str) -> str:
+def _version_of_cog(work: Work, image: str) -> str:
     """Cog's version, asked of the image behind the walls: only the one that our runtime was tested with is taken."""
     status, output, said = work.once(image, list(WHICH_COG))
     version = output.decode("utf-8", "replace").strip()[:32]

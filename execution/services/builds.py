@@ -16,7 +16,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from execution import limits, schema
-from execution.builders import docker as images
+from execution.builders import version_image
 from execution.builders.base import Built
 from execution.models import Build
 from execution.services import chats
@@ -100,7 +100,7 @@ def discard(folder: Path) -> None:
     with contextlib.suppress(OSError, ValueError):
         record = json.loads((folder / "build.json").read_text())
         if record.get("kind") == "docker":
-            images.remove(record)
+            version_image.remove(record)
     shutil.rmtree(folder, ignore_errors=True)
 
 

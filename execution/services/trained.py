@@ -17,7 +17,7 @@ from typing import Any, Final
 from django.core.files.storage import default_storage
 
 from execution import schema, training
-from execution.builders import docker as images
+from execution.builders import version_image
 from execution.models import File, Prediction
 from execution.runtimes.door import safe_name
 from execution.services import builds, files
@@ -102,4 +102,4 @@ def _fill(target: Path, origin: Path, file: File, digest: str) -> None:
     record |= {"digest": digest, "weights": f"{FOLDER}/{path.name}"}
     (target / "build.json").write_text(json.dumps(record, indent=1))
     if record.get("kind") == "docker":
-        images.share(record, digest=digest)
+        version_image.share(record, digest=digest)

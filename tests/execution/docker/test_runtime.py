@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from execution.builders import docker as builder
+from execution.builders import version_image
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits
 from execution.package import PackageError
 from execution.runtimes import engine, host, records
@@ -173,8 +173,8 @@ def test_a_host_that_uses_containers_only_runs_no_process(
 def test_removing_a_build_removes_its_image(yard: Yard, source: Path, docker_engine: DockerEngine) -> None:
     (source / "extra.txt").write_text("to be removed")
     record = json.loads((yard.build(source).folder / "build.json").read_text())
-    builder.remove(record)
-    builder.remove(record)  # once more is no error
+    version_image.remove(record)
+    version_image.remove(record)  # once more is no error
     client = docker_engine.client()
     try:
         assert record["image"] not in [one.id for one in client.images.list(all=True)]
