@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from benchmarks.scheduling.workload import GIB, Model
-from execution.agent.agent import NEWEST
+from execution.agent.paces import NEWEST
 from execution.scheduling import hosts, seats
 from execution.scheduling.hosts import Host
 from execution.scheduling.seats import Capacity, Device, Opening, Seat, Want

@@ -1,14 +1,12 @@
-"""Warm instances of this host: who holds which, who must go, what is left of a dead worker.
+"""Warm instances of this host: given out, started, let go.
 
-One lock guards the table of slots and is never held while a model starts, runs or stops.
+One lock guards the table of slots and what is known of paces; it is never held while a model starts, runs or stops.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,21 +15,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from execution import runtimes
+from execution.agent import orphans
 from execution.agent.leases import Kept, Lease
-from execution.agent.slots import Pace, Slot, seats_of, served
+from execution.agent.paces import Pace, Paces
+from execution.agent.slots import Slot
 from execution.agent.status import StatusDoor
+from execution.agent.table import Table
 from execution.runtimes.base import Alive, Instance, InstanceSpec, Runtime
-from execution.scheduling import seats
-from execution.scheduling.seats import Capacity, Seat, Want
+from execution.scheduling.seats import Capacity, Seat
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 0.4
-HALF_MADE_SECONDS: Final = 60.0
-# Of how many versions an agent remembers how long they start and run, and how much the newest run counts.
-REMEMBERED: Final = 1_000
-NEWEST: Final = 0.3
 
 
 class Agent:
@@ -54,9 +50,8 @@ class Agent:
         self._var = var
         self._clock = clock
         self._lock = threading.Lock()
-        self._table: list[Slot] = []
-        self._paces: dict[str, Pace] = {}
-        self._favoured: Mapping[str, int] = {}
+        self._table = Table(capacity)
+        self._paces = Paces()
         self._draining = threading.Event()
         self._ended = threading.Event()
         self._sweeper: threading.Thread | None = None
@@ -65,7 +60,7 @@ class Agent:
     @property
     def slots(self) -> int:
         """How many instances may be there at one time; a GPU counts as one, though it may hold several small ones."""
-        return len(self.capacity.devices) or self.capacity.seats
+        return self._table.places
 
     # --- life ---
 
@@ -79,22 +74,7 @@ class Agent:
     def reap(self) -> int:
         """End instances that are recorded on disk but not ours, by pid and start time. How many still ran."""
         own = {slot.instance.id for slot in self._all() if slot.instance}
-        found = 0
-        for home in sorted((self._var / "instances").glob("*")):
-            if home.name in own or not home.is_dir():
-                continue
-            try:
-                record = json.loads((home / "record.json").read_text())
-                pid, started_at = int(record["pid"]), float(record["started_at"])
-            except (OSError, ValueError, KeyError):
-                # No record: left half-made, unless another worker is just making it.
-                if time.time() - home.stat().st_mtime > HALF_MADE_SECONDS:
-                    shutil.rmtree(home, ignore_errors=True)
-                continue
-            if self.runtime.reap(pid=pid, started_at=started_at, instance_id=home.name):
-                found += 1
-                log.warning("Reaped instance %s of a dead worker (pid %d).", home.name, pid)
-        return found
+        return orphans.reap(var=self._var, runtime=self.runtime, own=own)
 
     def drain(self, *, seconds: float = 30.0) -> None:
         """Take nothing new, wait for what runs at most so long, stop everything. For SIGTERM."""
@@ -109,7 +89,7 @@ class Agent:
         self._draining.set()
         self._ended.set()
         with self._lock:
-            slots, self._table = self._table, []
+            slots = self._table.clear()
         for slot in slots:
             self._stop(slot.instance)
         if self._door is not None:
@@ -125,37 +105,25 @@ class Agent:
         A training gets an instance of its own, which goes with it, and never the last place: it may take hours.
         With a pool only what `keep` has started for it counts; nothing is started here, nor without `opens`.
         """
-        victims: list[Instance | None] = []
         with self._lock:
-            if self._draining.is_set():
+            if self._draining.is_set() or (spec.trains and not self._table.may_train()):
                 return None
-            if spec.trains and not self._may_train():
-                return None
-            found = seats.warm(self._seats(), _want(spec, pool))
-            slot = self._table[found.key] if found else None
+            slot = self._table.warm(spec, pool)
             if slot is None:
-                if pool or not opens:
-                    return None
-                slot, victims = self._open(spec, "")
-                if slot is None:
-                    return None
+                return None if pool or not opens else self._cold_lease(spec)
             slot.holders += 1
-        self._stop_later(*victims)
-        return Lease(self, slot, was_warm=found is not None)
+        return Lease(self, slot, was_warm=True)
 
     def keep(self, spec: InstanceSpec, *, pool: str) -> Kept | None:
         """A slot of its own for a pool, until it is let go; None when every slot is taken. Starts nothing yet."""
         with self._lock:
-            slot, victims = (None, []) if self._draining.is_set() else self._open(spec, pool)
-        if slot is None:
-            return None
-        self._stop_later(*victims)
-        return Kept(self, slot)
+            slot = None if self._draining.is_set() else self._open(spec, pool)
+        return Kept(self, slot) if slot is not None else None
 
     def favour(self, wanted: Mapping[str, int]) -> None:
         """From now on so many instances of each version are pushed out last, and not for being idle."""
         with self._lock:
-            self._favoured = dict(wanted)
+            self._table.favoured = dict(wanted)
 
     def spare(self, spec: InstanceSpec, *, unused_seconds: float) -> Lease | None:
         """A lease on a new instance that nobody has asked for yet; its holder starts it and lets it be.
@@ -163,21 +131,16 @@ class Agent:
         It takes a free place, or one whose instance has not been used for so long and is not favoured; else None.
         """
         with self._lock:
-            way = None if self._draining.is_set() else seats.opening(self._seats(), _want(spec, ""), self.capacity)
-            if way is None or not seats.is_spare(way, now=self._clock(), unused_seconds=unused_seconds):
+            if self._draining.is_set():
                 return None
-            slot, victims = self._open(spec, "")
-            if slot is None:
+            if not self._table.has_spare(spec, now=self._clock(), unused_seconds=unused_seconds):
                 return None
-            slot.holders += 1
-        self._stop_later(*victims)
-        return Lease(self, slot, was_warm=False)
+            return self._cold_lease(spec)
 
     def let_go(self, slot: Slot) -> None:
         """Stop a kept slot; what runs there ends first."""
         with self._lock:
-            if slot in self._table:
-                self._table.remove(slot)
+            self._table.drop(slot)
             is_free = slot.holders == 0
         if is_free:
             self._stop_later(slot.instance)
@@ -187,25 +150,19 @@ class Agent:
         with self._lock:
             return slot in self._table
 
-    def _may_train(self) -> bool:
-        """Whether a place is left for what is short. Called with the lock."""
-        return sum(bool(slot.spec.trains) for slot in self._table) < max(1, self.slots - 1)
+    def _cold_lease(self, spec: InstanceSpec) -> Lease | None:
+        """A lease on a slot that is made for it; None when all are in use. Called with the lock."""
+        slot = self._open(spec, "")
+        if slot is None:
+            return None
+        slot.holders += 1
+        return Lease(self, slot, was_warm=False)
 
-    def _seats(self) -> list[Seat]:
-        """The table as the decisions see it; a seat's key is its place there. Called with the lock."""
-        return seats_of(self._table, favoured=self._favoured)
-
-    def _open(self, spec: InstanceSpec, pool: str) -> tuple[Slot | None, list[Instance | None]]:
-        """A new slot, and the instances that went for it; no slot when all are in use. Called with the lock."""
-        way = seats.opening(self._seats(), _want(spec, pool), self.capacity)
-        if way is None:
-            return None, []
-        gone = [self._table[one.key] for one in way.evicted]
-        for slot in gone:
-            self._table.remove(slot)
-        made = Slot(spec=spec, pool=pool, device=way.device)
-        self._table.append(made)
-        return made, [slot.instance for slot in gone]
+    def _open(self, spec: InstanceSpec, pool: str) -> Slot | None:
+        """A new slot, for which idle instances may go; None when all are in use. Called with the lock."""
+        slot, gone = self._table.open(spec, pool)
+        self._stop_later(*gone)  # in threads of their own, without the lock
+        return slot
 
     def release(self, slot: Slot) -> None:
         """The other end of a lease. A broken instance leaves its slot."""
@@ -213,15 +170,15 @@ class Agent:
             slot.holders -= 1
             slot.idle_since = self._clock()
             instance, is_last = slot.instance, slot.holders == 0
-            if instance is None and slot in self._table:
+            if instance is None:
                 # It has not started (yet): the one who starts it finds it unlisted, and stops it.
-                self._table.remove(slot)
+                self._table.drop(slot)
         if instance is None:
             return
         is_sound = instance.health() in ("ready", "busy")
         with self._lock:
-            if slot in self._table and (slot.spec.trains or not is_sound):
-                self._table.remove(slot)
+            if slot.spec.trains or not is_sound:
+                self._table.drop(slot)
             is_listed = slot in self._table
         if is_last and not is_listed:
             self._stop_later(instance)
@@ -277,26 +234,19 @@ class Agent:
     def outlook(self) -> tuple[list[Seat], dict[str, Pace]]:
         """The instances as the decisions see them, and the pace of their versions as far as it is known."""
         with self._lock:
-            now = self._seats()
-            return now, {one.version: self._paces[one.version] for one in now if one.version in self._paces}
+            now = self._table.seats()
+            return now, self._paces.known(one.version for one in now)
 
     def remember(self, version_id: str, *, start: float | None = None, run: float | None = None) -> None:
         """Learn from a start or a run, in seconds."""
         with self._lock:
-            old = self._paces.pop(version_id, Pace())
-            if run is not None and old.run is not None:
-                run = old.run + NEWEST * (run - old.run)
-            self._paces[version_id] = Pace(
-                start=old.start if start is None else start, run=old.run if run is None else run
-            )
-            while len(self._paces) > REMEMBERED:
-                del self._paces[next(iter(self._paces))]
+            self._paces.learn(version_id, start=start, run=run)
 
     # --- housekeeping ---
 
     def _all(self) -> list[Slot]:
         with self._lock:
-            return list(self._table)
+            return self._table.all()
 
     def _sweep(self) -> None:
         while not self._ended.wait(SWEEP_SECONDS):
@@ -309,15 +259,14 @@ class Agent:
         """Stop what has been idle for too long and what has died meanwhile. How many."""
         now, gone = self._clock(), []
         with self._lock:
-            old = seats.outlived(self._seats(), now=now, idle_seconds=self.idle_seconds)
-            outlived = [self._table[one.key] for one in old]
+            outlived = self._table.outlived(now=now, idle_seconds=self.idle_seconds)
         for slot in self._all():
             if slot.holders or slot.instance is None or slot.pool:
                 continue
             if slot in outlived or slot.instance.health() == "lost":
                 with self._lock:
                     if slot.holders == 0 and slot in self._table:
-                        self._table.remove(slot)
+                        self._table.drop(slot)
                         gone.append(slot.instance)
         for instance in gone:
             self._stop(instance)
@@ -347,7 +296,3 @@ class Agent:
             "draining": self._draining.is_set(),
             "instances": instances,
         }
-
-
-def _want(spec: InstanceSpec, pool: str) -> Want:
-    return Want(version=served(spec), tenant=pool or spec.tenant, pool=pool, memory=spec.gpu_memory)

@@ -1,9 +1,8 @@
-"""One place for an instance in an agent's table, and what is remembered of versions."""
+"""One place for an instance in an agent's table."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,25 +64,6 @@ class Slot:
             "running": self.holders,
             "idle_seconds": round(now - self.idle_since, 1) if not self.holders else 0.0,
         }
-
-
-def seats_of(table: Sequence[Slot], *, favoured: Mapping[str, int]) -> list[Seat]:
-    """A table as the decisions see it: a seat's key is its place there, the first so many of a version are favoured."""
-    left, found = dict(favoured), list[Seat]()
-    for key, slot in enumerate(table):
-        is_favoured = slot.is_shared and left.get(slot.spec.version_id, 0) > 0
-        if is_favoured:
-            left[slot.spec.version_id] -= 1
-        found.append(slot.seat(key, is_favoured=is_favoured))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How long a version's start and its runs take on this host, in seconds; None before the first."""
-
-    start: float | None = None
-    run: float | None = None
 
 
 def served(spec: InstanceSpec) -> str:

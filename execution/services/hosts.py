@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from execution import limits
 from execution.agent.agent import Agent
-from execution.agent.slots import Pace
+from execution.agent.paces import Pace
 from execution.models import Host, Prediction
 from execution.scheduling import hosts, turns
 from execution.scheduling.seats import Seat
