@@ -39,15 +39,18 @@ class Candidate:
     most_ms: int = 0  # where time is charged: so long may a request run there
     # Whether prices depend on the prompt's length or the time of day: asked of every candidate of every request.
     is_conditional: bool = field(init=False)
-    # Whether it is charged by the time that a request runs; whether by nothing but tokens, always alike.
+    # Whether it is charged by the time that a request runs.
     is_by_time: bool = field(init=False)
-    is_plain: bool = field(init=False)
+    # Prices of input and output, as floats, where it is charged by nothing else and always alike.
+    plain: tuple[float, float] | None = field(init=False)
 
     def __post_init__(self) -> None:
         is_conditional, is_by_time = tariffs.is_conditional(self.prices), INSTANCE_MS in self.prices
         object.__setattr__(self, "is_conditional", is_conditional)
         object.__setattr__(self, "is_by_time", is_by_time)
-        object.__setattr__(self, "is_plain", not is_conditional and not is_by_time and "request" not in self.prices)
+        is_plain = not is_conditional and not is_by_time and "request" not in self.prices
+        plain = (float(self.prices.get("prompt", 0)), float(self.prices.get("completion", 0))) if is_plain else None
+        object.__setattr__(self, "plain", plain)
 
     def applicable(self, *, prompt_tokens: int, minute: int) -> Mapping[str, int]:
         """Unit -> price, as it holds for a request of so many prompt tokens at a minute of the UTC day."""

@@ -7,7 +7,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from routing.selection.candidates import Candidate
 from routing.selection.cost import STRICT, Demand, Parts, Weights, lateness, price_of, terms, total
-from routing.selection.standing import HALF_OPEN, OPEN, Line
+from routing.selection.line import Figures, Line
+from routing.selection.standing import HALF_OPEN, OPEN
 
 EXPLORED_SHARE: Final = 0.05
 
@@ -24,13 +25,17 @@ class Score(NamedTuple):
     hopeful: float
 
 
+# A score as a plain tuple, of which the choice makes one for each endpoint.
+Scored = tuple[int, float, int, int, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which of the scored endpoints, and why; `lines` are what was known of each."""
+    """Which of the scored endpoints, and why; `figures` are what was known of each, `scored` how it was scored."""
 
     candidates: Sequence[Candidate]
-    lines: Sequence[Line]
-    scores: Sequence[Score]
+    figures: Sequence[Figures]
+    scored: Sequence[Scored]
     demand: Demand
     chosen: int
     why: Why
@@ -43,9 +48,19 @@ class Choice:
         """The chosen endpoint."""
         return self.candidates[self.chosen]
 
+    @property
+    def lines(self) -> list[Line]:
+        """What was known of each endpoint, by name."""
+        return [Line._make(one) for one in self.figures]
+
+    @property
+    def scores(self) -> list[Score]:
+        """How each was scored, by name."""
+        return [Score._make(one) for one in self.scored]
+
     def ranked(self) -> list[int]:
         """All of them by index, the chosen first, then by tier and cost."""
-        order = sorted(range(len(self.scores)), key=self.scores.__getitem__)
+        order = sorted(range(len(self.scored)), key=self.scored.__getitem__)
         order.remove(self.chosen)
         return [self.chosen, *order]
 
@@ -60,35 +75,38 @@ class Choice:
             "weights": asdict(self.demand.weights),
             "endpoints": [
                 {
-                    "endpoint_id": score.endpoint_id,
+                    "endpoint_id": endpoint_id,
                     "model": candidate.model,
                     "provider": candidate.provider_name,
-                    "tier": score.tier,
-                    "call": score.call,
-                    "hopeful": score.hopeful,
-                    "cost": score.cost,
+                    "tier": tier,
+                    "call": call,
+                    "hopeful": hopeful,
+                    "cost": cost,
                     "parts": parts_of(candidate, line, self.demand)._asdict(),
                 }
-                for candidate, line, score in zip(self.candidates, self.lines, self.scores, strict=True)
+                for candidate, line, (tier, cost, endpoint_id, call, hopeful) in zip(
+                    self.candidates, self.figures, self.scored, strict=True
+                )
             ],
         }
 
 
-def parts_of(candidate: Candidate, line: Line, demand: Demand) -> Parts:
+def parts_of(candidate: Candidate, line: Figures, demand: Demand) -> Parts:
     """What is expected of an endpoint for a request."""
+    _, _, _, level, per_token, pace, hopeful, _, _, spread, odds, lost, tools, is_timed, is_paced = line
     tokens = demand.tokens - (demand.sticky_tokens if demand.sticky_endpoint == candidate.endpoint_id else 0)
-    ttft = line.level + line.per_token * tokens
+    ttft, generation = level + per_token * tokens, demand.output * pace
     # What a request waits before it runs is not charged: the usual time to the first token is without it.
-    seconds = line.hopeful + line.per_token * tokens + demand.output * line.pace
+    seconds = hopeful + per_token * tokens + generation
     return Parts(
         price=price_of(candidate, demand, seconds=seconds),
         ttft=ttft,
-        late=lateness(ttft, line.spread, demand.waited),
-        generation=demand.output * line.pace,
-        odds=line.odds,
-        lost=line.lost,
-        tools=line.tools if demand.tools else 0.0,
-        is_known=line.is_paced if demand.weights.generation >= STRICT else line.is_timed or not demand.weights.wait,
+        late=lateness(ttft, spread, demand.waited),
+        generation=generation,
+        odds=odds,
+        lost=lost,
+        tools=tools if demand.tools else 0.0,
+        is_known=is_paced if demand.weights.generation >= STRICT else is_timed or not demand.weights.wait,
     )
 
 
@@ -97,7 +115,7 @@ def draw_of(seed: str) -> float:
     return int.from_bytes(blake2b(seed.encode(), digest_size=7).digest(), "big") / 2.0**56
 
 
-def pick(scores: Sequence[Score], *, draw: float, explores: bool) -> tuple[int, Why]:
+def pick(scores: Sequence[Scored], *, draw: float, explores: bool) -> tuple[int, Why]:
     """(index, why): the cheapest of the best tier, or now and then one that might be cheaper still.
 
     A half-open endpoint gets its one probe, and an idle one a look, only where at its best it would win, and
@@ -107,18 +125,23 @@ def pick(scores: Sequence[Score], *, draw: float, explores: bool) -> tuple[int, 
     best = scores.index(first)
     if len(scores) == 1:
         return best, "only"
-    if not explores or first.tier != OPEN:
+    tier, most, _, _, _ = first
+    if not explores or tier != OPEN:
         return best, "cheapest"
-    most = first.cost
-    curious = [i for i, one in enumerate(scores) if one[3] and one[4] < most and i != best]
+    curious = [one for one in scores if one[3] and one[4] < most and one is not first]
     if not curious:
         return best, "cheapest"
-    probes = [i for i in curious if scores[i].call == HALF_OPEN]
+    probes = [one for one in curious if one[3] == HALF_OPEN]
     if probes:
-        return min(probes, key=lambda i: (scores[i].hopeful, scores[i].endpoint_id)), "probe"
+        return scores.index(min(probes, key=_at_its_best)), "probe"
     if draw < EXPLORED_SHARE * len(curious):
-        return curious[int(draw / EXPLORED_SHARE)], "exploration"
+        return scores.index(curious[int(draw / EXPLORED_SHARE)]), "exploration"
     return best, "cheapest"
+
+
+def _at_its_best(score: Scored) -> tuple[float, int]:
+    _, _, endpoint_id, _, hopeful = score
+    return hopeful, endpoint_id
 
 
 def replay(record: Mapping[str, Any]) -> int:

@@ -72,23 +72,27 @@ class Parts(NamedTuple):
 
 def total(parts: Parts, weights: Weights) -> float:
     """The expected cost in nano-dollars, finite for any parts: the sum of `terms`, in their order."""
-    trouble = weights.failure + weights.wait * parts.lost + weights.late * min(1.0, (parts.lost / SLO_SECONDS) ** 2)
+    risk = trouble(parts.lost, weights) * parts.odds
     cost = weights.price * parts.price + weights.wait * parts.ttft + weights.late * parts.late
-    cost += weights.generation * parts.generation + trouble * parts.odds + weights.tools * parts.tools
+    cost += weights.generation * parts.generation + risk + weights.tools * parts.tools
     return cost if parts.is_known or not weights.is_strict else cost + UNKNOWN
 
 
 def terms(parts: Parts, weights: Weights) -> dict[str, float]:
     """The expected cost by its terms, in nano-dollars."""
-    trouble = weights.failure + weights.wait * parts.lost + weights.late * min(1.0, (parts.lost / SLO_SECONDS) ** 2)
     return {
         "price": weights.price * parts.price,
         "waiting": weights.wait * parts.ttft,
         "lateness": weights.late * parts.late,
         "generation": weights.generation * parts.generation,
-        "failure": trouble * parts.odds,
+        "failure": trouble(parts.lost, weights) * parts.odds,
         "tools": weights.tools * parts.tools,
     }
+
+
+def trouble(lost: float, weights: Weights) -> float:
+    """What a failure that takes so many seconds costs beside the request's own price, in nano-dollars."""
+    return weights.failure + weights.wait * lost + weights.late * min(1.0, (lost / SLO_SECONDS) ** 2)
 
 
 def price_of(candidate: Candidate, demand: Demand, *, seconds: float) -> float:
@@ -106,9 +110,14 @@ def price_of(candidate: Candidate, demand: Demand, *, seconds: float) -> float:
     return nano / 1_000_000
 
 
+def scale_of(spread: float) -> float:
+    """The scale of the logistic distribution that first tokens of such a spread are taken to follow."""
+    return LOGISTIC * spread + 1e-3
+
+
 def lateness(ttft: float, spread: float, waited: float = 0.0) -> float:
     """How likely the first token comes after the SLO."""
-    z = (SLO_SECONDS - waited - ttft) / (LOGISTIC * spread + 1e-3)
+    z = (SLO_SECONDS - waited - ttft) / scale_of(spread)
     if z > CERTAIN:
         return 0.0
     return 1.0 if z < -CERTAIN else 1 / (1 + exp(z))

@@ -73,16 +73,16 @@ class Latency:
         self.at = now
 
     def level(self, now: float) -> float:
-        """The intercept as believed now: idle time draws it back to the long run."""
+        """The intercept as believed now."""
+        return self.believed(now)[0]
+
+    def believed(self, now: float) -> tuple[float, float]:
+        """(intercept, spread) as believed now: idle time draws them back to the long run."""
         idle = now - self.at
         if idle <= 1.0:
-            return self.intercept
-        return self.long_run + (self.intercept - self.long_run) * exp(-idle / FORGETTING)
-
-    def width(self, now: float) -> float:
-        """The spread as believed now."""
-        usual = max(0.05, self.long_run / 3)
-        idle = now - self.at
-        if idle <= 1.0 or self.spread <= usual:
-            return self.spread
-        return usual + (self.spread - usual) * exp(-idle / FORGETTING)
+            return self.intercept, self.spread
+        keep = exp(-idle / FORGETTING)
+        usual, spread = max(0.05, self.long_run / 3), self.spread
+        if spread > usual:
+            spread = usual + (spread - usual) * keep
+        return self.long_run + (self.intercept - self.long_run) * keep, spread

@@ -44,7 +44,8 @@ class Plan:
     @property
     def shut(self) -> frozenset[int]:
         """The endpoints that failed and whose time to be tried again is to come."""
-        return frozenset(score.endpoint_id for choice in self.choices for score in choice.scores if score.tier == SHUT)
+        scored = (one for choice in self.choices for one in choice.scored)
+        return frozenset(endpoint_id for tier, _, endpoint_id, _, _ in scored if tier == SHUT)
 
     def record(self) -> dict[str, Any]:
         """What is kept with the generation; the choice for the first model decides."""

@@ -45,20 +45,22 @@ class Reliability:
         self.calls *= FORGIVEN
         self.failures *= FORGIVEN
 
+    def believed(self, now: float) -> tuple[float, float]:
+        """(share of calls that fail, seconds that a failure costs), as believed now."""
+        keep = self._kept(now)
+        share = (self.failures * keep + PRIOR_ODDS * PRIOR_WEIGHT) / (self.calls * keep + PRIOR_WEIGHT)
+        return min(share, WORST), LOST_SECONDS + (self.lost_seconds - LOST_SECONDS) * keep
+
     def failure_share(self, now: float) -> float:
         """The share of calls that fail, as believed now."""
-        keep = exp(-max(0.0, now - self.at) / self._mean_life)
-        share = (self.failures * keep + PRIOR_ODDS * PRIOR_WEIGHT) / (self.calls * keep + PRIOR_WEIGHT)
-        return min(share, WORST)
+        return self.believed(now)[0] if self.calls or self.failures else PRIOR_ODDS
 
-    def lost(self, now: float) -> float:
-        """The seconds that a failure costs, as believed now."""
-        keep = exp(-max(0.0, now - self.at) / self._mean_life)
-        return LOST_SECONDS + (self.lost_seconds - LOST_SECONDS) * keep
+    def _kept(self, now: float) -> float:
+        return exp((self.at - now) / self._mean_life) if now > self.at else 1.0
 
     def _decay(self, now: float) -> None:
-        self.lost_seconds = self.lost(now)
-        keep = exp(-max(0.0, now - self.at) / self._mean_life)
+        keep = self._kept(now)
+        self.lost_seconds = LOST_SECONDS + (self.lost_seconds - LOST_SECONDS) * keep
         self.calls *= keep
         self.failures *= keep
         self.at = max(now, self.at)

@@ -13,11 +13,12 @@ from routing.canonical import UpstreamError
 from routing.selection import deadlines
 from routing.selection.affinity import Affinities
 from routing.selection.candidates import CACHED, NO_UNITS, Candidate
-from routing.selection.choice import Choice, Score, pick
-from routing.selection.cost import BALANCED, CERTAIN, LOGISTIC, SLO_SECONDS, STRICT, UNKNOWN, Demand, Weights, price_of
+from routing.selection.choice import Choice, Scored, pick
+from routing.selection.cost import BALANCED, CERTAIN, SLO_SECONDS, STRICT, UNKNOWN, Demand, Weights, price_of, trouble
 from routing.selection.faults import fault_of
+from routing.selection.line import Figures
 from routing.selection.retries import HEDGE_SHARE, Budget
-from routing.selection.standing import LOOK, OPEN, WAIT_MOST, Line, Standing, Ticket
+from routing.selection.standing import LOOK, OPEN, WAIT_MOST, Standing, Ticket
 
 EXPECTED_OUTPUT: Final = 400.0  # tokens of an answer of a model that has not answered yet
 OUTPUT_RATE: Final = 0.05
@@ -77,44 +78,47 @@ class Router:
         """One of the candidates (at least one) for the request; `draw` in [0, 1) is its chance.
 
         The loop computes `cost.total` of `choice.parts_of` for each, in place: it is what every request waits for.
+        So it works on plain tuples and on floats alone, and takes what does not depend on the request from the line.
         """
         standings, weights = self.standings, demand.weights
+        sticky, has_units = demand.sticky_endpoint, bool(demand.units)
         w_price, w_wait, w_late, w_generation = weights.price, weights.wait, weights.late, weights.generation
-        w_failure, w_tools, is_strict = weights.failure, weights.tools if demand.tools else 0.0, weights.is_strict
-        tokens, output, sticky = demand.tokens, demand.output, demand.sticky_endpoint
-        slo = SLO_SECONDS - demand.waited
-        is_plain = not demand.units and sticky is None
-        make = tuple.__new__  # what Score() does, without a call in between
-        lines: list[Line] = []
-        scores: list[Score] = []
+        w_tools, is_strict, is_balanced = weights.tools if demand.tools else 0.0, weights.is_strict, weights is BALANCED
+        tokens, output, slo = float(demand.tokens), demand.output, SLO_SECONDS - demand.waited
+        lines: list[Figures] = []
+        scores: list[Scored] = []
         for candidate in candidates:
             endpoint_id = candidate.endpoint_id
             standing = standings.get(endpoint_id)
             if standing is None:
                 standing = self.standing(endpoint_id, peers=candidates)
-            line = standing.line
+            line = standing.figures
             if now >= line[0]:
                 line = standing.refresh(now)
-            _, tier, level, per_token, spread, pace, odds, lost, tools, call, hopeful, is_timed, is_paced = line
-            if is_plain and candidate.is_plain:
-                prices = candidate.prices
-                price = (prices.get("prompt", 0) * tokens + prices.get("completion", 0) * output) / 1_000_000
-                read = tokens
-            else:
-                read = tokens - demand.sticky_tokens if sticky == endpoint_id else tokens
-                price = price_of(candidate, demand, seconds=hopeful + per_token * read + output * pace)
-            ttft = level + per_token * read
-            z = (slo - ttft) / (LOGISTIC * spread + 1e-3)
-            late = 0.0 if z > CERTAIN else 1.0 if z < -CERTAIN else 1 / (1 + exp(z))
-            trouble = w_failure + w_wait * lost + w_late * ((lost / SLO_SECONDS) ** 2 if lost < SLO_SECONDS else 1.0)
-            cost = w_price * price + w_wait * ttft + w_late * late
-            cost += w_generation * (output * pace) + trouble * odds + w_tools * tools
-            if is_strict and not (is_paced if w_generation >= STRICT else is_timed or not w_wait):
-                cost += UNKNOWN
-            if call:
-                hopeful = w_price * price + w_wait * (hopeful + per_token * read) + w_generation * (output * pace)
             lines.append(line)
-            scores.append(make(Score, (tier, cost, endpoint_id, call, hopeful)))
+            _, tier, call, level, per_token, pace, hopeful, scale, risk, _, odds, lost, tools, is_timed, is_paced = line
+            reading, writing, plain = per_token * tokens, output * pace, candidate.plain
+            if plain is not None and not has_units and endpoint_id != sticky:
+                per_input, per_output = plain
+                price = (per_input * tokens + per_output * output) / 1e6
+            else:
+                if endpoint_id == sticky:
+                    reading = per_token * (tokens - demand.sticky_tokens)
+                price = price_of(candidate, demand, seconds=hopeful + reading + writing)
+            ttft = level + reading
+            z = (slo - ttft) / scale
+            late = 0.0 if z > CERTAIN else 1.0 if z < -CERTAIN else 1.0 / (1.0 + exp(z))
+            paid, written = w_price * price, w_generation * writing
+            cost = paid + w_wait * ttft + w_late * late
+            if is_balanced:
+                cost += written + risk
+            else:
+                cost += written + trouble(lost, weights) * odds + w_tools * tools
+                if is_strict and not (is_paced if w_generation >= STRICT else is_timed or not w_wait):
+                    cost += UNKNOWN
+            if call:
+                hopeful = paid + w_wait * (hopeful + reading) + written
+            scores.append((tier, cost, endpoint_id, call, hopeful))
         explores = explores and self.policy.explores and not is_strict
         chosen, why = pick(scores, draw=draw, explores=explores)
         return Choice(candidates, lines, scores, demand, chosen, why, explores, draw, seed)
@@ -247,8 +251,7 @@ class Router:
 
     def hedge_after(self, endpoint_id: int, *, tokens: int, now: float) -> float:
         """Seconds of silence after which a second endpoint may be asked beside this one."""
-        standing = self.standing(endpoint_id)
-        line = standing.line if now < standing.line.until else standing.refresh(now)
+        line = self.standing(endpoint_id).line_at(now)
         return deadlines.hedge_after(expected=line.level + line.per_token * tokens, spread=line.spread)
 
     def patience_for_whole(self, ticket: Ticket, *, max_tokens: int, whole: float, is_last: bool) -> float:
@@ -302,12 +305,7 @@ class Router:
 
     def has_well_one(self, candidates: Sequence[Candidate], *, now: float) -> bool:
         """Whether one of the candidates is open: a reason not to wait for a silent one."""
-        for candidate in candidates:
-            standing = self.standing(candidate.endpoint_id)
-            line = standing.line if now < standing.line.until else standing.refresh(now)
-            if line.tier == OPEN:
-                return True
-        return False
+        return any(self.standing(one.endpoint_id).line_at(now).tier == OPEN for one in candidates)
 
     def forget(self) -> None:
         """Every endpoint is new again."""
@@ -318,5 +316,5 @@ class Router:
 
 def _fits(standing: Standing, tokens: int, waited: float, now: float) -> bool:
     """Whether a request that has waited so long can have its first token there in time."""
-    line = standing.line if now < standing.line.until else standing.refresh(now)
+    line = standing.line_at(now)
     return waited + line.level + line.per_token * tokens + 2 * line.spread <= SLO_SECONDS

@@ -5,14 +5,17 @@ endpoints costs microseconds.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from routing.selection.breaker import Breaker
 from routing.selection.capacity import Capacity
+from routing.selection.cost import BALANCED, scale_of, trouble
 from routing.selection.faults import Fault
 from routing.selection.latency import Latency
+from routing.selection.line import Figures, Line
 from routing.selection.ratecap import RateCap
 from routing.selection.reliability import WORST, Reliability
 from routing.selection.silence import FAULT, MOST_CALLS, Silence
@@ -36,24 +39,6 @@ OPEN, LIMITED, SHUT = 0, 1, 2
 STEADY, IDLING, HALF_OPEN = 0, 1, 2
 
 
-class Line(NamedTuple):
-    """What the choice reads of an endpoint. `tier`: open, limited, shut; `call`: steady, idling, half-open."""
-
-    until: float
-    tier: int
-    level: float
-    per_token: float
-    spread: float
-    pace: float
-    odds: float
-    lost: float
-    tools: float
-    call: int
-    hopeful: float
-    is_timed: bool
-    is_paced: bool
-
-
 @dataclass(slots=True, eq=False)
 class Ticket:
     """One call under way. `began` and `first_at` are of the caller's clock; `others` ran when it began."""
@@ -74,7 +59,7 @@ class Standing:
 
     __slots__ = (
         "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity", "doubt",
-        "latency", "line", "pace", "paced", "rate", "reliability", "silence", "tool_calls", "wanted_until",
+        "figures", "latency", "pace", "paced", "rate", "reliability", "silence", "tool_calls", "wanted_until",
         "weighs_queues",
     )  # fmt: skip
 
@@ -104,7 +89,16 @@ class Standing:
         self._served = 0  # of those that run: how many are known to be served, not queued
         self.silence = Silence()
         self.doubt = 0.0  # how likely it has fallen silent, when the line was computed
-        self.line: Line = self.refresh(0.0)
+        self.figures: Figures = self.refresh(0.0)
+
+    @property
+    def line(self) -> Line:
+        """The figures by name, as they were computed last."""
+        return Line._make(self.figures)
+
+    def line_at(self, now: float) -> Line:
+        """The figures by name, computed anew where it is time."""
+        return Line._make(self.figures if now < self.figures[0] else self.refresh(now))
 
     def begin(
         self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False, is_whole: bool = False
@@ -226,25 +220,24 @@ class Standing:
         self.tool_calls.observe(failed=malformed, now=now)
         self.refresh(now)
 
-    def refresh(self, now: float) -> Line:
+    def refresh(self, now: float) -> Figures:
         """Compute the line that the choice reads."""
         latency, breaker, capacity = self.latency, self.breaker, self.capacity
         until = now + self._fresh
         queueing = capacity.wait() if self.weighs_queues else 0.0
-        usual = latency.level(now)
+        usual, spread = latency.believed(now)
         level = usual + queueing
-        spread = latency.width(now)
-        oldest = self._oldest()
-        if oldest is not None:
+        waits: Sequence[tuple[float, float]] = ()
+        if self._pending and (oldest := self._oldest()) is not None:
             age = now - oldest.began - latency.per_token * oldest.tokens
             due = usual + oldest.queueing
             until = min(until, now + max(LOOK, due - age))
             if age > due + min(SILENT_SPREADS * spread, due + SILENT_SECONDS):
                 level = max(level, age)  # as slow at least are those that come now
-        waits = [
-            (now - one.began, usual + one.queueing + latency.per_token * one.tokens)
-            for one in islice(self._pending.values(), MOST_CALLS)
-        ]
+            waits = [
+                (now - one.began, usual + one.queueing + latency.per_token * one.tokens)
+                for one in islice(self._pending.values(), MOST_CALLS)
+            ]
         doubt = self.doubt = self.silence.doubt(waits, spread=spread, now=now)
         free = self.rate.free_at(now)
         tier = OPEN
@@ -265,16 +258,18 @@ class Standing:
             if call == HALF_OPEN:
                 call = STEADY
         hopeful = latency.long_run if latency.samples else latency.long_run / 2
-        share, lost = self.reliability.failure_share(now), self.reliability.lost(now)
+        share, lost = self.reliability.believed(now)
         if doubt > FAULT:
             lost = (share * lost + doubt * LOST_TO_SILENCE) / (share + doubt)
             share = min(1 - (1 - share) * (1 - doubt), WORST)
-        self.line = Line(
-            until, tier, level, latency.per_token, spread + queueing / 2, self.pace,
-            share / (1 - share), lost, self.tool_calls.failure_share(now),
-            call, hopeful, latency.samples > 0, self.paced > 0,
+        spread += queueing / 2
+        odds = share / (1 - share)
+        self.figures = (
+            until, tier, call, level, latency.per_token, self.pace, hopeful, scale_of(spread),
+            trouble(lost, BALANCED) * odds, spread, odds, lost, self.tool_calls.failure_share(now),
+            latency.samples > 0, self.paced > 0,
         )  # fmt: skip
-        return self.line
+        return self.figures
 
     @property
     def in_flight(self) -> int:

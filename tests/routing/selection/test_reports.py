@@ -64,7 +64,7 @@ class Process:
         )
 
     def tier(self, endpoint_id: int, *, at: float) -> int:
-        return self.router.standing(endpoint_id).refresh(at + self.skew).tier
+        return self.router.standing(endpoint_id).line_at(at + self.skew).tier
 
 
 def test_an_outage_that_one_process_sees_is_known_by_another_whose_clock_is_its_own() -> None:
@@ -114,7 +114,7 @@ def test_a_newcomer_learns_how_fast_an_endpoint_is() -> None:
     for i in range(20):
         one.call(7, at=float(i), seconds=1.7)
     two.hear(one.tell(at=21.0), at=21.2)
-    line = two.router.standing(7).refresh(21.2)
+    line = two.router.standing(7).line
     assert line.level + line.per_token * 100 == pytest.approx(1.7, rel=0.05)
     assert line.is_timed
     assert line.is_paced
@@ -235,6 +235,8 @@ def test_whatever_is_said_costs_stay_finite_and_no_endpoint_is_shut_for_longer_t
         assert report is not None
         assert hearer.hear(report, at=100.0 + age)
     for endpoint_id in (1, 2, 3):
-        line = hearer.router.standing(endpoint_id).refresh(100.0 + age)
+        standing = hearer.router.standing(endpoint_id)
+        standing.refresh(100.0 + age)
+        line = standing.line
         assert all(math.isfinite(value) for value in line)
         assert hearer.tier(endpoint_id, at=100.0 + age + 61) != SHUT

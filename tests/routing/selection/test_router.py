@@ -376,12 +376,24 @@ def offers(prices: list[int]) -> list[Candidate]:
 
 
 @settings(deadline=None)
-@given(EVENTS, PRICED, st.floats(0, 0.999), st.sampled_from(sorted(PRESETS)), st.integers(0, 10**8))
+@given(
+    EVENTS, PRICED, st.floats(0, 0.999), st.sampled_from(sorted(PRESETS)), st.integers(0, 10**8),
+    st.sampled_from([None, 2, 5]), st.floats(0, 60),
+)  # fmt: skip
 def test_costs_are_finite_nobody_is_ejected_and_equal_seeds_choose_alike(
-    events: list[tuple[int, str, float, float, int]], prices: list[int], draw: float, preset: str, tokens: int
-) -> None:
+    events: list[tuple[int, str, float, float, int]], prices: list[int], draw: float, preset: str, tokens: int,
+    sticky: int | None, waited: float,
+) -> None:  # fmt: skip
     router, now = lived(events)
-    demand = Demand(tokens, 400.0, weights=PRESETS[preset], tools=True)
+    demand = Demand(
+        tokens,
+        400.0,
+        weights=PRESETS[preset],
+        tools=True,
+        sticky_endpoint=sticky,
+        sticky_tokens=tokens // 2,
+        waited=waited,
+    )
     candidates = offers(prices)
     choice = router.choose(candidates, demand, now=now, draw=draw)
     assert all(math.isfinite(score.cost) and math.isfinite(score.hopeful) for score in choice.scores)
@@ -389,7 +401,7 @@ def test_costs_are_finite_nobody_is_ejected_and_equal_seeds_choose_alike(
     assert router.choose(candidates, demand, now=now, draw=draw).chosen == choice.chosen
     for candidate, line, score in zip(choice.candidates, choice.lines, choice.scores, strict=True):
         parts = parts_of(candidate, line, demand)
-        assert total(parts, demand.weights) == pytest.approx(score.cost)
+        assert total(parts, demand.weights) == score.cost  # to the bit, so that a replay cannot choose otherwise
         if not demand.weights.is_strict:
             assert sum(terms(parts, demand.weights).values()) == pytest.approx(score.cost)
 
