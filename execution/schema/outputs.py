@@ -1,0 +1,76 @@
+"""What comes out of a version, and what goes in, by kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from execution.schema.document import OUTPUT, Schema, component_of, flatten, is_file, unwrap_null
+from execution.schema.form import fields
+
+_MEDIA: Final = {
+    "image": "image|picture|photo|png|jpe?g|frame",
+    "audio": "audio|sound|speech|voice|wav|mp3",
+    "video": "video|clip|mp4",
+}
+
+
+def output_kind(document: Schema) -> str:
+    """text, stream (text drawn together), file, files, boxes, list, object, number, boolean or any."""
+    component = component_of(document, OUTPUT)
+    if component is None:
+        return "any"
+    flat, _ = unwrap_null(flatten(document, component))
+    kind = flat.get("type")
+    if kind == "array":
+        items = flat.get("items") or {}
+        if flat.get("x-cog-array-display") == "concatenate":
+            return "stream"
+        if is_file(items):
+            return "files"
+        return "boxes" if _is_box(items) else "list"
+    if is_file(flat):
+        return "file"
+    return {"string": "text", "integer": "number", "number": "number", "boolean": "boolean", "object": "object"}.get(
+        str(kind), "any"
+    )
+
+
+def is_file_at(document: Schema, component: str, member: str = "") -> bool:
+    """Whether a component, or one of its members, is a file."""
+    node = component_of(document, component)
+    flat = unwrap_null(flatten(document, node))[0] if node is not None else {}
+    return is_file(flat.get("properties", {}).get(member, {}) if member else flat)
+
+
+def is_iterator(document: Schema) -> bool:
+    """Whether the output comes piece by piece."""
+    component = component_of(document, OUTPUT)
+    return component is not None and flatten(document, component).get("x-cog-array-type") == "iterator"
+
+
+def _is_box(flat: Mapping[str, Any]) -> bool:
+    names = set(flat.get("properties") or ())
+    return "box" in names or {"x", "y", "width", "height"} <= names or {"left", "top", "right", "bottom"} <= names
+
+
+def modalities(document: Schema) -> tuple[list[str], list[str]]:
+    """What goes in and what comes out, in the catalogue's words; of a file its name and description tell the kind."""
+    into = set()
+    for one in fields(document):
+        if one.kind in ("file", "files"):
+            into.add(_medium(f"{one.name} {one.description}"))
+        elif one.kind == "text":
+            into.add("text")
+    component = component_of(document, OUTPUT) or {}
+    gives_files = output_kind(document) in ("file", "files")
+    out = _medium(f"{component.get('title', '')} {component.get('description', '')}") if gives_files else "text"
+    return sorted(into) or ["text"], [out]
+
+
+def _medium(words: str) -> str:
+    for medium, marks in _MEDIA.items():
+        if re.search(rf"\b(?:{marks})s?\b", words.lower().replace("_", " ")):
+            return medium
+    return "file"
