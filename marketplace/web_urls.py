@@ -7,6 +7,7 @@ from django.urls import path, re_path
 from marketplace.names import RESERVED
 from marketplace.views import (
     app_consent,
+    docs,
     guardrails,
     home,
     models,
@@ -19,6 +20,7 @@ from marketplace.views import (
 
 urlpatterns = [
     path("", home.home, name="home"),
+    path("docs", docs.quick_start, name="docs"),
     path("models", models.models, name="models"),
     path("models/<str:author>/<str:slug>/watch", watches.price_watch, name="price_watch"),
     path("providers", models.providers, name="providers"),

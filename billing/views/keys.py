@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -9,8 +11,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from billing.forms import KeyForm
-from billing.services import budgets, usage
+from billing.services import budgets, ledger, usage
 from marketplace.lib.errors import AppError
+from marketplace.models import ApiKey
+from marketplace.services import browse
 from marketplace.services import keys as api_keys
 from marketplace.views import snippets
 from marketplace.views.visitor import Visitor, signed_in
@@ -47,15 +51,7 @@ def key_create(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         except AppError as error:
             form.add_error(None, error.message)
         else:
-            context = {
-                "section": "keys",
-                "key": key,
-                "plaintext": plaintext,
-                # Reads the pasted key unseen and keeps it out of the shell's history.
-                "export": "read -rs TURNPIKE_API_KEY && export TURNPIKE_API_KEY",
-                "check": f'curl {snippets.site_url(request)}/api/v1/key -H "Authorization: Bearer $TURNPIKE_API_KEY"',
-            }
-            return render(request, "billing/key_created.html", context)
+            return render(request, "billing/key_created.html", _first_steps(request, key, plaintext))
     context = {"section": "keys", "form": form}
     return render(request, "billing/key_create.html", context, status=422 if form.errors else 200)
 
@@ -80,3 +76,21 @@ def key_revoke(request: HttpRequest, visitor: Visitor, key_id: int) -> HttpRespo
     api_keys.delete(account=visitor.account, key_id=key_id)
     messages.success(request, f"{key.name} is deleted: requests with it are refused from now on.")
     return redirect("keys")
+
+
+def _first_steps(request: HttpRequest, key: ApiKey, plaintext: str) -> dict[str, Any]:
+    """What the page of a new key shows: the key, whether anything can be paid with it, code to paste."""
+    site_url = snippets.site_url(request)
+    model = snippets.chat_example(browse.models(account_id=key.account_id))
+    return {
+        "section": "keys",
+        "key": key,
+        "plaintext": plaintext,
+        "calls_models": "inference" in key.scopes,
+        "free_nano": ledger.wallet_of(key.account_id).free_nano,
+        "base_url": f"{site_url}/api/v1",
+        # Reads the pasted key unseen and keeps it out of the shell's history.
+        "export": "read -rs TURNPIKE_API_KEY && export TURNPIKE_API_KEY",
+        "check": f'curl {site_url}/api/v1/key -H "Authorization: Bearer $TURNPIKE_API_KEY"',
+        "chat": snippets.chat(model, site_url=site_url)["curl"],
+    }

@@ -33,6 +33,13 @@ def addresses() -> Iterator[tuple[str, URLPattern]]:
     yield from _walk(get_resolver().url_patterns, "")
 
 
+# What the page that draws the document says first; its Markdown links are of this site.
+_BEGIN: Final = (
+    "New here? The [quick start](/docs) has base URLs for the usual clients and code to paste. "
+    "Make a key on the [keys page](/keys), then press Authorize here to try what follows."
+)
+
+
 def build(*, title: str, version: str, management: Management, prefix: str) -> dict[str, Any]:
     """The document; `prefix` is where the management API is mounted, such as /api/v1/."""
     written = management.get_openapi_schema(path_prefix=prefix)
@@ -48,7 +55,7 @@ def build(*, title: str, version: str, management: Management, prefix: str) -> d
             operation["responses"].setdefault("default", {"$ref": "#/components/responses/Error"})
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": version},
+        "info": {"title": title, "version": version, "description": _BEGIN},
         "servers": [{"url": "/"}],
         "paths": dict(sorted(paths.items())),
         "components": {

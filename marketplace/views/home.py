@@ -18,10 +18,8 @@ FEATURED = 6
 def home(request: HttpRequest, visitor: Visitor | None) -> HttpResponse:
     """What this is, a call to paste, models that are really there."""
     listings = browse.models(account_id=visitor.account.pk if visitor else None)
-    chatting = [one for one in listings if one.chats]
     hosted = [one for one in listings if one.is_hosted]
-    featured = (hosted[:2] + chatting)[:FEATURED]
-    example = chatting[0].model.full_slug if chatting else "author/model"
+    featured = (hosted[:2] + [one for one in listings if one.chats and not one.is_hosted])[:FEATURED]
     site_url = snippets.site_url(request)
     return render(
         request,
@@ -30,6 +28,6 @@ def home(request: HttpRequest, visitor: Visitor | None) -> HttpResponse:
             "featured": featured,
             "models_count": len(listings),
             "providers_count": len(browse.providers()),
-            "curl": snippets.chat(example, site_url=site_url)["curl"],
+            "curl": snippets.chat(snippets.chat_example(listings), site_url=site_url)["curl"],
         },
     )

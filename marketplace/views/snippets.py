@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
+from marketplace.services.browse import Listing
+
 
 def site_url(request: HttpRequest) -> str:
     """Where callers reach this site, without a slash at the end."""
     return str(settings.PUBLIC_URL).rstrip("/") or f"{request.scheme}://{request.get_host()}"
+
+
+def chat_example(listings: Sequence[Listing]) -> str:
+    """The model that a first chat names: one of a provider, as those are known by name, else one hosted here."""
+    chatting = sorted((one for one in listings if one.chats), key=lambda one: one.is_hosted)
+    return chatting[0].model.full_slug if chatting else "author/model"
 
 
 def chat(model: str, *, site_url: str) -> dict[str, str]:

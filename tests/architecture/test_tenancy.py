@@ -78,6 +78,7 @@ WRONG_KIND: dict[str, dict[str, Any]] = {
 PAGES: dict[str, Route] = {
     "": everybody(),
     "healthz": everybody(),
+    "docs": everybody(),
     "models": everybody(),
     "providers": everybody(),
     "chat": everybody(),

@@ -10,7 +10,7 @@ from tests.servers.system import System
 
 pytestmark = [pytest.mark.browser, pytest.mark.live]
 
-OPEN = ["/", "/models", "/providers", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
+OPEN = ["/", "/docs", "/models", "/providers", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
 OWN = [
     "/chat",
     "/keys",

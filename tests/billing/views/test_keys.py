@@ -7,6 +7,7 @@ import re
 import pytest
 from django.test import Client
 
+from billing.services import credits
 from marketplace.lib.errors import Unauthorized
 from marketplace.models import Account, ApiKey
 from marketplace.services import keys
@@ -33,6 +34,16 @@ def test_a_key_is_shown_once_and_works(alice: Client) -> None:
     page = alice.get("/keys").content.decode()
     assert "my app" in page
     assert key not in page
+
+
+def test_the_page_of_a_new_key_says_whether_anything_can_be_paid_with_it(alice: Client) -> None:
+    form = {"name": "my app", "scopes": ["inference"]}
+    poor = alice.post("/keys/create", form).content.decode()
+    assert "This account has no credit yet" in poor
+    assert "http://testserver/api/v1<" in poor
+    assert "/api/v1/chat/completions" in poor
+    credits.grant(account_id=account(email="alice@example.com").pk, amount_nano=1_000_000, reference="g")
+    assert "no credit yet" not in alice.post("/keys/create", form).content.decode()
 
 
 def test_limit_reset_and_expiry_are_kept_exactly(alice: Client) -> None:

@@ -14,7 +14,7 @@ from tests.factories.marketplace import EndpointFactory, ModelFactory
 
 pytestmark = pytest.mark.django_db
 
-PUBLIC = ["/", "/models", "/providers", "/chat", "/acme/one", "/accounts/login/", "/accounts/signup/"]
+PUBLIC = ["/", "/docs", "/models", "/providers", "/chat", "/acme/one", "/accounts/login/", "/accounts/signup/"]
 PUBLIC += ["/accounts/password/reset/", "/nobody/nothing"]
 OWN = ["/keys", "/keys/create", "/usage", "/credits", "/settings", "/organisations", "/organisations/create"]
 OWN += ["/organisations/shop/", "/accounts/email/", "/accounts/password/change/", "/accounts/logout/"]
