@@ -14,6 +14,7 @@ from execution.api.edge import View, answer, hop, plain, read_json
 from execution.services import examples, listings, renderings, versions
 from marketplace.lib.errors import InvalidRequest, NotFound
 from marketplace.models import Account, Collection, Model, Version
+from marketplace.services.nearby import no_such_model
 
 PAGE: Final = 25
 SEARCHED: Final = 20
@@ -235,7 +236,7 @@ def _show(request: HttpRequest, owner: str, name: str, account_id: int) -> dict[
 def _versions(request: HttpRequest, owner: str, name: str, account_id: int) -> dict[str, Any]:
     model = Model.objects.visible_to(account_id).named(f"{owner}/{name}").first()
     if model is None:
-        raise NotFound(f"There is no model {owner}/{name}.")
+        raise no_such_model(f"{owner}/{name}", account_id=account_id)
     rows = Version.objects.filter(model=model)
     return pages.page(rows, request=request, size=PAGE, show=lambda found: [shapes.version(row) for row in found])
 

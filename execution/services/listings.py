@@ -12,10 +12,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from execution.models import Build, Prediction, Release
-from marketplace.lib.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unprocessable
+from marketplace.lib.errors import Conflict, Forbidden, InvalidRequest, Unprocessable
 from marketplace.models import Account, Hardware, Model, Version
 from marketplace.models.accounts import SLUG
 from marketplace.services import accounts
+from marketplace.services.nearby import no_such_model
 
 MAX_MODELS: Final = 1000
 MAX_QUERY: Final = 500
@@ -47,7 +48,7 @@ def find(*, account_id: int, owner: str, name: str) -> Model:
     rows = Model.objects.visible_to(account_id).named(f"{owner}/{name}").filter(hardware__isnull=False)
     row = _counted(rows).first()
     if row is None:
-        raise NotFound(f"There is no model {owner}/{name}.")
+        raise no_such_model(f"{owner}/{name}", account_id=account_id)
     return row
 
 

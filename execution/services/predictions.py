@@ -23,6 +23,7 @@ from marketplace.lib.errors import InvalidRequest, NotFound, Unavailable, Unproc
 from marketplace.models import Model, Version
 from marketplace.services import prices
 from marketplace.services.guardrails import Policy, policy_of
+from marketplace.services.nearby import no_such_model
 
 TASK: Final = "execution.run_prediction"
 # What is shown of a prediction and changes after it was made.
@@ -82,9 +83,15 @@ def latest_of(*, owner: str, name: str, account_id: int) -> Version:
     found = runnable().filter(named, visible).order_by("-created_at").first()
     if found is not None:
         return found
-    if Model.objects.visible_to(account_id).named(f"{owner}/{name}").exists():
-        raise NotFound(f"The model {owner}/{name} has no version that can be run yet.")
-    raise NotFound(f"There is no model {owner}/{name}.")
+    model = Model.objects.visible_to(account_id).named(f"{owner}/{name}").first()
+    if model is None:
+        raise no_such_model(f"{owner}/{name}", account_id=account_id)
+    if model.hardware_id is None and model.endpoints.filter(is_active=True, provider__is_active=True).exists():
+        raise NotFound(
+            f"The model {owner}/{name} is not hosted here but served by providers: it takes no predictions. Name it as "
+            '"model" in a request under /api/v1, such as POST /api/v1/chat/completions; its page has code to paste.'
+        )
+    raise NotFound(f"The model {owner}/{name} has no version that can be run yet.")
 
 
 def create(

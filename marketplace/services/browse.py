@@ -13,9 +13,9 @@ from typing import Any
 from django.db.models import Count, Prefetch, Q
 
 from marketplace.lib import tariffs
-from marketplace.lib.errors import NotFound
 from marketplace.models import Endpoint, Model, Price, Provider, Version
 from marketplace.services import prices
+from marketplace.services.nearby import no_such_model
 
 SORTS = {
     "newest": "Newest first",
@@ -173,7 +173,7 @@ def model(*, full_slug: str, account_id: int | None) -> Listing:
     """One model that the account may see. Raises NotFound, also for a stranger's private model."""
     found = _listings(Model.objects.visible_to(account_id).named(full_slug))
     if not found:
-        raise NotFound(f"There is no model {full_slug}.")
+        raise no_such_model(full_slug, account_id=account_id)
     return found[0]
 
 

@@ -8,28 +8,27 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.services import allowances, holds
+from billing.services import allowances, budgets, holds, ledger
 from marketplace.lib import env, ids
-from marketplace.lib.errors import InvalidRequest, NotFound, PaymentRequired
+from marketplace.lib.errors import InvalidRequest, PaymentRequired
 from marketplace.lib.money import format_usd
+from marketplace.models import ApiKey
 from marketplace.services.guardrails import Policy, policy_of
 from marketplace.services.keys import Caller
 from routing.canonical import ChatRequest, Routed
 from routing.models import Generation
 from routing.selection.candidates import Candidate, Need
-from routing.selection.filters import Exclusion
 from routing.selection.plan import Attempt
-from routing.services import guards, own_keys, presets
+from routing.services import guards, own_keys, presets, unserved
 from routing.services.health import HEALTH, conversation_key
 from routing.services.naming import meant, unknown_model
-from routing.services.routes import Route, models_giving, routes
+from routing.services.routes import Route, routes
 
 CHAT: Final = "chat"
 HOLD_FOR: Final = dt.timedelta(hours=1)
 MAX_ATTEMPTS: Final = 8
 # Tokens of an answer whose request sets no cap; sent to the provider as the cap.
 DEFAULT_MAX_TOKENS: Final = env.integer("DEFAULT_MAX_TOKENS", 4_096, minimum=1)
-EXCLUDED_SHOWN: Final = 20
 
 
 Q = TypeVar("Q", bound=Routed)
@@ -99,7 +98,7 @@ def admit(
         variants=named.variants,
     )
     if not chosen.attempts:
-        raise _nothing_fits(caller, list(models), need, chosen.excluded)
+        raise unserved.nothing_fits(list(models), need, chosen.excluded, account_id=caller.account_id)
     in_order = own_keys.ordered(chosen, by_endpoint)[:MAX_ATTEMPTS]
     attempts = {attempt.candidate.endpoint_id: attempt for attempt in in_order}
     is_fixed = chosen.is_fixed or any(route.is_own for route in by_endpoint.values())
@@ -181,15 +180,22 @@ def _caps(candidates: Sequence[Candidate], need: Need, free: int | None) -> list
     return found
 
 
+def _require_of_key(caller: Caller, amount_nano: int) -> None:
+    """Raise KeyLimitExceeded where the key's own limit, not the wallet, is what does not cover an amount."""
+    key = None if caller.key_id is None else ApiKey.objects.get(pk=caller.key_id)
+    left = None if key is None else budgets.remaining(key)
+    if key is not None and left is not None and left < amount_nano <= ledger.wallet_of(caller.account_id).free_nano:
+        raise holds.KeyLimitExceeded(needed_nano=amount_nano, left_nano=left, reset=key.limit_reset)
+
+
 def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) -> PaymentRequired:
     free = _free(caller)
-    if need.max_tokens == 0:  # no answer in tokens that could be shorter
-        needed = min(c.bound(input_tokens=need.input_bound, max_tokens=0, units=need.units) for c in candidates)
-        allowances.require(account_id=caller.account_id, key_id=caller.key_id, amount_nano=needed)
-        return holds.InsufficientCredit(needed_nano=needed, free_nano=free)
-    asked = need.max_tokens or 1
+    asked = 1 if need.max_tokens is None else need.max_tokens
     cheapest = min(c.bound(input_tokens=need.input_bound, max_tokens=asked, units=need.units) for c in candidates)
     allowances.require(account_id=caller.account_id, key_id=caller.key_id, amount_nano=cheapest)
+    _require_of_key(caller, cheapest)
+    if need.max_tokens == 0:  # no answer in tokens that could be shorter
+        return holds.InsufficientCredit(needed_nano=cheapest, free_nano=free)
     if all(candidate.is_by_time for candidate in candidates):
         seconds = min(candidate.most_ms for candidate in candidates) // 1_000
         return PaymentRequired(
@@ -200,41 +206,11 @@ def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) 
         )
     most = max(c.tokens_for(free, input_tokens=need.input_bound, units=need.units) for c in candidates)
     afford = min(most, asked)
+    way_out = ", or fewer max_tokens" if afford else ""
+    wish = "You" if need.max_tokens is None else f"You requested up to {asked} tokens, but"
     return PaymentRequired(
-        f"This request requires more credits, or fewer max_tokens: it needs up to ${format_usd(cheapest)} held and "
-        f"${format_usd(free)} is free. You requested up to {asked} tokens, but can only afford {afford}.",
+        f"This request requires more credits{way_out}: it may cost up to ${format_usd(cheapest)}, which is held "
+        f"beforehand, and ${format_usd(free)} is free. {wish} can only afford {afford} tokens of an answer. "
+        "Add credit on the credits page.",
         metadata={"needed_usd": format_usd(cheapest), "available_usd": format_usd(free), "affordable_tokens": afford},
     )
-
-
-def _nothing_fits(caller: Caller, names: Sequence[str], need: Need, excluded: Sequence[Exclusion]) -> NotFound:
-    if not excluded:
-        message = f"No endpoint serves {', '.join(names)} at the moment."
-        code = "no_endpoints"
-    else:
-        first = excluded[0]
-        message = (
-            f"No endpoint of {', '.join(names)} can serve this request as asked. "
-            f"{first.candidate.provider_name}: {first.detail}."
-        )
-        code = "constraint_filtered"
-    if all(need.outputs - one.candidate.outputs for one in excluded):
-        message += _instead(caller, need)
-    reasons = [
-        {"provider": one.candidate.provider, "model": one.candidate.model, "reason": one.reason, "detail": one.detail}
-        for one in excluded[:EXCLUDED_SHOWN]
-    ]
-    availability = {
-        "code": code,
-        "retryable": False,
-        "requested_models": list(names),
-        "excluded_by": sorted({one.reason for one in excluded}),
-    }
-    return NotFound(message, metadata={"availability": availability, "excluded": reasons})
-
-
-def _instead(caller: Caller, need: Need) -> str:
-    """A hint for a request that went to the wrong kind of model."""
-    able = models_giving(need.outputs, account_id=caller.account_id)
-    wanted = ", ".join(sorted(need.outputs))
-    return f" Models that give {wanted}: {', '.join(able)}." if able else f" No model here gives {wanted}."

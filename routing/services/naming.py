@@ -1,17 +1,15 @@
 """Which models a request means: names with variants, the latest of a family, or the choice left to us."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from django.db.models import Q
 from django.utils import timezone
 
 from marketplace.lib import tariffs
 from marketplace.lib.errors import InvalidRequest
 from marketplace.models import Model
-from marketplace.services import browse
+from marketplace.services import browse, nearby
 from marketplace.services.browse import Offer
 from routing.canonical import ChatRequest, Routed, Text
 from routing.selection import auto, naming
@@ -62,22 +60,14 @@ def meant(*, names: Sequence[str], account_id: int, request: Routed | None = Non
 
 def unknown_model(names: Sequence[str], *, account_id: int) -> InvalidRequest:
     """The error for names of which none is a model that the account can see, to be raised; it names what comes near."""
-    near = list(dict.fromkeys(found for name in names for found in _near(name, account_id)))
+    found = [nearby.near(naming.read(name).name, account_id=account_id) for name in names]
+    near = list(dict.fromkeys(one for each in found for one in each))
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     return InvalidRequest(
-        f"{', '.join(names)} is not a model here. {hint}GET /api/v1/models lists all.",
+        f"{', '.join(names)} {'is not a model' if len(names) == 1 else 'are no models'} here. {hint}"
+        "GET /api/v1/models lists all.",
         metadata={"availability": {"code": "model_not_found", "retryable": False, "requested_models": list(names)}},
     )
-
-
-def _near(name: str, account_id: int) -> list[str]:
-    """At most two models whose author or second half is named rightly and whose whole name is nearly so."""
-    author, _, slug = naming.read(name[:200].lower()).name.rpartition("/")
-    rows = Model.objects.visible_to(account_id).filter(Q(publisher__slug=author) | Q(slug=slug))
-    known = [f"{theirs}/{slug}" for theirs, slug in rows.values_list("publisher__slug", "slug")[:1000]]
-    if not author:
-        return known[:2]
-    return difflib.get_close_matches(f"{author}/{slug}", known, n=2, cutoff=0.8)
 
 
 def _latest(author: str, family: str, account_id: int) -> list[str]:

@@ -14,6 +14,7 @@ from execution.states import Status
 from marketplace.models import Version
 from tests.execution.api.conftest import Caller
 from tests.factories.execution import hosted, payer, predict
+from tests.factories.marketplace import EndpointFactory, ModelFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,6 +59,16 @@ class TestCreate:
         answer = caller.post(path, {"input": {"text": "hello"}})
         assert answer.status_code == 201
         assert answer.json()["version"] == version.pk
+
+    def test_a_model_of_providers_says_where_it_is_called_and_a_misspelt_one_what_was_meant(
+        self, caller: Caller, version: Version
+    ) -> None:
+        EndpointFactory(model=ModelFactory(slug="routed"))
+        for path, says in (("acme/routed", "POST /api/v1/chat/completions"), ("demo/ecko", "Did you mean demo/echo?")):
+            answer = caller.post(f"/v1/models/{path}/predictions", {"input": {"text": "hello"}})
+            assert answer.status_code == 404
+            assert says in answer.json()["detail"]
+        assert "Did you mean demo/echo?" in caller.get("/v1/models/demo/ech").json()["detail"]
 
     @pytest.mark.parametrize(
         ("body", "status", "says"),

@@ -344,8 +344,9 @@ async def test_what_cannot_be_afforded_is_never_called(simulate: Simulate, money
     await run(endpoint, sim.base_url)
     poor = await run(buyer, dollars="0")
     for fields in ({}, {"max_tokens": None}):
-        with pytest.raises(PaymentRequired, match="can only afford 0"):
+        with pytest.raises(PaymentRequired, match="can only afford 0") as refused:
             await plain(poor, **fields)
+        assert "fewer max_tokens" not in refused.value.message  # none would be few enough
     assert sim.calls == 0
     assert not await run(Generation.objects.exists)
 
@@ -354,7 +355,7 @@ async def test_a_keys_limit_binds(simulate: Simulate, money: None) -> None:
     sim = simulate()
     await run(endpoint, sim.base_url)
     limited = await run(buyer, limit_nano=10)
-    with pytest.raises(PaymentRequired):
+    with pytest.raises(PaymentRequired, match="This key's spend limit is reached"):  # the wallet has credit enough
         await plain(limited)
     assert sim.calls == 0
 
@@ -365,7 +366,7 @@ async def test_unknown_models_and_models_that_nobody_serves(simulate: Simulate, 
     with pytest.raises(InvalidRequest, match="acme/none") as unknown:
         await plain(alice, model="acme/none")
     assert unknown.value.metadata["availability"]["code"] == "model_not_found"
-    for misspelt in ("acme/lage", "Acme/Large-", "large", "akme/large:floor"):
+    for misspelt in ("acme/lage", "Acme/Large-", "large", "lar", "lareg", "akme/large:floor"):
         with pytest.raises(InvalidRequest, match=r"Did you mean acme/large\?"):
             await plain(alice, model=misspelt)
     with pytest.raises(NotFound) as excluded:
@@ -373,6 +374,7 @@ async def test_unknown_models_and_models_that_nobody_serves(simulate: Simulate, 
     assert excluded.value.metadata["excluded"] == [
         {"provider": "sim-one", "model": "acme/large", "reason": "allowed_providers", "detail": "in provider.ignore"}
     ]
+    assert "in provider.ignore. Its providers: sim-one." in excluded.value.message
 
 
 async def test_nothing_that_was_said_is_kept(simulate: Simulate, alice: Buyer) -> None:

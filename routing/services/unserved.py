@@ -1,0 +1,85 @@
+"""The refusal of a request that no endpoint can serve: what keeps each, and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from marketplace.lib.errors import NotFound
+from marketplace.models import Model
+from routing.selection.candidates import Need
+from routing.selection.filters import Exclusion
+from routing.services.routes import models_giving
+
+EXCLUDED_SHOWN: Final = 20
+_REASONS_TOLD: Final = 3
+_PROVIDERS_TOLD: Final = 3  # by name with each reason
+_CHOICE: Final = "allowed_providers"
+
+
+def nothing_fits(names: Sequence[str], need: Need, excluded: Sequence[Exclusion], *, account_id: int) -> NotFound:
+    """The 404 to be raised; its metadata have each endpoint with its reason, its message what they have in common."""
+    hosted = [] if excluded else _hosted(names, account_id=account_id)
+    if hosted:
+        message = (
+            f"{hosted[0]} answers no such request: it is hosted here and takes predictions. "
+            f"Use POST /v1/models/{hosted[0]}/predictions."
+        )
+    elif excluded:
+        message = f"No endpoint of {', '.join(names)} can serve this request as asked. {_reasons(excluded)}."
+        message += _there_are(excluded)
+    else:
+        message = f"No endpoint serves {', '.join(names)} at the moment."
+    if not hosted and all(need.outputs - one.candidate.outputs for one in excluded):
+        message += _instead(need, account_id=account_id)
+    return NotFound(message, metadata=_metadata(names, excluded))
+
+
+def _metadata(names: Sequence[str], excluded: Sequence[Exclusion]) -> dict[str, object]:
+    availability = {
+        "code": "constraint_filtered" if excluded else "no_endpoints",
+        "retryable": False,
+        "requested_models": list(names),
+        "excluded_by": sorted({one.reason for one in excluded}),
+    }
+    reasons = [
+        {"provider": one.candidate.provider, "model": one.candidate.model, "reason": one.reason, "detail": one.detail}
+        for one in excluded[:EXCLUDED_SHOWN]
+    ]
+    return {"availability": availability, "excluded": reasons}
+
+
+def _reasons(excluded: Sequence[Exclusion]) -> str:
+    """ "Swift, Steady: gives at most 16384 tokens, 20000 are asked for; Harbour: takes no image"."""
+    by_detail: dict[str, list[str]] = {}
+    for one in excluded:
+        by_detail.setdefault(one.detail, []).append(one.candidate.provider_name)
+    told = [f"{_some(list(dict.fromkeys(who)))}: {detail}" for detail, who in by_detail.items()]
+    more = len(told) - _REASONS_TOLD
+    return "; ".join(told[:_REASONS_TOLD]) + (f"; and {more} more reasons, in the metadata" if more > 0 else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _PROVIDERS_TOLD
+    return ", ".join(names[:_PROVIDERS_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def _there_are(excluded: Sequence[Exclusion]) -> str:
+    """Which providers a request may name that named others."""
+    if all(one.reason != _CHOICE for one in excluded):
+        return ""
+    slugs = list(dict.fromkeys(one.candidate.provider for one in excluded))[:EXCLUDED_SHOWN]
+    return f" Its providers: {', '.join(slugs)}."
+
+
+def _hosted(names: Sequence[str], *, account_id: int) -> list[str]:
+    """Those of the models that run here and take predictions."""
+    rows = [Model.objects.visible_to(account_id).named(name).filter(hardware__isnull=False).first() for name in names]
+    return [row.full_slug for row in rows if row is not None and row.versions.exists()]
+
+
+def _instead(need: Need, *, account_id: int) -> str:
+    """A hint for a request that went to the wrong kind of model."""
+    able = models_giving(need.outputs, account_id=account_id)
+    wanted = ", ".join(sorted(need.outputs))
+    return f" Models that give {wanted}: {', '.join(able)}." if able else f" No model here gives {wanted}."

@@ -1,0 +1,58 @@
+"""What a caller is told whose request no endpoint can serve, and who is shown the name that was meant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from marketplace.models import Model, Version
+from marketplace.services import nearby
+from routing.selection.candidates import Need
+from routing.selection.filters import Exclusion
+from routing.services.unserved import nothing_fits
+from tests.factories.marketplace import EndpointFactory, HardwareFactory, ModelFactory, account
+from tests.routing.selection.test_plan import BASE, NEED
+
+pytestmark = pytest.mark.django_db
+
+
+def left_out(number: int, reason: str, detail: str) -> Exclusion:
+    return Exclusion(
+        replace(BASE, endpoint_id=number, provider=f"p{number}", provider_name=f"P{number}"), reason, detail
+    )
+
+
+def told(*excluded: Exclusion, need: Need = NEED, name: str = "acme/small") -> str:
+    return nothing_fits([name], need, excluded, account_id=account().pk).message
+
+
+def test_each_reason_is_told_once_with_those_whom_it_keeps() -> None:
+    short = [left_out(number, "context_length", "gives at most 10 tokens") for number in range(5)]
+    message = told(*short, left_out(9, "input_modalities", "takes no image"))
+    assert "P0, P1, P2 and 2 more: gives at most 10 tokens; P9: takes no image." in message
+    assert "Its providers" not in message  # other names would not help
+
+
+def test_one_who_named_no_provider_of_the_model_is_told_which_there_are() -> None:
+    message = told(*(left_out(number, "allowed_providers", "not in provider.only") for number in range(2)))
+    assert message.endswith("P0, P1: not in provider.only. Its providers: p0, p1.")
+
+
+def test_a_model_that_takes_predictions_is_told_apart_from_one_that_nobody_serves() -> None:
+    hosted = ModelFactory.create(slug="shapes", hardware=HardwareFactory())
+    assert "No endpoint serves acme/shapes at the moment" in told(name="acme/shapes")
+    Version.objects.create(id="ab" * 32, model=hosted, cog_version="0.16", openapi_schema={}, build_path="x")
+    assert "Use POST /v1/models/acme/shapes/predictions." in told(name="acme/shapes")
+
+
+def test_the_name_that_was_meant_comes_nearest_first_and_never_from_a_strangers_private_models() -> None:
+    for slug in ("gpt-4o-mini", "gpt-4.1"):
+        EndpointFactory(model=ModelFactory(slug=slug))
+    ModelFactory(slug="gpt-4o-secret", visibility=Model.Visibility.PRIVATE)
+    mine = account().pk
+    assert nearby.near("gpt-4o", account_id=mine) == ["acme/gpt-4o-mini"]
+    assert nearby.near("openai/gpt-4o", account_id=None) == ["acme/gpt-4o-mini"]
+    assert nearby.near("acme/gpt-4o", account_id=None) == ["acme/gpt-4o-mini"]
+    assert nearby.near("gpt-4.1-", account_id=None) == ["acme/gpt-4.1"]
+    assert nearby.near("claude", account_id=None) == []
