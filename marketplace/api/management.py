@@ -126,10 +126,10 @@ class Management(NinjaAPI):
         ]
 
 
-def root(routers: dict[str, Router]) -> Management:
-    """The management API made of routers, by tag."""
+def root(*routers: tuple[str, Router]) -> Management:
+    """The management API made of routers, each with its tag."""
     api = Management()
-    for tag, router in routers.items():
+    for tag, router in routers:
         api.add_router("", router, tags=[tag])
     return api
 
