@@ -1,17 +1,10 @@
-"""The only sender: HTTP to providers, checked and pinned, with a deadline for every kind of silence.
+"""Requests sent out, over clients that are pinned to a checked address."""
 
-One pooled client per origin. The origin's name is resolved here, every address judged, and the client
-pinned to the one that was checked, so a name that changes its mind gains nothing; after `PIN_SECONDS` it
-is resolved anew. No redirects, no proxies from the environment, no content codings.
-
-pyreqwest does not abort a request whose headers are still awaited when its Python task is cancelled, so
-each request also carries its deadline inside the client: a call that nobody waits for ends by then.
-"""
+from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -19,140 +12,20 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
+from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError
 
-from marketplace.lib import addresses, env, pool
+from marketplace.lib import addresses, pool
 from routing.adapters import limits as rate_limits
-from routing.adapters.base import Adapter, HttpRequest, Reader, StreamParser
-from routing.canonical import Chunk, UpstreamError
+from routing.adapters.base import Adapter, HttpRequest, Reader
+from routing.canonical import UpstreamError
+from routing.upstream.answers import Download, Stream, broken, next_piece, read_all, silence
+from routing.upstream.deadlines import Deadlines, deadlines
 
 Answer = TypeVar("Answer")
 
 PIN_SECONDS: Final = 60.0
 CONNECTS: Final = 4  # tries to reach a provider for one request, over its addresses
-DRAIN_SECONDS: Final = 0.05
 READ_HEADERS: Final = ("retry-after", "x-amzn-errortype")  # of a refusal: all that any dialect asks for
-MEBIBYTE: Final = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """Seconds that an upstream may be silent, and bytes that it may send."""
-
-    connect: float = 5.0
-    first_chunk: float = 30.0  # from sending a streamed request to the first piece of its answer
-    answer: float = 120.0  # from sending a plain request to its whole answer
-    idle: float = 60.0  # between two pieces of a stream
-    plain_bytes: int = 64 * MEBIBYTE  # ten pictures in base64
-    stream_bytes: int = 128 * MEBIBYTE
-    error_bytes: int = 64 * 1024
-
-
-def deadlines() -> Deadlines:
-    """The deadlines from the environment."""
-    return Deadlines(
-        first_chunk=env.integer("UPSTREAM_FIRST_CHUNK_MS", 30_000, minimum=1) / 1000,
-        answer=env.integer("UPSTREAM_ANSWER_MS", 120_000, minimum=1) / 1000,
-        idle=env.integer("UPSTREAM_IDLE_MS", 60_000, minimum=1) / 1000,
-    )
-
-
-class Stream:
-    """An open streamed answer whose first piece has been read and judged sound."""
-
-    __slots__ = ("_deadlines", "_first", "_parser", "_reader", "_received", "_rest", "_stack")
-
-    def __init__(
-        self, *, limits: Deadlines, parser: StreamParser, stack: contextlib.AsyncExitStack, reader: Any
-    ) -> None:
-        self._deadlines = limits
-        self._parser = parser
-        self._stack = stack
-        self._reader = reader
-        self._first: list[Chunk] = []
-        self._rest: Any = None
-        self._received = 0
-
-    async def chunks(self) -> AsyncIterator[list[Chunk]]:
-        """The answer, a list per read. Raises UpstreamError where it breaks off or falls silent."""
-        if self._first:
-            yield self._first
-        while True:
-            batch = await self.read(self._deadlines.idle)
-            if batch is None:
-                break
-            if batch:
-                yield batch
-
-    async def peek(self, seconds: float) -> None:
-        """Read up to the first piece of content (or the end of an answer without any). Raises UpstreamError."""
-        try:
-            async with asyncio.timeout(seconds):
-                while not any(chunk.has_content or chunk.finish_reason for chunk in self._first):
-                    batch = await self.read(seconds)
-                    if batch is None:
-                        raise UpstreamError("The provider's answer is empty.", kind="malformed", retryable=True)
-                    self._first += batch
-        except TimeoutError:
-            raise silence("sent nothing") from None
-
-    async def read(self, seconds: float) -> list[Chunk] | None:
-        """The next pieces; None at the clean end."""
-        if self._reader is None:
-            return None
-        data = await next_piece(self._reader, seconds)
-        if not data:
-            self._reader, self._rest = None, None
-            return self._parser.finish()
-        self._received += len(data)
-        if self._received > self._deadlines.stream_bytes:
-            raise UpstreamError("The provider's answer is too long.", kind="malformed", retryable=True)
-        chunks = self._parser.feed(data)
-        if self._parser.is_finished:
-            self._reader, self._rest = None, self._reader
-            chunks += self._parser.finish()
-        return chunks
-
-    async def close(self) -> None:
-        """Let the connection go; an unfinished answer is cancelled at the provider."""
-        with contextlib.suppress(PyreqwestError, TimeoutError):
-            if self._rest is not None:  # the few bytes after the end, so that the connection can be used again
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    while await self._rest.read_chunk() is not None:
-                        pass
-        self._reader, self._rest = None, None
-        with contextlib.suppress(PyreqwestError):
-            await self._stack.aclose()
-
-
-class Download:
-    """An answer of bytes, passed on as it comes; its first piece has been read."""
-
-    __slots__ = ("_first", "_limits", "_reader", "_stack", "content_type")
-
-    def __init__(
-        self, first: bytes, *, limits: Deadlines, content_type: str, stack: contextlib.AsyncExitStack, reader: Any
-    ) -> None:
-        self.content_type = content_type
-        self._first = first
-        self._limits = limits
-        self._stack = stack
-        self._reader = reader
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The bytes, a piece per read. Raises UpstreamError where they break off, fall silent or are too many."""
-        yield self._first
-        received = len(self._first)
-        while data := await next_piece(self._reader, self._limits.idle):
-            received += len(data)
-            if received > self._limits.stream_bytes:
-                raise UpstreamError("The provider's answer is too long.", kind="malformed", retryable=True)
-            yield data
-
-    async def close(self) -> None:
-        """Let the connection go."""
-        with contextlib.suppress(PyreqwestError):
-            await self._stack.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +54,7 @@ class Sender:
             async with asyncio.timeout(seconds), contextlib.AsyncExitStack() as stack:
                 response = await self._open(request, stack, whole=seconds)
                 await self._check_status(response, adapter)
-                body = await _read_all(response.body_reader, limits.plain_bytes)
+                body = await read_all(response.body_reader, limits.plain_bytes)
                 return adapter.parse_answer(body)
         except TimeoutError:
             raise silence("did not answer") from None
@@ -272,7 +145,7 @@ class Sender:
     async def _check_status(self, response: Any, adapter: Reader[object]) -> None:
         if response.status == 200:
             return
-        body = await _read_all(response.body_reader, self.limits.error_bytes, cut=True)
+        body = await read_all(response.body_reader, self.limits.error_bytes, cut=True)
         headers = {name: response.get_header(name) or "" for name in READ_HEADERS}
         raise adapter.error(status=response.status, headers=headers, body=body)
 
@@ -343,46 +216,6 @@ def _origin(url: str) -> tuple[str, str, int, str]:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     return parts.scheme, host, port, f"{parts.scheme}://{addresses.origin(host, port)}"
-
-
-async def next_piece(reader: Any, seconds: float) -> bytes:
-    """The next bytes of a body; none at its clean end. Raises UpstreamError."""
-    try:
-        async with asyncio.timeout(seconds):
-            data = await reader.read_chunk()
-    except (TimeoutError, RequestTimeoutError):
-        raise silence("fell silent") from None
-    except PyreqwestError:
-        raise UpstreamError("The provider broke the connection.", kind="cut", retryable=True) from None
-    return bytes(data) if data is not None else b""
-
-
-async def _read_all(reader: Any, most: int, *, cut: bool = False) -> bytes:
-    """The body, at most so many bytes; a longer one is cut off or refused."""
-    parts: list[bytes] = []
-    size = 0
-    while (data := await reader.read_chunk()) is not None:
-        parts.append(bytes(data))
-        size += len(data)
-        if size > most:
-            if cut:
-                break
-            raise UpstreamError("The provider's answer is too long.", kind="malformed", retryable=True)
-    return b"".join(parts)[:most]
-
-
-def silence(what: str) -> UpstreamError:
-    """The provider let a deadline pass."""
-    return UpstreamError(f"The provider {what} in time.", kind="timeout", retryable=True)
-
-
-def broken(error: PyreqwestError) -> UpstreamError:
-    """The connection failed, in words that are the caller's to know."""
-    if isinstance(error, RequestTimeoutError | ConnectTimeoutError):
-        return silence("did not answer")
-    if isinstance(error, ConnectError):
-        return UpstreamError("The provider could not be reached.", kind="unavailable", retryable=True)
-    return UpstreamError("The provider broke the connection.", kind="cut", retryable=True)
 
 
 SENDER: Final = Sender()
