@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.catalogue import listing
+from marketplace.catalogue import listed_prices, listing
 from marketplace.catalogue.listing import BadListing, Listed
 from tests import reference
 
@@ -196,7 +196,7 @@ def test_a_long_prompts_price_is_read_as_such() -> None:
 )
 def test_conditions_that_are_not_sold_here_cost_the_highest_price(overrides: list[dict[str, Any]]) -> None:
     entry = changed(FLAT, pricing=FLAT["pricing"] | {"overrides": overrides})
-    assert (entry.prices["prompt"], entry.notes) == (900_000_000, (listing.HIGHEST,))
+    assert (entry.prices["prompt"], entry.notes) == (900_000_000, (listed_prices.HIGHEST,))
     assert not [key for key in entry.prices if ">" in key or "@" in key]
 
 
@@ -205,7 +205,7 @@ def test_an_override_that_depends_on_parameters_costs_the_highest_price() -> Non
         {"when": {"speed": {"equals": "fast"}}, "cost_usd": "0.0000007"},
     ]}  # fmt: skip
     entry = monitored(pricing=[line])
-    assert (entry.prices["prompt"], entry.notes) == (700_000_000, (listing.HIGHEST,))
+    assert (entry.prices["prompt"], entry.notes) == (700_000_000, (listed_prices.HIGHEST,))
 
 
 def test_the_lifetime_of_a_cache_decides_its_unit() -> None:
