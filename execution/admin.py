@@ -46,6 +46,8 @@ class PredictionAdmin(_ReadOnly):
     list_filter = ("status", "hardware", "source")
     list_select_related = ("account", "model__publisher")
     exclude = ("input", "output", "logs")
+    search_fields = ("id", "account__slug")
+    search_help_text = "A prediction's id, or an account's short name"
 
 
 @admin.register(Build)
@@ -55,6 +57,8 @@ class BuildAdmin(_ReadOnly):
     list_display = ("id", "account", "model", "status", "attempts", "created_at", "completed_at")
     list_filter = ("status",)
     list_select_related = ("account", "model__publisher")
+    search_fields = ("id", "account__slug", "model__slug")
+    search_help_text = "A build's id, an account's or a model's short name"
 
 
 class OfficialForm(_ModelForm):

@@ -40,6 +40,7 @@ urlpatterns = [
     path("api/v1/models/count", catalogue.ModelsCount.as_view()),
     path("api/v1/models/user", catalogue.ModelsOfUser.as_view()),
     path("api/v1/models/<str:author>/<str:slug>/endpoints", catalogue.ModelEndpoints.as_view()),
+    path("api/v1/models/<str:author>/<str:slug>", catalogue.ModelOfList.as_view()),
     path("api/v1/model/<str:author>/<str:slug>", catalogue.OneModel.as_view()),
     path("api/v1/providers", catalogue.Providers.as_view()),
     path("api/v1/endpoints/zdr", catalogue.ZdrEndpoints.as_view()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +10,7 @@ import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import Resolver404, resolve
 from django.views.defaults import page_not_found
 from rest_framework import exceptions as drf
 
@@ -34,10 +36,28 @@ def handle(exc: Exception, context: dict[str, Any]) -> JsonResponse:
 
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """An address that is not there: in the form of the APIs under theirs, else as a page."""
-    if request.path.startswith(("/api/", "/v1/")):
-        return respond(request, NotFound("There is no such address here: GET /api/docs shows them all."))
+    """An address that is not there: in the form of the APIs under theirs and to programs, else as a page."""
+    if request.path.startswith(("/api/", "/v1/")) or _is_program(request):
+        hint = "".join(f" Did you mean {path}?" for path in _meant(request.path))
+        return respond(request, NotFound(f"There is no such address here.{hint} GET /api/docs shows them all."))
     return page_not_found(request, exception)
+
+
+def _is_program(request: HttpRequest) -> bool:
+    """Whether a client with a key or a JSON body asks, whose base URL is probably wrong."""
+    return request.headers.get("Authorization", "").startswith("Bearer ") or request.content_type == "application/json"
+
+
+def _meant(path: str) -> list[str]:
+    """The address under the APIs whose end is the same: a base URL that has too much or too little."""
+    end = re.sub(r"^(/+(api|v\d\w*))+(?=/)", "", path)
+    for prefix in ("/api/v1", "/v1"):
+        try:
+            resolve(prefix + end)
+        except Resolver404:
+            continue
+        return [prefix + end]
+    return []
 
 
 def known(exc: Exception) -> AppError:

@@ -95,6 +95,17 @@ class OneModel(View):
         return tagged(request, {"data": shapes.model(found)}, is_private=account_id is not None)
 
 
+class ModelOfList(OneModel):
+    """GET /models/{author}/{slug}, which OpenAI's clients ask for (`models.retrieve`)."""
+
+    async def get(self, request: Any, author: str, slug: str) -> HttpResponseBase:
+        """One model, as OpenAI's clients read one: without an envelope. Raises NotFound."""
+        account_id = await self.account_or_none(request)
+        found = await pool.run(catalogue.model, full_slug=f"{author}/{slug}", account_id=account_id)
+        body = shapes.model(found) | {"object": "model", "owned_by": author}
+        return tagged(request, body, is_private=account_id is not None)
+
+
 class ModelEndpoints(View):
     """GET /models/{author}/{slug}/endpoints."""
 

@@ -300,6 +300,7 @@ API: dict[str, Route] = {
     "api/v1/embeddings/models": everybody(),
     "api/v1/models/user": keyed(),
     "api/v1/models/<str:author>/<str:slug>/endpoints": everybody("api/v1/models/acme/small/endpoints"),
+    "api/v1/models/<str:author>/<str:slug>": everybody("api/v1/models/acme/small"),
     "api/v1/model/<str:author>/<str:slug>": everybody("api/v1/model/acme/small"),
     "api/v1/providers": everybody(),
     "api/v1/endpoints/zdr": everybody(),

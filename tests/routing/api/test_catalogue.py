@@ -35,6 +35,10 @@ def test_models_are_listed_with_prices_for_one_unit(gateway: str, simulate: Simu
     assert body["total_count"] == 1
     assert get(gateway, "models/count").json() == {"data": {"count": 1}}
     assert get(gateway, "model/acme/small").json()["data"] == row
+    # What OpenAI's clients ask for, and read without an envelope; the slash may be coded.
+    for path in ("models/acme/small", "models/acme%2Fsmall"):
+        assert get(gateway, path).json() == row | {"object": "model", "owned_by": "acme"}
+    assert "Did you mean acme/small?" in get(gateway, "models/acme/smal").json()["error"]["message"]
 
 
 def test_prices_under_conditions_are_told_as_overrides(gateway: str, simulate: Simulate) -> None:

@@ -13,13 +13,14 @@ from django.test import Client
 from billing import rating
 from billing.services import holds
 from marketplace.lib import ids
+from marketplace.models import User
 from routing.canonical import ProviderPreferences
 from routing.models import Attempt, Generation
 from routing.selection.plan import plan
 from routing.selection.router import Policy, Router
 from routing.services import records
 from tests.factories.billing import fund
-from tests.factories.marketplace import EndpointFactory, account
+from tests.factories.marketplace import PASSWORD, EndpointFactory, account
 from tests.routing.selection.test_plan import CHEAP, MIDDLE, NEED
 
 pytestmark = pytest.mark.django_db
@@ -121,3 +122,19 @@ def _record() -> dict[str, Any]:
         now=1.0, seed="seed",
     )  # fmt: skip
     return chosen.record()
+
+
+def test_staff_find_a_generation_by_its_id_and_see_what_came_of_it_but_change_nothing(
+    client: Client, generation: Generation
+) -> None:
+    client.force_login(User.objects.create_superuser("staff@example.com", PASSWORD))
+    other = Generation.objects.create(account=generation.account, hold_id=ids.uuid7(), streamed=False)
+    listed = client.get("/staff/routing/generation/", {"q": generation.public_id}).content.decode()
+    assert generation.public_id in listed
+    assert other.public_id not in listed
+    assert other.public_id in client.get("/staff/routing/generation/", {"q": "alice"}).content.decode()
+    page = client.get(f"/staff/routing/generation/{generation.pk}/change/").content.decode()
+    for said in ("Silent for too long", "Talker", "1000 prompt", "$0.001014", "alice"):
+        assert said in page, said
+    assert client.post(f"/staff/routing/generation/{generation.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.post(f"/staff/routing/generation/{generation.pk}/change/", {"model": "x"}).status_code == 403

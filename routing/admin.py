@@ -1,0 +1,123 @@
+"""What staff see of a request that is asked about: who was tried, why, and what was charged. Nothing is changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from billing.services import breakdowns
+from marketplace.lib import ids
+from marketplace.lib.money import format_usd
+from routing.models import Attempt, Generation
+from routing.services import records
+
+if TYPE_CHECKING:
+    _Admin = admin.ModelAdmin[Any]
+    _Inline = admin.TabularInline[Attempt, Generation]
+else:  # Django's own classes take no parameter
+    _Admin = admin.ModelAdmin
+    _Inline = admin.TabularInline
+
+
+class AttemptInline(_Inline):
+    """The endpoints that were tried, in order."""
+
+    model = Attempt
+    fields = readonly_fields = ("position", "provider_name", "outcome", "latency_ms", "is_byok")
+    ordering = ("position",)
+    can_delete = False
+
+    @admin.display(description="Outcome")
+    def outcome(self, attempt: Attempt) -> str:
+        """In the words of the caller's own page."""
+        return records.reason(attempt)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The gateway writes them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+@admin.register(Generation)
+class GenerationAdmin(_Admin):
+    """Generations by the id that callers tell; what was said in them is stored nowhere."""
+
+    list_display = ("public_id", "account", "model", "provider", "operation", "status", "cost", "created_at")
+    list_filter = ("status", "operation", "created_at")
+    list_select_related = ("account", "provider")
+    show_full_result_count = False
+    search_fields = ("account__slug",)
+    search_help_text = "A generation's id (gen-…), or an account's short name"
+    inlines = (AttemptInline,)
+    fields = readonly_fields = (
+        "public_id", "account", "key", "requested_model", "model", "provider", "operation", "streamed", "status",
+        "finish_reason", "error_kind", "why", "prompt_tokens", "completion_tokens", "usage_source", "latency_ms",
+        "generation_ms", "charged", "cost", "corrections", "held", "created_at", "finished_at",
+    )  # fmt: skip
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Generation], search_term: str
+    ) -> tuple[QuerySet[Generation], bool]:
+        """By the public id, else as Django searches."""
+        try:
+            return queryset.filter(pk=ids.parse_generation_id(search_term.strip())), False
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description="Cost")
+    def cost(self, generation: Generation) -> str:
+        """What was charged in the end, in dollars."""
+        return f"${format_usd(generation.cost_nano)}"
+
+    @admin.display(description="Why this provider")
+    def why(self, generation: Generation) -> str:
+        """The sentence of the caller's page, and whether the choice follows from its record."""
+        found = records.why(generation)
+        if found is None:
+            return "–"
+        return found.sentence + ("" if found.replays else " Made again from its record, the choice differs.")
+
+    @admin.display(description="Count times price")
+    def charged(self, generation: Generation) -> str:
+        """The lines that make the cost."""
+        found = _breakdown(generation)
+        return "; ".join(f"{one.quantity} {one.unit}: {one.amount}" for one in found.lines) if found else "–"
+
+    @admin.display(description="Corrections")
+    def corrections(self, generation: Generation) -> str:
+        """Later changes of the charge, with their reasons."""
+        found = _breakdown(generation)
+        told = (
+            [f"{one.reason or 'corrected'}: ${format_usd(one.amount_nano)}" for one in found.corrections]
+            if found
+            else []
+        )
+        return "; ".join(told) or "none"
+
+    @admin.display(description="Held before")
+    def held(self, generation: Generation) -> str:
+        """What was set aside, in dollars."""
+        found = _breakdown(generation)
+        return f"${format_usd(found.held.amount_nano)}" if found and found.held else "–"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The gateway makes them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Money hangs on them."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+def _breakdown(generation: Generation) -> breakdowns.Breakdown | None:
+    return breakdowns.of(account_id=generation.account_id, kind=generation.operation, reference=str(generation.pk))
