@@ -48,9 +48,9 @@ class AttemptInline(_Inline):
 class GenerationAdmin(_Admin):
     """Generations by the id that callers tell; what was said in them is stored nowhere."""
 
-    list_display = ("public_id", "account", "model", "provider", "operation", "status", "cost", "created_at")
+    list_display = ("public_id", "account", "model", "status", "cost", "created_at")
     list_filter = ("status", "operation", "created_at")
-    list_select_related = ("account", "provider")
+    list_select_related = ("account",)
     show_full_result_count = False
     search_fields = ("account__slug",)
     search_help_text = "A generation's id (gen-…), or an account's short name"

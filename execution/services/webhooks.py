@@ -43,6 +43,8 @@ def read(*, url: Any, events: Any) -> tuple[str, list[str]]:
         return "", []
     if not isinstance(url, str) or len(url) > _MAX_URL or not _is_address(url):
         raise Unprocessable(f"`webhook` is an http or https URL of at most {_MAX_URL} characters.")
+    if refused := outbound.refusal(url):
+        raise Unprocessable(f"`webhook` would never be called: {refused}.")
     if events in (None, []):
         return url, list(EVENTS)
     if not isinstance(events, list) or not all(one in EVENTS for one in events):

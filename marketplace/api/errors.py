@@ -32,6 +32,9 @@ def respond(request: HttpRequest, error: AppError) -> JsonResponse:
 def handle(exc: Exception, context: dict[str, Any]) -> JsonResponse:
     """DRF's exception handler: everything leaves in the form of its path, nothing leaks."""
     request: HttpRequest = context["request"]._request
+    if isinstance(exc, drf.MethodNotAllowed):
+        ways = ", ".join(one for one in context["view"].allowed_methods if one != "OPTIONS")
+        exc = AppErrorWithStatus(f"Method {request.method} is not allowed here: use {ways}.", exc.status_code)
     return respond(request, known(exc))
 
 

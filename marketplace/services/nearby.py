@@ -22,7 +22,8 @@ def near(name: str, *, account_id: int | None, most: int = 2) -> list[str]:
     if not slug:
         return []
     rows = Model.objects.visible_to(account_id).order_by("-created_at").values_list("publisher__slug", "slug")
-    known = {f"{theirs}/{called}": called for theirs, called in rows[:_COMPARED]}
+    found = {f"{theirs}/{called}": called for theirs, called in rows[:_COMPARED]}
+    known = {full: called for full, called in found.items() if full != name}
     same = [full for full, called in known.items() if called == slug]
     longer = [full for full, called in known.items() if called.startswith(slug) and called != slug]
     if same or longer:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from marketplace.lib import http, webhooks
+from marketplace.lib import addresses, http, webhooks
 from marketplace.lib.addresses import Refused
+
+
+def refusal(url: str) -> str:
+    """Why an address that is written out in a URL is never called; "" where it may be, or a name is yet to resolve."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        ip = "127.0.0.1" if host == "localhost" else str(ipaddress.ip_address(host))
+    except ValueError:
+        return ""
+    try:
+        addresses.check(host=host, port=port, addresses=(ip,), private_origins=settings.PRIVATE_ORIGINS)
+    except Refused as error:
+        return str(error)
+    return ""
 
 
 def post(

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from marketplace.forms import GuardrailAssignForm, GuardrailForm
 from marketplace.lib.errors import AppError
 from marketplace.models import ApiKey, Guardrail, Member
+from marketplace.services import guardrail_names
 from marketplace.services import guardrails as policies
 from marketplace.services import keys as api_keys
 from marketplace.views.visitor import Visitor, signed_in
@@ -42,6 +43,7 @@ def guardrail_create(request: HttpRequest, visitor: Visitor) -> HttpResponse:
             form.add_error(None, error.message)
         else:
             messages.success(request, f"{row.name} is made: choose whom it binds.")
+            _tell_unknown(request, row)
             return redirect("guardrail", row.pk)
     context = {"section": "guardrails", "form": form}
     return render(request, "marketplace/guardrail_create.html", context, status=422 if form.errors else 200)
@@ -62,6 +64,7 @@ def guardrail(request: HttpRequest, visitor: Visitor, guardrail_id: UUID) -> Htt
                 form.add_error(None, error.message)
             else:
                 messages.success(request, f"{row.name} is changed: it binds from the next request on.")
+                _tell_unknown(request, row)
                 return redirect("guardrail", row.pk)
     context = {
         "section": "guardrails",
@@ -118,3 +121,8 @@ def _keys(visitor: Visitor) -> list[ApiKey]:
 
 def _members(visitor: Visitor) -> list[Member]:
     return list(visitor.account.members.select_related("user").order_by("pk"))
+
+
+def _tell_unknown(request: HttpRequest, row: Guardrail) -> None:
+    if names := guardrail_names.unknown(row):
+        messages.warning(request, f"Nothing here is called {', '.join(names)}: look whether that is what you meant.")

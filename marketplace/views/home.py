@@ -18,7 +18,7 @@ FEATURED = 6
 def home(request: HttpRequest, visitor: Visitor | None) -> HttpResponse:
     """What this is, a call to paste, models that are really there."""
     listings = browse.models(account_id=visitor.account.pk if visitor else None)
-    hosted = [one for one in listings if one.is_hosted]
+    hosted = [one for one in listings if one.is_hosted and one.version]
     featured = (hosted[:2] + [one for one in listings if one.chats and not one.is_hosted])[:FEATURED]
     site_url = snippets.site_url(request)
     return render(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from marketplace.api.described import COUNT, TEXT, Schema
-from marketplace.catalogue.form import Category
+from marketplace.catalogue.form import Category, Modality
 from marketplace.lib import money
 from marketplace.lib.errors import InvalidRequest
 from routing.services.catalogue import SORTS, Span, Wanted
@@ -54,11 +54,11 @@ def wanted(query: Mapping[str, str]) -> Wanted:
     for name in NOT_MEASURED:
         if query.get(name):
             raise _bad(name, f"'{name}' is not measured by this installation: leave it out.")
-    outputs = _words(query, "output_modalities") or frozenset({"text"})
+    outputs = _modalities(query, "output_modalities", "all") or frozenset({"text"})
     distillable = _choice(query, "distillable", ("true", "false"))
     return Wanted(
         text=query.get("q", ""),
-        inputs=_words(query, "input_modalities"),
+        inputs=_modalities(query, "input_modalities"),
         outputs=frozenset() if "all" in outputs else outputs,
         parameters=_words(query, "supported_parameters"),
         authors=_words(query, "model_authors"),
@@ -102,6 +102,14 @@ def whole(query: Mapping[str, str], name: str, default: int, most: int, *, least
 
 def _words(query: Mapping[str, str], name: str) -> frozenset[str]:
     return frozenset(word.strip().lower() for word in query.get(name, "").split(",") if word.strip())
+
+
+def _modalities(query: Mapping[str, str], name: str, *more: str) -> frozenset[str]:
+    given = _words(query, name)
+    known = (*get_args(Modality), *more)
+    if strange := sorted(given.difference(known)):
+        raise _bad(name, f"'{name}' has {', '.join(strange)}, but takes {', '.join(known)}.")
+    return given
 
 
 def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

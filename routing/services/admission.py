@@ -195,7 +195,11 @@ def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) 
     allowances.require(account_id=caller.account_id, key_id=caller.key_id, amount_nano=cheapest)
     _require_of_key(caller, cheapest)
     if need.max_tokens == 0:  # no answer in tokens that could be shorter
-        return holds.InsufficientCredit(needed_nano=cheapest, free_nano=free)
+        return PaymentRequired(
+            f"This request requires more credits: it may cost up to ${format_usd(cheapest)}, which is held beforehand, "
+            f"and ${format_usd(free)} is free. Add credit on the credits page.",
+            metadata={"needed_usd": format_usd(cheapest), "available_usd": format_usd(free)},
+        )
     if all(candidate.is_by_time for candidate in candidates):
         seconds = min(candidate.most_ms for candidate in candidates) // 1_000
         return PaymentRequired(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django import forms
@@ -12,8 +13,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from marketplace.lib.errors import AppError, Conflict
-from marketplace.models import Account, Price, Provider
-from marketplace.services import endpoints, operators, prices
+from marketplace.models import Account, Endpoint, Price, Provider
+from marketplace.services import endpoints, nearby, operators, prices
 from marketplace.views.visitor import Visitor, signed_in
 from routing import operator_forms as filled
 from routing.services import earnings
@@ -52,7 +53,7 @@ def register(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         except AppError as error:
             _say(form, error)
         else:
-            _tell_offered(request, f"{row.name} is registered.", len(offered))
+            _tell_offered(request, f"{row.name} is registered.", offered)
             return redirect("operator_provider", row.slug)
     context = {"section": "operate", "form": form, "table": table}
     return render(request, "routing/operator/register.html", context, status=422 if _is_wrong(form, table) else 200)
@@ -144,7 +145,7 @@ def offer(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
         except AppError as error:
             problem = error.message
         else:
-            _tell_offered(request, "", len(offered))
+            _tell_offered(request, "", offered)
             return redirect("operator_provider", slug)
     context = {"section": "operate", "provider": row, "table": table, "problem": problem}
     status = 422 if problem or _is_wrong(table) else 200
@@ -292,6 +293,12 @@ def _is_wrong(*bound: Any) -> bool:
     return any(one.is_bound and not one.is_valid() for one in bound)
 
 
-def _tell_offered(request: HttpRequest, first: str, count: int) -> None:
+def _tell_offered(request: HttpRequest, first: str, offered: Sequence[Endpoint]) -> None:
+    """What is probed now, and which names are new to the catalogue and nearly like one in it."""
+    count = len(offered)
     models = f"{count} model{'s are' if count != 1 else ' is'} probed now and shown when that has passed."
     messages.success(request, f"{first} {models if count else ''}".strip() or "Nothing was filled in.")
+    for one in offered:
+        name = one.model.full_slug
+        if one.model.endpoints.count() == 1 and (hint := nearby.hint(name, account_id=one.provider.account_id)):
+            messages.warning(request, f"{name} is new here, so nobody asks for it yet.{hint}")

@@ -13,6 +13,7 @@ from billing.services import deliveries
 from marketplace.lib import crypto, webhooks
 from marketplace.lib.errors import InvalidRequest
 from marketplace.models import Account
+from marketplace.services import outbound
 
 MOST_URL: Final = 2000
 # For so long an old secret signs beside the new one.
@@ -34,6 +35,8 @@ def choose(
         raise InvalidRequest(
             f"The address is an http or https URL of at most {MOST_URL} characters.", metadata={"field": "webhook_url"}
         )
+    if webhook_url and (refused := outbound.refusal(webhook_url)):
+        raise InvalidRequest(f"The address would never be called: {refused}.", metadata={"field": "webhook_url"})
     rule, _ = AlertRule.objects.get_or_create(account=account)
     rule.low_balance_nano, rule.key_limits, rule.by_mail = low_balance_nano, key_limits, by_mail
     rule.webhook_url = webhook_url

@@ -211,7 +211,10 @@ def test_there_is_nothing_to_replace_before_the_first_secret(alice: Account) -> 
     ("url", "says"), [("http://127.0.0.1:9/hook", "not called"), ("http://169.254.169.254/", "not called")]
 )
 def test_an_address_inside_is_never_called_and_given_up_at_once(alice: Account, url: str, says: str) -> None:
-    choose(alice, by_mail=False, webhook_url=url)
+    with pytest.raises(InvalidRequest, match="would never be called"):
+        choose(alice, by_mail=False, webhook_url=url)
+    choose(alice, by_mail=False, webhook_url="https://hooks.example.com/")
+    AlertRule.objects.update(webhook_url=url)  # as if the name led there
     events.test(account=alice)
     assert deliver() == [False]
     row = Delivery.objects.get()

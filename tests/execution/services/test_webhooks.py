@@ -167,3 +167,10 @@ def test_the_filter_names_events_that_exist() -> None:
     assert webhooks.read(url=None, events=["start"]) == ("", [])
     with pytest.raises(Unprocessable, match="webhook_events_filter"):
         webhooks.read(url="https://example.com", events=["finished"])
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/hook", "http://localhost/x", "https://[::1]/x", "http://10.0.0.7/x"])
+def test_an_address_that_is_never_called_is_refused_when_it_is_given(url: str) -> None:
+    with pytest.raises(Unprocessable, match="would never be called"):
+        webhooks.read(url=url, events=None)
+    assert webhooks.read(url="https://hooks.example.com/x", events=None)[0]

@@ -34,6 +34,12 @@ def test_elsewhere_it_is_a_page() -> None:
     assert answer.headers["Content-Type"].startswith("text/html")
 
 
+def test_a_wrong_method_is_told_the_right_one() -> None:
+    answer = Client().get("/api/v1/chat/completions")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST, OPTIONS")
+    assert answer.json()["error"]["message"] == "Method GET is not allowed here: use POST."
+
+
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_what_the_database_cannot_look_for_is_a_400() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from marketplace.models import Account, ApiKey, Guardrail
+from marketplace.models import Account, ApiKey, Guardrail, Provider
 from marketplace.services import guardrails, keys
 from tests.cast import act_for
+from tests.factories.marketplace import EndpointFactory, ModelFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +39,16 @@ def test_a_guardrail_is_made_shown_changed_and_deleted(alice: Client) -> None:
     assert (row.name, row.limit_nano, row.allowed_models, row.content_filters) == ("Everybody", None, None, [])
     alice.post(f"/guardrails/{row.pk}/delete")
     assert "No guardrail yet" in alice.get("/guardrails").content.decode()
+
+
+def test_names_that_are_nobodys_are_told_and_kept(alice: Client) -> None:
+    EndpointFactory(model=ModelFactory(slug="small"))
+    slug = Provider.objects.get().slug
+    given = {"allowed_models": "acme/small acme/*", "ignored_models": "acme/smal acmee/*", "ignored_providers": slug}
+    row = make(alice, **given, allowed_providers="opnai")
+    assert row.ignored_models == ["acme/smal", "acmee/*"]
+    page = alice.get(f"/guardrails/{row.pk}").content.decode()
+    assert "Nothing here is called acme/smal, acmee/*, opnai: look" in page
 
 
 def test_it_binds_exactly_whom_is_ticked(alice: Client) -> None:

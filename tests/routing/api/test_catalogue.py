@@ -38,6 +38,9 @@ def test_models_are_listed_with_prices_for_one_unit(gateway: str, simulate: Simu
     # What OpenAI's clients ask for, and read without an envelope; the slash may be coded.
     for path in ("models/acme/small", "models/acme%2Fsmall"):
         assert get(gateway, path).json() == row | {"object": "model", "owned_by": "acme"}
+    wrong = get(gateway, "models?input_modalities=imag")
+    assert (wrong.status_code, wrong.json()["error"]["metadata"]["field"]) == (400, "input_modalities")
+    assert "has imag, but takes text, image" in wrong.json()["error"]["message"]
     assert "Did you mean acme/small?" in get(gateway, "models/acme/smal").json()["error"]["message"]
 
 

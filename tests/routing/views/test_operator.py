@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from marketplace.models import Account, Endpoint, Price, Provider
+from marketplace.models import Account, Endpoint, Model, Price, Provider
 from marketplace.services import endpoints, operators, prices
 from routing.models import Generation
 from tests.cast import act_for
@@ -153,6 +153,16 @@ def test_further_models_are_offered_all_or_none(ann: Client, north: Endpoint) ->
     assert prices.snapshot(endpoint_id=made.pk)["search_unit"] == 2_000_000_000_000
     Price.objects.filter(endpoint=made).exclude(unit="search_unit").delete()
     assert "$0.002" in text(ann, "/operate/providers/north")
+
+
+def test_a_name_that_is_new_and_nearly_anothers_is_told(ann: Client, north: Endpoint) -> None:
+    name = north.model.full_slug
+    Model.objects.update(visibility=Model.Visibility.PUBLIC)  # its probe has passed
+    ann.post("/operate/providers/north/models", table(LLAMA | {"model": f"{name}b", "upstream": "one"}))
+    page = text(ann, "/operate/providers/north")
+    assert f"{name}b is new here, so nobody asks for it yet. Did you mean {name}?" in page
+    ann.post("/operate/providers/north/models", table(LLAMA | {"model": "qwen/qwen3-8b", "upstream": "two"}))
+    assert "is new here" not in text(ann, "/operate/providers/north")
 
 
 def test_what_a_probe_showed_is_told_per_capability(ann: Client, north: Endpoint) -> None:
