@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from execution.runtimes import records, sandbox, starting
+from execution.runtimes import process_tree, records, sandbox, starting
 from execution.runtimes.base import InstanceSpec
 from execution.runtimes.cog import Client
 from execution.runtimes.door import Door
@@ -101,7 +101,7 @@ class ProcessRuntime:
         there = records.is_same(pid, started_at)
         if there:
             uid = record.get("uid")
-            sandbox.kill_tree(pid=pid, uid=uid if uid in sandbox.OWN_UIDS else None)
+            process_tree.kill(pid=pid, uid=uid if uid in sandbox.OWN_UIDS else None)
         shutil.rmtree(home, ignore_errors=True)
         return there
 

@@ -11,10 +11,8 @@ import os
 import platform
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +20,7 @@ from typing import Any, Final
 
 import psutil
 
-from execution.runtimes import nursery
+from execution.runtimes import nursery, process_tree
 from execution.runtimes.seccomp import deny_list
 
 PIPE: Final = subprocess.PIPE
@@ -121,53 +119,11 @@ class Confined:
 
     def kill(self) -> None:
         """End it with everything that it started, and wait for the kernel to have done so."""
-        kill_tree(pid=self.process.pid, uid=self.uid)
+        process_tree.kill(pid=self.process.pid, uid=self.uid)
         self.process.wait(timeout=10)
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None and not stream.closed and stream is self.process.stdin:
                 stream.close()
-
-
-def kill_tree(*, pid: int, uid: int | None) -> None:
-    """SIGKILL to the process, all below it, and (when it had a user of its own) to all of that user's."""
-    victims: dict[int, psutil.Process] = {}
-    for _ in range(5):  # a fork bomb makes new ones while we look
-        found: list[psutil.Process] = []
-        try:
-            root = psutil.Process(pid)
-            found = [root, *root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            pass
-        if uid is not None:
-            found += [one for one in psutil.process_iter(["uids"]) if _real_uid(one) == uid]
-        fresh = [one for one in found if one.pid not in victims and _is_alive(one)]
-        if not fresh:
-            break
-        for one in fresh:
-            victims[one.pid] = one
-            try:
-                one.send_signal(signal.SIGKILL)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-    deadline = time.monotonic() + 5.0
-    while any(one.pid != pid and one.is_running() and _is_alive(one) for one in victims.values()):
-        if time.monotonic() > deadline:
-            return
-        time.sleep(0.005)
-
-
-def _real_uid(process: psutil.Process) -> int:
-    try:
-        return int(process.uids().real)
-    except psutil.Error:
-        return -1
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
 
 
 @functools.cache
@@ -213,7 +169,7 @@ def _maps_high_ids() -> bool:
 
 def own_uid() -> int:
     """A user id of the range that no process has at the moment."""
-    taken = {_real_uid(process) for process in psutil.process_iter()}
+    taken = {process_tree.real_uid(process) for process in psutil.process_iter()}
     return random.SystemRandom().choice([uid for uid in OWN_UIDS if uid not in taken])
 
 
