@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from execution.runtimes.base import Alive, Event, FileSink, Finished, Log, Output, ProducedFile, Started
-from execution.runtimes.cog import Gone, Message, Refused, plain_error
+from execution.runtimes.cog import Gone, Refused, plain_error
+from execution.runtimes.cog_events import Message
 from execution.runtimes.door import Visit
 
 if TYPE_CHECKING:
