@@ -1,4 +1,4 @@
-"""A request of any operation that was admitted: tried at one endpoint after the other, and ended exactly once.
+"""A request of any operation that was admitted: answered by an endpoint, and ended exactly once.
 
 Async only, and free of any web framework. What an operation adds (how it asks, what it delivers) is its own service's.
 """
@@ -6,7 +6,6 @@ Async only, and free of any web framework. What an operation adds (how it asks, 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -14,37 +13,26 @@ import structlog
 
 from marketplace.lib import ids, pool
 from marketplace.lib.errors import AppError
-from marketplace.services.guardrails import Policy
 from marketplace.services.keys import Caller
-from routing.adapters.base import HttpRequest
 from routing.canonical import ChatRequest, Chunk, Routed, UpstreamError, Usage
 from routing.ingress.openai_chat_answers import Bill
-from routing.models import Attempt, Generation
+from routing.models import Generation
 from routing.selection.candidates import INSTANCE_MS, Need
-from routing.selection.faults import fault_of
-from routing.selection.standing import Ticket
 from routing.selection.toolcalls import ToolCalls
-from routing.services import hedging, metrics, running, settlement, waiting
-from routing.services.admission import CHAT, Admission, Try, admit
+from routing.services import metrics, running, settlement
+from routing.services.admission import CHAT, Admission, admit
+from routing.services.attempts import Attempts, Build, Fit, Send, ms
 from routing.services.checkpoints import CHECKPOINTS, Live
-from routing.services.failures import failure
-from routing.services.google_tokens import TOKENS
 from routing.services.health import HEALTH
 from routing.services.routes import Route
-from routing.services.settlement import Ending, Tried
+from routing.services.settlement import Ending
 from routing.services.told import tell
-from routing.upstream import SENDER
 
 logger = structlog.get_logger(__name__)
 R = TypeVar("R")
 Q = TypeVar("Q", bound=Routed)
-# Sends a request in a dialect, waiting so many seconds.
-Send = Callable[[HttpRequest, str, float], Awaitable[R]]
-# Makes of a request what an endpoint takes, under the caller's guardrails.
-Fit = Callable[[Q, Route, Policy], Awaitable[Q]]
 Status = Generation.Status
 
-ATTEMPTS_PER_MODEL: Final = 4
 # Settlements that outlive the request they belong to; kept here so that nobody collects them half-way.
 PENDING: Final[set["asyncio.Task[object]"]] = set()
 
@@ -54,7 +42,7 @@ async def begin(
     caller: Caller,
     request: Q,
     need_of: Callable[[Q], Need],
-    build: Callable[[Try, Q], HttpRequest],
+    build: Build[Q],
     fit: Fit[Q] | None = None,
     operation: str = CHAT,
     streamed: bool = False,
@@ -76,15 +64,7 @@ async def begin(
         # The hold may be placed all the same: see to it that it is given back.
         keep(_release_admitted(work))
         raise
-    return Call(admission, cast(Callable[[Try, Routed], HttpRequest], build), cast("Fit[Routed] | None", fit))
-
-
-async def _authorised(attempt: Try) -> Try:
-    """The attempt with a fresh token, where its provider's credentials are exchanged for one."""
-    target = await TOKENS.authorised(attempt.route.target)
-    if target is attempt.route.target:
-        return attempt
-    return replace(attempt, route=replace(attempt.route, target=target))
+    return Call(admission, cast("Build[Routed]", build), cast("Fit[Routed] | None", fit))
 
 
 async def _release_admitted(work: "asyncio.Future[Admission]") -> None:
@@ -97,24 +77,16 @@ async def _release_admitted(work: "asyncio.Future[Admission]") -> None:
 
 
 class Call:
-    """One admitted request: what has been tried, what has been delivered, and that it ends once."""
+    """One admitted request: who answers it (`attempts`), what has been delivered, and that it ends once."""
 
-    def __init__(
-        self, admission: Admission, build: Callable[[Try, Routed], HttpRequest], fit: Fit[Routed] | None = None
-    ) -> None:
+    def __init__(self, admission: Admission, build: Build[Routed], fit: Fit[Routed] | None = None) -> None:
         self.admission = admission
-        self._build = build
-        self._fit = fit
         self.live = Live(admission.generation_id)
-        self.tried: list[Tried] = []
-        self._errors: list[tuple[Route, UpstreamError]] = []
+        self.attempts = Attempts(admission, live=self.live, build=build, fit=fit)
         self._tool_calls = ToolCalls()
         self.usage: Usage | None = None
         self.finish_reason = ""
         self.native_finish_reason = ""
-        self.started = time.monotonic()
-        self.first_at: float | None = None
-        self.ticket: Ticket | None = None  # of the attempt that answers
         self._outcome: asyncio.Task[object] | None = None
         CHECKPOINTS.watch(self.live)
 
@@ -125,157 +97,7 @@ class Call:
 
     async def try_each(self, send: Send[R]) -> tuple[Route, R]:
         """The first endpoint that answers, and its answer. Raises AppError when none does."""
-        left = list(self.admission.tries)
-        while left:
-            was_held = await self._hold(left)
-            if was_held is None:
-                crowded = UpstreamError("Every endpoint is at its limit.", kind="rate_limited", retryable=True)
-                self._errors.append((left[0].route, crowded))
-                break
-            attempt = self._next(left, was_held=was_held)
-            left.remove(attempt)
-            model = attempt.route.candidate.model
-            try:
-                route, answer = await self._ask(attempt, send, left)
-            except UpstreamError as error:
-                tried = sum(route.candidate.model == model for route, _ in self._errors)
-                if tried >= ATTEMPTS_PER_MODEL or (error.is_callers and not error.retryable):
-                    left = [one for one in left if one.route.candidate.model != model]
-                # A refusal for want of capacity costs the endpoint nothing: what the budget bounds is work.
-                if left and fault_of(error) != "capacity" and not HEALTH.may_retry():
-                    logger.warning("retry_budget_spent", generation=self.public_id)
-                    break
-                continue
-            self.first_at = time.monotonic()
-            return route, answer
-        raise failure(self._errors)
-
-    async def _hold(self, left: list[Try]) -> bool | None:
-        """Wait while every endpoint is at its limit and a place will come soon; whether there was a wait.
-
-        None where it has waited long enough: every place is for requests that came later and can be in time.
-        """
-        if self.admission.is_fixed:
-            return False
-        candidates = [one.route.candidate for one in left]
-        tokens, was_refused, was_held = self.admission.need.input_estimate, bool(self.tried), False
-        while True:
-            waited = time.monotonic() - self.started
-            seconds = HEALTH.hold(candidates, tokens=tokens, waited=waited, was_refused=was_refused)
-            if seconds is None:
-                return None
-            if seconds <= 0:
-                return was_held
-            was_held = True
-            await asyncio.sleep(seconds)
-
-    def _next(self, left: list[Try], *, was_held: bool) -> Try:
-        """The plan's first; after a failure or a wait the best of what is left, by what is known by now."""
-        if self.admission.is_fixed or not (self.tried or was_held):
-            return left[0]
-        by_attempt = {id(one.attempt): one for one in left}
-        seed = f"{self.admission.generation_id}:{len(self.tried)}"
-        waited = time.monotonic() - self.started
-        return by_attempt[id(HEALTH.again([one.attempt for one in left], seed=seed, waited=waited))]
-
-    async def _ask(self, attempt: Try, send: Send[R], left: list[Try]) -> tuple[Route, R]:
-        """The answer of this endpoint, or where the caller wants it that of a faster one that was asked beside it."""
-        if not hedging.wants(self.admission):
-            return await self._try(attempt, send, left)
-        candidate = attempt.route.candidate
-        found = await hedging.first_of(
-            lambda one: self._try(one, send, left),
-            attempt,
-            after=HEALTH.hedge_after(candidate.endpoint_id, tokens=self.admission.need.input_estimate),
-            second=lambda: self._second(candidate.model, left),
-            is_winner=lambda one: one.route is self.live.route,
-            let_go=_let_go,
-        )
-        self.tried.sort(key=lambda one: not one.error_kind)  # who answered is the last
-        return found
-
-    def _second(self, model: str, left: list[Try]) -> Try | None:
-        """Another endpoint of the model that is well, where the budget allows to ask one; it is left no more."""
-        alike = [one for one in left if one.route.candidate.model == model]
-        well = [one for one in alike if HEALTH.has_well_one([one.route.candidate])]
-        if not well or not HEALTH.may_hedge():
-            return None
-        chosen = self._next(well, was_held=True)
-        left.remove(chosen)
-        return chosen
-
-    async def _try(self, attempt: Try, send: Send[R], left: list[Try]) -> tuple[Route, R]:
-        route = attempt.route
-        endpoint_id = route.candidate.endpoint_id
-        request = await self._fitted(route)
-        if (seconds := HEALTH.reserve(endpoint_id)) > 0:
-            await asyncio.sleep(seconds)
-        started = time.monotonic()
-        tokens, is_whole = self.admission.need.input_estimate, not self.admission.is_streamed
-        ticket = HEALTH.begin(endpoint_id, tokens=tokens, is_whole=is_whole)
-        patience, whole = self._patience(ticket, attempt, left)
-        try:
-            ready = self._build(await _authorised(attempt), request)
-            ready = running.prepared(ready, route=route, generation_id=self.admission.generation_id)
-            if not route.is_own:  # the limits of an account's own key are not the endpoint's
-                ready = replace(ready, hear=partial(HEALTH.said, endpoint_id))
-            if is_whole:
-                answer = await send(ready, route.dialect, patience)
-            else:
-                others = [one.route.candidate for one in left]
-                async with waiting.while_worth_it(ticket, others=others, patience=patience, whole=whole):
-                    answer = await send(ready, route.dialect, whole)
-        except UpstreamError as error:
-            seconds = time.monotonic() - started
-            HEALTH.failed(ticket, error, was_cut=error.kind == "timeout" and seconds < whole)
-            metrics.attempted(route, outcome=error.kind)
-            self.tried.append(Tried(route, _ms(seconds), error.kind, error.status))
-            self._errors.append((route, error))
-            logger.info("attempt_failed", endpoint=endpoint_id, kind=error.kind, status=error.status)
-            raise
-        except BaseException:
-            HEALTH.dropped(ticket)
-            if self.ticket is not None:
-                self._outrun(route, started)
-            raise
-        if self.ticket is not None:  # the other answered a moment before
-            HEALTH.dropped(ticket)
-            self._outrun(route, started)
-            return route, answer
-        self.ticket, self.live.route, self.live.answered_at = ticket, route, time.monotonic()
-        HEALTH.first(ticket, is_whole=is_whole)
-        seconds = time.monotonic() - started
-        metrics.attempted(route, outcome="ok", first_token_s=seconds if self.admission.is_streamed else None)
-        self.tried.append(Tried(route, _ms(seconds)))
-        return route, answer
-
-    def _outrun(self, route: Route, started: float) -> None:
-        metrics.attempted(route, outcome=Attempt.OUTRUN)
-        self.tried.append(Tried(route, _ms(time.monotonic() - started), Attempt.OUTRUN))
-
-    async def _fitted(self, route: Route) -> Routed:
-        """What this endpoint is asked. Its own time does not run yet: media that a caller's server gives slowly or
-        not at all are not the endpoint's doing."""
-        if self._fit is None:
-            return self.admission.request
-        try:
-            return await self._fit(self.admission.request, route, self.admission.policy)
-        except UpstreamError as error:
-            self.tried.append(Tried(route, 0, error.kind, error.status))
-            self._errors.append((route, error))
-            raise
-
-    def _patience(self, ticket: Ticket, attempt: Try, left: list[Try]) -> tuple[float, float]:
-        """(seconds to wait for this attempt, seconds that the sender would wait): the last keeps all of them."""
-        is_last = not HEALTH.has_well_one([one.route.candidate for one in left])
-        if self.admission.operation != CHAT:
-            return SENDER.limits.answer, SENDER.limits.answer  # how long it takes says nothing of its tokens
-        if self.admission.is_streamed:
-            whole = SENDER.limits.first_chunk
-            return HEALTH.patience(ticket, whole=whole, is_last=is_last), whole
-        whole = SENDER.limits.answer
-        most = attempt.max_tokens
-        return HEALTH.patience_for_whole(ticket, max_tokens=most, whole=whole, is_last=is_last), whole
+        return await self.attempts.each(send)
 
     def take(self, chunk: Chunk) -> None:
         """Note what a piece brings; call it before the piece goes out."""
@@ -308,7 +130,7 @@ class Call:
 
     async def _timed(self, how: Callable[..., Awaitable[R]], route: Route, units: Mapping[str, int]) -> R:
         """End with the milliseconds that the answer ran, whatever becomes of the request while its host is asked."""
-        since_first = _ms(time.monotonic() - (self.first_at or time.monotonic()))
+        since_first = ms(time.monotonic() - (self.attempts.first_at or time.monotonic()))
         generation_id = self.admission.generation_id
 
         async def end() -> R:
@@ -327,14 +149,16 @@ class Call:
             error.headers["X-Generation-Id"] = self.public_id
             error.offered["openrouter_metadata"] = self.tell()
         canceled = isinstance(error, asyncio.CancelledError | GeneratorExit)
-        kind = "" if canceled else (self.tried[-1].error_kind if self.tried else "error")
+        kind = "" if canceled else (self.attempts.tried[-1].error_kind if self.attempts.tried else "error")
         ending = self._ending(Status.CANCELED if canceled else Status.FAILED, kind)
         await self._end(settlement.release, ending=ending)
 
     def tell(self) -> Mapping[str, Any]:
         """What a caller who asks for it is told of the routing so far."""
         admission = self.admission
-        return tell(request=admission.request, tries=admission.tries, tried=self.tried, choice=admission.choice)
+        return tell(
+            request=admission.request, tries=admission.tries, tried=self.attempts.tried, choice=admission.choice
+        )
 
     async def hang_up(self) -> None:
         """The caller is gone: settle what was delivered, or release if that is nothing."""
@@ -349,8 +173,8 @@ class Call:
             await asyncio.shield(self._outcome)  # somebody else ends it; its settlement comes before our word
             return None
         CHECKPOINTS.forget(self.live)
-        if self.ticket is not None:
-            HEALTH.dropped(self.ticket)  # where nobody has told its end
+        if self.attempts.ticket is not None:
+            HEALTH.dropped(self.attempts.ticket)  # where nobody has told its end
         admission = self.admission
         if isinstance(ended := arguments.get("ending"), Ending):
             metrics.ended(operation=admission.operation, status=ended.status)
@@ -368,23 +192,23 @@ class Call:
         now = time.monotonic()
         return Ending(
             status=status,
-            tried=tuple(self.tried),
+            tried=tuple(self.attempts.tried),
             finish_reason=self.finish_reason,
             native_finish_reason=self.native_finish_reason,
             error_kind=error_kind,
-            latency_ms=_ms((self.first_at or now) - self.started),
-            generation_ms=_ms(now - self.started),
+            latency_ms=ms((self.attempts.first_at or now) - self.attempts.started),
+            generation_ms=ms(now - self.attempts.started),
             delivered_bytes=self.live.delivered_bytes,
             choice=self.admission.choice,
         )
 
     def broke(self, error: UpstreamError) -> None:
         """The answer broke off after its first piece: no failover any more, but something to learn."""
-        if self.ticket is not None:
-            HEALTH.failed(self.ticket, error)
+        if self.attempts.ticket is not None:
+            HEALTH.failed(self.attempts.ticket, error)
 
     def _learn(self, route: Route, usage: Usage, status: Status) -> None:
-        ticket = self.ticket
+        ticket = self.attempts.ticket
         if ticket is None or ticket.is_over:
             return
         if status is not Status.FINISHED:
@@ -411,17 +235,9 @@ class Call:
             HEALTH.called_tools(endpoint_id, malformed=malformed)
 
 
-async def _let_go(found: tuple[Route, Any]) -> None:
-    await found[1].close()
-
-
 def keep(work: Awaitable[R]) -> "asyncio.Task[R]":
     """Begin this and see it to its end, whatever becomes of the request that it belongs to."""
     task: asyncio.Task[R] = asyncio.ensure_future(work)
     PENDING.add(task)
     task.add_done_callback(PENDING.discard)
     return task
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

@@ -52,12 +52,12 @@ class GatewayLane(Lane):
             self.give_up(job)
             return
         finally:
-            job.tried = [one.route.endpoint_id for one in call.tried]
+            job.tried = [one.route.endpoint_id for one in call.attempts.tried]
         self.answered(job, route.endpoint_id)
         usage = await self.read(job, stream)
-        if call.ticket is None:
+        if call.attempts.ticket is None:
             raise RuntimeError("a call that is answered has a ticket")
-        HEALTH.ended(call.ticket, model=MODEL, output_tokens=usage.completion_tokens)
+        HEALTH.ended(call.attempts.ticket, model=MODEL, output_tokens=usage.completion_tokens)
         if call.admission.conversation is not None:
             HEALTH.answered(
                 call.admission.conversation, candidate=route.candidate, prompt_tokens=usage.prompt_tokens,
