@@ -118,6 +118,9 @@ class Baseline(ABC):
     def pause(self, index: int, now: float) -> float:
         return 0.0
 
+    def keeps_turn(self, index: int, left: list[int], now: float) -> bool:
+        return True
+
     def begin(self, job: Job, index: int, left: list[int], now: float) -> float:
         self.in_flight[index] = self.in_flight.get(index, 0) + 1
         self._began[job.number] = now

@@ -25,6 +25,7 @@ class Ours:
         self.router = Router(policy=policy)
         self.seed = seed
         self.world: Seen | None = None
+        self._arrived: set[int] = set()
         self._tickets: dict[int, Ticket] = {}
         self._patience: dict[int, float] = {}
         self._candidates: list[Candidate] = []
@@ -38,18 +39,24 @@ class Ours:
         )  # fmt: skip
 
     def choose(self, job: Job, left: list[int], now: float) -> int:
-        if not job.tried:
+        is_new = job.number not in self._arrived
+        if is_new:
+            self._arrived.add(job.number)
             self.router.arrived(now=now)
         candidates = self._offers()
         demand = replace(self._demand(job, now), waited=now - job.request.at)
         seed = f"{self.seed}:{job.number}:{len(job.tried)}"
         choice = self.router.choose(
-            [candidates[i] for i in left], demand, now=now, draw=draw_of(seed), explores=not job.tried
+            [candidates[i] for i in left], demand, now=now, draw=draw_of(seed), explores=is_new
         )
         return left[choice.chosen]
 
     def pause(self, index: int, now: float) -> float:
         return self.router.reserve(index, now=now)
+
+    def keeps_turn(self, index: int, left: list[int], now: float) -> bool:
+        candidates = self._offers()
+        return self.router.keeps_turn(index, [candidates[i] for i in left], now=now)
 
     def begin(self, job: Job, index: int, left: list[int], now: float) -> float:
         ticket = self._tickets[job.number] = self.router.begin(

@@ -33,6 +33,9 @@ class Policy(Protocol):
     def pause(self, index: int, now: float) -> float:
         """Seconds to wait before the call goes out."""
 
+    def keeps_turn(self, index: int, left: list[int], now: float) -> bool:
+        """That time is over: whether the call still goes there."""
+
     def begin(self, job: Job, index: int, left: list[int], now: float) -> float:
         """A call goes there; answers how many seconds to wait for its first token."""
 
@@ -148,9 +151,16 @@ class World:
         job.tried.append(index)
         pause = self.policy.pause(index, self.now)
         if pause > 0:
-            self.later(self.now + pause, lambda: self._send(job, index))
+            self.later(self.now + pause, lambda: self._turn(job, index))
         else:
             self._send(job, index)
+
+    def _turn(self, job: Job, index: int) -> None:
+        if self.policy.keeps_turn(index, job.left(len(self.endpoints)), self.now):
+            self._send(job, index)
+        else:
+            job.tried.remove(index)
+            self._attempt(job)
 
     def _send(self, job: Job, index: int) -> None:
         patience = self.policy.begin(job, index, job.left(len(self.endpoints)), self.now)

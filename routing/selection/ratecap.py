@@ -71,6 +71,10 @@ class RateCap:
         self.tokens -= 1
         return seconds
 
+    def given_back(self) -> None:
+        """Who had a place does not come."""
+        self.tokens += 1
+
     def sent(self, *, now: float) -> None:
         """A request goes out: taken, unless a refusal comes."""
         self._flow(now)

@@ -18,7 +18,7 @@ from routing.selection.cost import BALANCED, CERTAIN, SLO_SECONDS, STRICT, UNKNO
 from routing.selection.faults import fault_of
 from routing.selection.line import Figures
 from routing.selection.retries import HEDGE_SHARE, Budget
-from routing.selection.standing import LOOK, OPEN, WAIT_MOST, Standing, Ticket
+from routing.selection.standing import LOOK, OPEN, SHUT, WAIT_MOST, Standing, Ticket
 
 EXPECTED_OUTPUT: Final = 400.0  # tokens of an answer of a model that has not answered yet
 OUTPUT_RATE: Final = 0.05
@@ -30,6 +30,7 @@ YIELDS_AFTER: Final = 1.0  # seconds of waiting before a request that cannot be 
 WANTED_SECONDS: Final = 1.0  # for which a place is kept for those in time after one of them had to wait
 ALMOST: Final = 1e-3
 LEAVE: Final = 0.9  # how likely an endpoint has fallen silent where the calls that wait there are moved
+DOUBTFUL: Final = 0.5  # how likely an endpoint has fallen silent where what waits for its turn goes elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,24 @@ class Router:
     def reserve(self, endpoint_id: int, *, now: float) -> float:
         """A place under the endpoint's rate cap; answers how many seconds to wait for it, `WAIT_MOST` at most."""
         return self.standing(endpoint_id).rate.reserve(now=now, most=WAIT_MOST)
+
+    def keeps_turn(self, endpoint_id: int, others: Sequence[Candidate], *, now: float) -> bool:
+        """Whether a request that waited for its place there still goes, now that its turn has come.
+
+        Not where the endpoint began to fail meanwhile, or has likely fallen silent, and another has not, even if that
+        one is at its limit: the place is given back, and the choice made again.
+        """
+        standing = self.standing(endpoint_id)
+        if not self._is_doubtful(standing, now=now):
+            return True
+        if all(self._is_doubtful(self.standing(one.endpoint_id), now=now) for one in others):
+            return True
+        standing.rate.given_back()
+        return False
+
+    def _is_doubtful(self, standing: Standing, *, now: float) -> bool:
+        is_shut = standing.line_at(now).tier == SHUT
+        return is_shut or (self.policy.cuts_off and standing.doubt > DOUBTFUL)
 
     def said(self, endpoint_id: int, *, left: float, most: float, per_second: float, now: float) -> None:
         """The endpoint says how many requests are left to us, of how many, and how many come back a second."""

@@ -69,7 +69,9 @@ class Attempts:
             attempt = self._next(left, is_stale=is_stale or was_held)
             left.remove(attempt)
             is_stale = True
-            await self._turn(attempt)
+            if await self._turn(attempt) and not self._keeps_turn(attempt, left):
+                left.insert(0, attempt)
+                continue
             model = attempt.route.candidate.model
             try:
                 route, answer = await self._ask(attempt, send, left)
@@ -115,11 +117,18 @@ class Attempts:
         return by_attempt[id(HEALTH.again([one.attempt for one in left], seed=seed, waited=waited))]
 
     @staticmethod
-    async def _turn(attempt: Try) -> None:
-        """Wait for its place under the endpoint's rate cap."""
+    async def _turn(attempt: Try) -> bool:
+        """Wait for its place under the endpoint's rate cap; whether there was a wait."""
         seconds = HEALTH.reserve(attempt.route.candidate.endpoint_id)
         if seconds > 0:
             await asyncio.sleep(seconds)
+        return seconds > 0
+
+    def _keeps_turn(self, attempt: Try, left: list[Try]) -> bool:
+        """Whether it still goes there after that wait, and not to another endpoint of the same model."""
+        candidate = attempt.route.candidate
+        alike = [one.route.candidate for one in left if one.route.candidate.model == candidate.model]
+        return self._admission.is_fixed or HEALTH.keeps_turn(candidate.endpoint_id, alike)
 
     async def _ask(self, attempt: Try, send: Send[R], left: list[Try]) -> tuple[Route, R]:
         """The answer of this endpoint, or where the caller wants it that of a faster one that was asked beside it."""

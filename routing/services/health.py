@@ -122,6 +122,11 @@ class Health:
         with self._lock:
             return self.router.reserve(endpoint_id, now=self._clock())
 
+    def keeps_turn(self, endpoint_id: int, others: Sequence[Candidate]) -> bool:
+        """Whether a request that waited for its place there still goes, and not to one of the others."""
+        with self._lock:
+            return self.router.keeps_turn(endpoint_id, others, now=self._clock())
+
     def begin(self, endpoint_id: int, *, tokens: int, is_whole: bool = False) -> Ticket:
         """A call goes to its reserved place; give the ticket to exactly one of ended, failed and dropped."""
         with self._lock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from routing.canonical import UpstreamError
@@ -126,3 +128,33 @@ def test_a_prompt_too_long_to_be_in_time_anywhere_has_its_chance_before_it_yield
         router.standing(endpoint_id).rate.tokens = 1.0
     assert router.hold([ONE, TWO], tokens=100_000, waited=0.2, now=10.5, was_refused=True) == 0.0
     assert router.hold([ONE, TWO], tokens=100_000, waited=1.5, now=10.5, was_refused=True)
+
+
+def fails(router: Router, endpoint_id: int) -> None:
+    for _ in range(3):
+        router.failed(router.begin(endpoint_id, tokens=100, now=10.1), DOWN, now=10.2, chance=0.5)
+
+
+def falls_silent(router: Router, endpoint_id: int) -> None:
+    for _ in range(4):
+        router.begin(endpoint_id, tokens=100, now=7.0)
+
+
+@pytest.mark.parametrize("befalls", [fails, falls_silent])
+def test_whose_turn_comes_at_an_endpoint_that_fails_meanwhile_goes_elsewhere(
+    befalls: Callable[[Router, int], None],
+) -> None:
+    router = crowded()
+    assert router.keeps_turn(1, [TWO], now=10.3)
+    befalls(router, 1)
+    places = router.standing(1).rate.tokens
+    assert not router.keeps_turn(1, [TWO], now=10.3)
+    assert router.standing(1).rate.tokens == pytest.approx(places + 1)
+
+
+def test_where_no_other_endpoint_is_well_every_turn_is_kept() -> None:
+    router = crowded()
+    fails(router, 1)
+    assert router.keeps_turn(1, [], now=10.3)
+    fails(router, 2)
+    assert router.keeps_turn(1, [TWO], now=10.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import pytest
 
 from marketplace.lib.errors import RateLimited
 from marketplace.lib.pool import run
+from routing.canonical import UpstreamError
 from routing.ingress import openai_chat
 from routing.services import chat
 from routing.services.health import HEALTH
@@ -60,3 +62,24 @@ async def test_where_every_endpoint_is_full_a_request_waits_for_a_place(simulate
     assert "simulated" in await asked(alice)
     assert time.monotonic() - began >= 2
     assert sim.calls == 2
+
+
+async def test_what_waits_for_its_turn_leaves_an_endpoint_that_fails_meanwhile(
+    simulate: Simulate, alice: Buyer
+) -> None:
+    cheap, other = simulate("sim-cheap"), simulate("sim-other")
+    made = await run(endpoint, cheap.base_url, provider="sim-cheap", per_million=CHEAP)
+    await run(endpoint, other.base_url, provider="sim-other", per_million={"prompt": "900", "completion": "900"})
+    standing = HEALTH.router.standing(made.pk)
+    standing.rate.seed(per_second=1.5, now=time.monotonic())
+    HEALTH.reserve(made.pk)
+    first = asyncio.create_task(asked(alice))
+    async with asyncio.timeout(30):
+        while standing.rate.tokens >= 0:  # until it waits for its place
+            await asyncio.sleep(0.01)
+    assert cheap.calls == other.calls == 0
+    down = UpstreamError("x", kind="unavailable", retryable=True, status=503)
+    for _ in range(3):
+        HEALTH.failed(HEALTH.begin(made.pk, tokens=10), down)
+    assert "sim-other" in await first
+    assert (cheap.calls, other.calls) == (0, 1)
