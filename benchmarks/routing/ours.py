@@ -46,9 +46,7 @@ class Ours:
         candidates = self._offers()
         demand = replace(self._demand(job, now), waited=now - job.request.at)
         seed = f"{self.seed}:{job.number}:{len(job.tried)}"
-        choice = self.router.choose(
-            [candidates[i] for i in left], demand, now=now, draw=draw_of(seed), explores=is_new
-        )
+        choice = self.router.choose([candidates[i] for i in left], demand, now=now, draw=draw_of(seed), explores=is_new)
         return left[choice.chosen]
 
     def pause(self, index: int, now: float) -> float:

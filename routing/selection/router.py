@@ -194,7 +194,7 @@ class Router:
         if not self.policy.caps_rates:
             return 0.0
         soonest = most = HOLD_MOST - waited
-        well = [one for one in map(self._standing_of, candidates) if not one.breaker.is_open]
+        well = [one for one in map(self._standing_of, candidates) if one.is_well]
         is_late = waited > YIELDS_AFTER and not any(_fits(one, tokens, waited, now) for one in well)
         is_wanted = False
         for standing in well:
@@ -302,7 +302,7 @@ class Router:
             ticket, fault=fault, now=now, retry_after=error.retry_after, chance=chance, breaks=self.policy.breaks
         )
         if was_cut:
-            standing.cut_off(seconds=now - ticket.began, now=now)
+            standing.cut_off(ticket, now=now)
 
     def called_tools(self, endpoint_id: int, *, malformed: bool, now: float) -> None:
         """A whole answer of the endpoint called tools, `malformed` where a call cannot be used."""

@@ -58,8 +58,8 @@ class Standing:
     """The live state of one endpoint. Every method takes the time; nothing here reads a clock."""
 
     __slots__ = (
-        "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity", "doubt",
-        "figures", "latency", "pace", "paced", "rate", "reliability", "silence", "tool_calls", "wanted_until",
+        "_asked_from", "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity",
+        "doubt", "figures", "latency", "pace", "paced", "rate", "reliability", "silence", "tool_calls", "wanted_until",
         "weighs_queues",
     )  # fmt: skip
 
@@ -84,6 +84,7 @@ class Standing:
         self.weighs_queues = True
         self.called_at = -1e9
         self.answered_from = -1e9  # when the newest call began that has been answered
+        self._asked_from: float | None = None  # since then nothing was heard, and one call at a time asks
         self._pending: OrderedDict[int, Ticket] = OrderedDict()
         self._running: dict[int, Ticket] = {}
         self._served = 0  # of those that run: how many are known to be served, not queued
@@ -147,6 +148,7 @@ class Standing:
             self.capacity.start_slowly()
             self.reliability.forgive()
         self.breaker.succeeded()
+        self._asked_from = None
         if ticket.began >= self.answered_from:
             self.silence.broken()
         self.answered_from = max(self.answered_from, ticket.began)
@@ -199,11 +201,17 @@ class Standing:
                 self.breaker.hold_until(now + min(retry_after, KEY_PAUSE), now=now)
         self.refresh(now)
 
-    def cut_off(self, *, seconds: float, now: float) -> None:
-        """We stopped waiting after so long: it would have taken longer still, nobody knows by how much."""
+    def cut_off(self, ticket: Ticket, *, now: float) -> None:
+        """We stopped waiting: it would have taken longer still, nobody knows by how much.
+
+        Until something is heard from there again one call at a time goes: the first that was given up may have had
+        bad luck, and a burst that follows it should not share it.
+        """
         if not self.breaker.is_open:
-            self.latency.at_least(seconds=seconds, now=now)
+            self.latency.at_least(seconds=now - ticket.began, now=now)
         self.silence.gave_up(now=now)
+        if self._asked_from is None and not ticket.is_whole:
+            self._asked_from = now
         self.refresh(now)
 
     def dropped(self, ticket: Ticket, *, now: float) -> None:
@@ -248,6 +256,8 @@ class Standing:
             else:
                 tier = SHUT
                 until = min(until, max(breaker.open_until, breaker.probe_until))
+        elif self._is_being_asked:
+            tier = SHUT
         elif free - now > WAIT_MOST:
             tier = LIMITED
         elif now - self.called_at > (NEW_IDLE if latency.samples < NEW_SAMPLES else IDLE):
@@ -270,6 +280,17 @@ class Standing:
             latency.samples > 0, self.paced > 0,
         )  # fmt: skip
         return self.figures
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing says that it fails."""
+        return not (self.breaker.is_open or self._is_being_asked)
+
+    @property
+    def _is_being_asked(self) -> bool:
+        if self._asked_from is None or not self._pending:
+            return False
+        return next(reversed(self._pending.values())).began > self._asked_from
 
     @property
     def in_flight(self) -> int:

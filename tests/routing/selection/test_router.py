@@ -32,6 +32,7 @@ BASE = Candidate(
     quantization="fp8",
     prices={"prompt": 300_000_000, "completion": 600_000_000},
 )
+SILENT = UpstreamError("x", kind="timeout", retryable=True)
 DOWN = UpstreamError("x", kind="unavailable", retryable=True, status=503)
 
 
@@ -190,6 +191,18 @@ def test_a_silent_endpoint_is_left_before_its_deadline_has_passed() -> None:
     router.begin(1, tokens=1_000, now=31.0)
     assert chosen(router, [cheap, TWO], now=31.3) == "one"
     assert chosen(router, [cheap, TWO], now=33.5) == "two"
+
+
+def test_after_a_call_was_given_up_one_at_a_time_asks_whether_the_endpoint_answers() -> None:
+    router = differing(lambda _: None)
+    dear = named(2, "two", prompt=9_000, completion=9_000)
+    given_up = router.begin(1, tokens=1_000, now=31.0)
+    router.failed(given_up, SILENT, now=32.2, chance=0.5, was_cut=True)
+    assert chosen(router, [ONE, dear], now=32.3) == "one"
+    asking = router.begin(1, tokens=1_000, now=32.3)
+    assert chosen(router, [ONE, dear], now=32.3) == "two"
+    router.first(asking, now=32.8)
+    assert chosen(router, [ONE, dear], now=32.8) == "one"
 
 
 def test_one_straggler_among_good_answers_does_not_count_as_silence() -> None:
