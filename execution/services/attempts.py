@@ -146,8 +146,8 @@ def _pay_ahead(prediction: Prediction, attempt: Attempt, elapsed_ms: int, now: d
     try:
         if holds.extend(hold_id=prediction.hold_id, amount_nano=more, expires_in=limits.HOLD_LIFE):
             Prediction.objects.filter(pk=attempt.prediction_id).update(covered_ms=target)
-    except InsufficientCredit as error:
-        return f"The wallet is empty: the run was stopped after {elapsed_ms / 1000:.1f} s. {error.message}"
+    except InsufficientCredit:
+        return f"The wallet is empty: the run was stopped after {elapsed_ms / 1000:.1f} s. Add credit to run it again."
     except KeyLimitExceeded as error:
         return f"The key's limit is reached: the run was stopped after {elapsed_ms / 1000:.1f} s. {error.message}"
     except PaymentRequired as error:

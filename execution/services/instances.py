@@ -17,6 +17,7 @@ from billing.services import holds
 from execution import limits
 from execution.models import Deployment, Prediction, Release, WarmInstance
 from execution.services import endings, releases
+from execution.services.credit import told_of_runs
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
 from marketplace.lib.errors import PaymentRequired
@@ -145,14 +146,15 @@ def _turn(row: WarmInstance) -> bool:
 
 
 def _pay_ahead(row: WarmInstance) -> None:
-    hold = holds.place(
-        account_id=row.account_id,
-        key_id=None,
-        amount_nano=cost_nano(row.prices, limits.INSTANCE_MINUTE_MS),
-        kind=KIND,
-        reference=f"{row.pk}:{row.minute}",
-        expires_in=limits.INSTANCE_HOLD_LIFE,
-    )
+    with told_of_runs():
+        hold = holds.place(
+            account_id=row.account_id,
+            key_id=None,
+            amount_nano=cost_nano(row.prices, limits.INSTANCE_MINUTE_MS),
+            kind=KIND,
+            reference=f"{row.pk}:{row.minute}",
+            expires_in=limits.INSTANCE_HOLD_LIFE,
+        )
     WarmInstance.objects.filter(pk=row.pk).update(hold_id=hold.pk)
 
 

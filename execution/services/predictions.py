@@ -16,6 +16,7 @@ from billing.services import holds
 from execution import limits, training
 from execution.models import Deployment, File, IdempotencyKey, Prediction, Webhook, new_id
 from execution.services import chats, endings, hosts, idempotency, inputs, trust
+from execution.services.credit import told_of_runs
 from execution.services.endings import UNIT, cost_nano
 from execution.states import Status
 from marketplace.lib import bells, jobs
@@ -145,7 +146,7 @@ def create(
     now = timezone.now()
     covered = min(limits.HOLD_AHEAD_MS, cancel_after * 1000) if cancel_after else limits.HOLD_AHEAD_MS
     prediction_id = new_id()
-    with transaction.atomic():
+    with told_of_runs(), transaction.atomic():
         hold = holds.place(
             account_id=account_id,
             key_id=key_id,

@@ -17,7 +17,7 @@ from marketplace.models import Version
 from marketplace.services import browse, prices, watches
 from marketplace.services.browse import Listing
 from marketplace.services.prices import PriceChange
-from marketplace.views import snippets
+from marketplace.views import media_snippets, snippets
 from marketplace.views.visitor import Visitor, public
 
 PAGE_SIZE = 30
@@ -69,6 +69,10 @@ def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slu
     }
     if listing.chats:
         context["snippets"] = snippets.chat(listing.model.full_slug, site_url=site_url)
+    elif listing.offers:
+        context["snippets"] = media_snippets.operation(
+            listing.model.full_slug, outputs=listing.model.output_modalities, site_url=site_url
+        )
     elif listing.version:
         version = Version.objects.get(pk=listing.version.pk)
         schemas = version.openapi_schema.get("components", {}).get("schemas", {})

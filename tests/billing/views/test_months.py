@@ -42,7 +42,16 @@ def open_as(client: Client, path: str) -> str:
 def test_the_list_leads_to_the_month(alice: Client, shops: Account) -> None:
     assert f"/statements/{MONTH}" in open_as(alice, "/statements")
     text = open_as(alice, f"/statements/{MONTH}")
-    for seen in ("한국 상점", "Promotional credit", "acme/one", "3,000", "$2.00/M tokens", "so far", "Rounding"):
+    for seen in (
+        "한국 상점",
+        "Promotional credit",
+        "acme/one",
+        "3,000",
+        "$2.00/M tokens",
+        "so far",
+        "output tokens",
+        "Rounding",
+    ):
         assert seen in text
     # 1,000 tokens at $2 a million and 0.5 to 1 nano-dollars, three times, each rounded half up.
     assert "$0.006000003" in text

@@ -106,6 +106,7 @@ class TestCreate:
         answer = poor.post("/v1/predictions", {"version": "demo/echo", "input": {"text": "a"}})
         assert answer.status_code == 402
         assert "Not enough credit" in answer.json()["detail"]
+        assert "tokens" not in answer.json()["detail"]  # a run has none to ask fewer of
 
     def test_cancel_after(self, caller: Caller, version: Version) -> None:
         body = {"version": "demo/echo", "input": {"text": "a"}}

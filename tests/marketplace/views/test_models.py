@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import importlib
 import re
 
 import pytest
 from django.test import Client
+from django.urls import resolve
 
 from marketplace.models import Model, Version
 from marketplace.services import accounts, prices
@@ -104,6 +107,32 @@ def test_snippets_name_the_variable_and_never_a_key(alice: Client) -> None:
     assert "$TURNPIKE_API_KEY" in page
     assert "http://testserver/api/v1/chat/completions" in page
     assert "sk-tp-" not in page
+
+
+@pytest.mark.parametrize(
+    ("gives", "path", "module"),
+    [
+        ("embeddings", "/api/v1/embeddings", "embeddings"),
+        ("rerank", "/api/v1/rerank", "rerank"),
+        ("speech", "/api/v1/audio/speech", "speech"),
+        ("image", "/api/v1/images", "images"),
+        ("video", "/api/v1/videos", "videos"),
+    ],
+)
+def test_a_model_that_does_not_chat_shows_a_call_that_its_operation_understands(
+    client: Client, gives: str, path: str, module: str
+) -> None:
+    made = ModelFactory.create(slug="one", output_modalities=[gives])
+    prices.set_prices(endpoint=EndpointFactory.create(model=made, output_modalities=[gives]), prices={"request": 10**9})
+    page = html.unescape(client.get("/acme/one").content.decode())
+    found = re.search(rf"curl http://testserver{path} .*? -d '(.*?)'", page, re.DOTALL)
+    assert found
+    asked = importlib.import_module(f"routing.ingress.{module}").parse(found[1].encode())
+    asked = asked[0] if isinstance(asked, tuple) else asked  # a film's has the address for its end beside it
+    assert asked.wanted_models == ("acme/one",)
+    resolve(path)  # raises where nothing answers
+    assert "Input from" not in page  # nothing of it is priced by tokens
+    assert "$1.00" in page
 
 
 def test_a_hosted_model_shows_its_hardware_price_and_versions(client: Client) -> None:

@@ -134,3 +134,15 @@ def test_a_model_that_nobody_called_says_so(served: Endpoint) -> None:
     page = Client().get("/acme/small").content.decode()
     assert "Nobody has called these providers" in page
     assert "Effective price" not in page
+
+
+def test_what_is_not_priced_by_tokens_has_no_price_of_a_million_of_them(served: Endpoint) -> None:
+    now = timezone.now()
+    tried(served, "ok", when=now, prompt_tokens=4, cost_nano=300_000)
+    days.count(now=now)
+    assert "Effective price" in Client().get("/acme/small").content.decode()
+    Price.objects.filter(endpoint=served).delete()
+    prices.set_prices(prices={"video_second": 10**14}, endpoint=served)
+    page = Client().get("/acme/small").content.decode()
+    assert "Effective price" not in page
+    assert "Price: video second" in page
