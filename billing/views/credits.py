@@ -20,6 +20,7 @@ from billing.gateways.stripe import transport
 from billing.models import AutoTopUp, Customer, TopUp
 from billing.services import credits as promotions
 from billing.services import ledger, metered, refunds, statements, topups
+from billing.views.request_pages import page_of
 from marketplace.lib.errors import AppError, InvalidRequest, Unavailable, Unprocessable
 from marketplace.lib.money import NANO, NANO_PER_CENT, format_usd
 from marketplace.middleware import policy
@@ -152,7 +153,7 @@ def _page(request: HttpRequest, visitor: Visitor, **forms: Any) -> HttpResponse:
         "wallet": wallet,
         "promotional_nano": promotions.promotional_left(account_id=account_id),
         "gifts": promotions.gifts(account_id=account_id),
-        "entries": entries,
+        "entries": [(one, page_of(*one.transaction.reference.partition(":")[::2])) for one in entries],
         "after": after,
         "is_later": bool(before),
         "what": what if what in statements.MOVES else "",

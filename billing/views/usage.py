@@ -11,7 +11,6 @@ from typing import Any, Final
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_safe
 
 from billing.forms import UsageFilter
@@ -19,6 +18,7 @@ from billing.models import Charge
 from billing.services import reports, statements
 from billing.services.reports import Report
 from billing.services.statements import Narrowed
+from billing.views.request_pages import page_of
 from marketplace.lib import charts
 from marketplace.lib.errors import Unprocessable
 from marketplace.models import User
@@ -29,9 +29,6 @@ PAGE_SIZE: Final = 50
 MOST_SERIES: Final = 7
 # More rows than this are a job for the API: the file is made in memory.
 MOST_CSV_ROWS: Final = 100_000
-# The page that tells of one request, by the charge's kind; floors above own them.
-ROUTED: Final = ("chat", "embeddings", "rerank", "speech", "transcription", "images", "videos")
-PAGES: Final = {"prediction": "prediction_detail", "training": "training_detail", **dict.fromkeys(ROUTED, "generation")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +125,5 @@ def _row(charge: Charge) -> dict[str, Any]:
         "model": charge.labels.get("model", ""),
         "provider": charge.labels.get("provider", ""),
         "quantities": statements.quantity_text(charge.quantities),
-        "href": _page_of(charge),
+        "href": page_of(charge.kind, charge.reference),
     }
-
-
-def _page_of(charge: Charge) -> str:
-    try:
-        return reverse(PAGES[charge.kind], args=[charge.reference])
-    except (KeyError, NoReverseMatch):
-        return ""

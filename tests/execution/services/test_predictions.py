@@ -9,13 +9,12 @@ from django.utils import timezone
 
 from billing import invariants
 from billing.models import Charge, Entry, Hold, LedgerAccount, Wallet
-from billing.services.holds import InsufficientCredit
 from execution import limits
 from execution.models import Prediction
 from execution.services import attempts, endings, predictions, upkeep
 from execution.services.attempts import Attempt
 from execution.states import Status
-from marketplace.lib.errors import InvalidRequest, NotFound, Unprocessable
+from marketplace.lib.errors import InvalidRequest, NotFound, PaymentRequired, Unprocessable
 from tests.factories.execution import hardware, hosted, payer, predict
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +56,7 @@ class TestCreate:
         assert made.deadline is not None
 
     def test_an_empty_wallet_leaves_nothing_behind(self) -> None:
-        with pytest.raises(InsufficientCredit):
+        with pytest.raises(PaymentRequired, match="Not enough credit"):
             predict(payer("0.005"), hosted())
         assert not Prediction.objects.exists()
         assert not Hold.objects.exists()

@@ -124,6 +124,17 @@ def _record() -> dict[str, Any]:
     return chosen.record()
 
 
+def test_the_wallets_history_leads_to_it(alice: Client, generation: Generation) -> None:
+    assert f'<a href="/generations/{generation.pk}">' in alice.get("/credits").content.decode()
+
+
+def test_one_whose_gateway_ended_is_told_as_interrupted(alice: Client, generation: Generation) -> None:
+    Generation.objects.update(status=Generation.Status.SWEPT)
+    page = alice.get(f"/generations/{generation.pk}").content.decode()
+    assert ">interrupted<" in page
+    assert "swept" not in page
+
+
 def test_staff_find_a_generation_by_its_id_and_see_what_came_of_it_but_change_nothing(
     client: Client, generation: Generation
 ) -> None:
