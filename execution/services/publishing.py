@@ -116,7 +116,8 @@ def _admit(account: Account, listing: Listing) -> Hardware:
         raise Unprocessable(f"`visibility` is {' or '.join(Model.Visibility.values)}.")
     machine = Hardware.objects.filter(sku=listing.hardware, is_active=True).first()
     if machine is None:
-        raise Unprocessable(f"There is no hardware {listing.hardware!r}.")
+        known = ", ".join(Hardware.objects.filter(is_active=True).values_list("sku", flat=True))
+        raise Unprocessable(f"There is no hardware {listing.hardware!r}: `hardware` is one of {known}.")
     return machine
 
 

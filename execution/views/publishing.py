@@ -13,6 +13,7 @@ from execution import limits
 from execution.forms import PublishForm
 from execution.models import Build, Upload
 from execution.services import publishing
+from execution.views import starter
 from execution.views.displays import sent
 from marketplace.lib.errors import AppError
 from marketplace.models import Account, Hardware
@@ -43,6 +44,7 @@ def publish(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         "uploaded": _uploaded(visitor, form["upload"].value()),
         "part_bytes": limits.PART_BYTES,
         "most_bytes": limits.MAX_ARCHIVE_BYTES,
+        "starter": starter,
     }
     status = 422 if form.is_bound and form.errors else 200
     return render(request, "execution/publish.html", context, status=status)

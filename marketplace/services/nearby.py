@@ -25,7 +25,7 @@ def near(name: str, *, account_id: int | None, most: int = 2) -> list[str]:
     found = {f"{theirs}/{called}": called for theirs, called in rows[:_COMPARED]}
     known = {full: called for full, called in found.items() if full != name}
     same = [full for full, called in known.items() if called == slug]
-    longer = [full for full, called in known.items() if called.startswith(slug) and called != slug]
+    longer = sorted((full for full, called in known.items() if called.startswith(slug) and called != slug), key=len)
     if same or longer:
         return [*same, *longer][:most]
     if author:

@@ -63,6 +63,7 @@ def test_an_archive_in_parts_becomes_a_build(caller: Caller, monkeypatch: pytest
         ("payer/big", {"image": {"reference": "host/m:v1", "password": 5}}, 400, "`password` is a text"),
         ("payer/big", {"image": {"reference": "host/m:v1", "token": "x"}}, 400, "Say what to build"),
         ("payer/big", {"git": {"url": "https://127.0.0.1/m"}}, 422, "not on the public internet"),
+        ("payer/big", {"git": {"url": "https://host/m"}, "hardware": "gpu-9"}, 422, "`hardware` is one of cpu"),
         ("payer/big", {"upload": "none"}, 404, "no such upload"),
         ("payer/Big Name", {"upload": "none"}, 400, "lower-case"),
         ("payer/big", {"upload": "none", "hardware": "abacus"}, 422, "abacus"),

@@ -9,6 +9,7 @@ from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits
 from execution.builders.process import build
 from execution.builders.steps import masked
 from execution.package import PackageError
+from execution.views import starter
 from tests.execution.workshop import CONFIG, EXAMPLES, Ran, family, leftovers, needs_walls
 
 pytestmark = needs_walls
@@ -37,6 +38,12 @@ def test_an_example_becomes_a_build_with_its_schema(workshop):
     assert built.schema["components"]["schemas"]["Output"]["x-cog-array-display"] == "concatenate"
     assert len(built.digest) == 64
     assert "cog==0.23.1" in built.packages
+
+
+@needs_walls
+def test_what_the_publish_page_begins_with_builds_and_runs(workshop):
+    instance = workshop.start({"cog.yaml": starter.COG_YAML, "predict.py": starter.PREDICT_PY})
+    assert Ran(instance, input={"text": "hello"}).outputs == ["HELLO!"]
 
 
 def test_equal_requirements_share_one_environment_and_salt_parts_the_digests(workshop):
