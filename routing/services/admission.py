@@ -77,8 +77,13 @@ def admit(
     policy = policy_of(key_id=caller.key_id, account_id=caller.account_id)
     request = guards.screened(request, policy)
     need = need_of(request)
-    named = meant(names=request.wanted_models, account_id=caller.account_id, request=request, need=need)
+    named = meant(
+        names=request.wanted_models, account_id=caller.account_id, request=request, need=need,
+        admits=policy.admits_model,
+    )  # fmt: skip
     models = named.models
+    if not models and named.refused:
+        policy.require_model(named.refused[0])
     if not models:
         raise unknown_model(request.wanted_models, account_id=caller.account_id)
     groups = own_keys.joined(guards.narrowed(routes(models, operation=operation), policy), caller=caller)

@@ -1,4 +1,4 @@
-"""What guardrails make of a chat: its words screened, its models and endpoints narrowed."""
+"""What guardrails make of a request: its words screened, its preferences tightened, its endpoints narrowed."""
 
 from __future__ import annotations
 
@@ -21,18 +21,14 @@ TEXTS: Final = ("prompt", "negative_prompt", "instructions", "text", "input", "i
 def screened(request: Q, policy: Policy) -> Q:
     """The request as it may go out: what is to be redacted taken out of its texts, preferences tightened.
 
-    Raises Forbidden when it holds what is blocked, or when none of its models may be used.
+    Raises Forbidden when it holds what is blocked. Which models may be used is asked when it is known what its
+    names mean (services.naming).
     """
-    admitted = [name for name in request.wanted_models if policy.admits_model(name)]
-    if request.wanted_models and not admitted:
-        policy.require_model(request.wanted_models[0])
     wishes = request.preferences
     if policy.zdr or policy.deny_data_collection:
         collection = "deny" if policy.deny_data_collection else wishes.data_collection
         wishes = dataclasses.replace(wishes, zdr=wishes.zdr or policy.zdr, data_collection=collection)
     changes: dict[str, Any] = {"preferences": wishes}
-    if tuple(admitted) != request.wanted_models:
-        changes |= {"model": admitted[0], "models": tuple(admitted[1:])}
     if policy.filters and isinstance(request, ChatRequest):
         changes["messages"] = tuple(_message(one, policy) for one in request.messages)
     elif policy.filters:

@@ -1,6 +1,6 @@
 """Which models a request means: names with variants, the latest of a family, or the choice left to us."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,39 +23,57 @@ USUAL_MS: Final = 10_000  # that such an answer takes, where time is charged
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """The models in order (name -> id), the variant of each, and how they were found."""
+    """The models in order (name -> id), the variant of each, how they were found, and which may not be used."""
 
     models: dict[str, int] = field(default_factory=dict)
     variants: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     strategy: str = "direct"
     reason: str = ""
 
 
-def meant(*, names: Sequence[str], account_id: int, request: Routed | None = None, need: Need | None = None) -> Meant:
-    """The models that exist and the account may see; `auto` needs the request and what it needs."""
+def anything(name: str) -> bool:
+    """What a caller without guardrails may use."""
+    return True
+
+
+def meant(
+    *,
+    names: Sequence[str],
+    account_id: int,
+    request: Routed | None = None,
+    need: Need | None = None,
+    admits: Callable[[str], bool] = anything,
+) -> Meant:
+    """The models that exist and the account may see; `auto` needs the request and what it needs.
+
+    `admits` says of a model's own name whether the caller may use it: a variant, a family or `auto` leads nowhere else.
+    """
     models: dict[str, int] = {}
     variants: list[str] = []
+    refused: list[str] = []
     strategy = "fallback" if len(names) > 1 else "direct"
     reason = ""
     for word in names:
-        if word in naming.AUTO and request is not None and need is not None:
-            found, reason = _auto(request, need, account_id)
-            strategy, variant = "auto", ""
+        named = naming.read(word)
+        variant = named.variant
+        if named.name in naming.AUTO and request is not None and need is not None:
+            found, reason = _auto(request, need, account_id, admits)
+            strategy = "auto"
+        elif matched := naming.LATEST.fullmatch(named.name):
+            found = _latest(matched["author"], matched["family"], account_id)
+            strategy, reason = "latest", f"the newest {matched['family']} of {matched['author']}"
         else:
-            named = naming.read(word)
-            variant = named.variant
-            if matched := naming.LATEST.fullmatch(named.name):
-                found = _latest(matched["author"], matched["family"], account_id)
-                strategy, reason = "latest", f"the newest {matched['family']} of {matched['author']}"
-            else:
-                found = [named.name]
-                if variant == "free":
-                    strategy = "free"
+            found = [named.name]
+            if variant == "free":
+                strategy = "free"
         for name, pk in known_models(found, account_id=account_id).items():
-            if name not in models:
+            if not admits(name):
+                refused.append(name)
+            elif name not in models:
                 models[name] = pk
                 variants.append(variant)
-    return Meant(models, tuple(variants), strategy, reason)
+    return Meant(models, tuple(variants), tuple(refused), strategy, reason)
 
 
 def unknown_model(names: Sequence[str], *, account_id: int) -> InvalidRequest:
@@ -76,9 +94,11 @@ def _latest(author: str, family: str, account_id: int) -> list[str]:
     return [] if slug is None else [f"{author}/{slug}"]
 
 
-def _auto(request: Routed, need: Need, account_id: int) -> tuple[list[str], str]:
+def _auto(request: Routed, need: Need, account_id: int, admits: Callable[[str], bool]) -> tuple[list[str], str]:
     options = []
     for listing in browse.models(account_id=account_id):
+        if not admits(listing.model.full_slug):
+            continue
         costs = [
             _expected(offer, need)
             for offer in listing.offers

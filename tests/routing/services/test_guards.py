@@ -80,6 +80,22 @@ def test_models_and_providers_are_narrowed(gateway: str, simulate: Simulate, ali
     assert (status, said["error"]["metadata"]["providers"]) == (403, ["sim-one", "sim-two"])
 
 
+def test_a_refused_model_is_reached_by_no_other_name(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    provider = simulate()
+    endpoint(provider.base_url, model_slug="acme/good-1", per_million={"prompt": "9", "completion": "9"})
+    endpoint(provider.base_url, model_slug="acme/bad-1")
+    row = bind(alice, ignored_models=["acme/bad-1"])
+    for name in ("acme/bad-1", "acme/bad-1:floor", "acme/bad-1:nitro", "~acme/bad-latest"):
+        status, said = ask(gateway, alice, model=name)
+        assert (status, said["error"]["metadata"]["models"]) == (403, ["acme/bad-1"]), name
+    assert ask(gateway, alice, model="auto")[1]["model"] == "acme/good-1"
+    # What may be used may be used by its other names too.
+    guardrails.change(row=row, values={"ignored_models": [], "allowed_models": ["acme/good-1"]})
+    for name in ("acme/good-1:floor", "~acme/good-latest", "auto", "auto:floor"):
+        status, answer = ask(gateway, alice, model=name)
+        assert (status, answer["model"]) == (200, "acme/good-1"), name
+
+
 def test_zero_retention_is_enforced(gateway: str, simulate: Simulate, alice: Buyer) -> None:
     endpoint(simulate("keeps").base_url, provider="keeps")
     endpoint(
