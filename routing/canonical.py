@@ -143,6 +143,7 @@ class ProviderPreferences:
     require_parameters: bool = False
     data_collection: str = "allow"
     zdr: bool = False
+    distillable: bool = False  # only models whose authors let others learn from their texts
     quantizations: tuple[str, ...] = ()
     sort: str | None = None
     partition: str = "model"  # "none": sorted over all models asked for

@@ -15,7 +15,8 @@ from routing.canonical import ChatRequest, Routed, Text
 from routing.selection import auto, naming
 from routing.selection.auto import Option
 from routing.selection.candidates import INSTANCE_MS, Need
-from routing.services.routes import known_models
+from routing.services import unserved
+from routing.services.routes import distillable_models, known_models
 
 USUAL_TOKENS: Final = 400  # of an answer
 USUAL_MS: Final = 10_000  # that such an answer takes, where time is charged
@@ -48,6 +49,7 @@ def meant(
     """The models that exist and the account may see; `auto` needs the request and what it needs.
 
     `admits` says of a model's own name whether the caller may use it: a variant, a family or `auto` leads nowhere else.
+    Raises NotFound where the request wants models that others may learn from and these forbid it.
     """
     models: dict[str, int] = {}
     variants: list[str] = []
@@ -73,6 +75,12 @@ def meant(
             elif name not in models:
                 models[name] = pk
                 variants.append(variant)
+    if models and request is not None and request.preferences.distillable:
+        may = distillable_models(models)
+        if not may:
+            raise unserved.not_distillable(list(models))
+        variants = [variant for name, variant in zip(models, variants, strict=True) if name in may]
+        models = {name: pk for name, pk in models.items() if name in may}
     return Meant(models, tuple(variants), tuple(refused), strategy, reason)
 
 
@@ -98,6 +106,8 @@ def _auto(request: Routed, need: Need, account_id: int, admits: Callable[[str], 
     options = []
     for listing in browse.models(account_id=account_id):
         if not admits(listing.model.full_slug):
+            continue
+        if request.preferences.distillable and listing.model.facts.get("distillable") is not True:
             continue
         costs = [
             _expected(offer, need)

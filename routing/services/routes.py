@@ -46,6 +46,12 @@ def known_models(names: Sequence[str], *, account_id: int) -> dict[str, int]:
     return found
 
 
+def distillable_models(models: Mapping[str, int]) -> set[str]:
+    """Those of the names whose author lets others learn from what they write; one that says nothing does not."""
+    free = set(Model.objects.filter(pk__in=models.values(), facts__distillable=True).values_list("pk", flat=True))
+    return {name for name, pk in models.items() if pk in free}
+
+
 def routes(models: dict[str, int], *, operation: str = "chat") -> list[list[Route]]:
     """The active endpoints of each model, model by model, whose dialect has the operation.
 

@@ -35,6 +35,19 @@ def nothing_fits(names: Sequence[str], need: Need, excluded: Sequence[Exclusion]
     return NotFound(message, metadata=_metadata(names, excluded))
 
 
+def not_distillable(names: Sequence[str]) -> NotFound:
+    """The 404 for `enforce_distillable_text`, to be raised, where no author of the models permits it."""
+    verb = "does" if len(names) == 1 else "do"
+    return NotFound(
+        f"{', '.join(names)} {verb} not let others learn from the texts, and provider.enforce_distillable_text asks "
+        "for it. GET /api/v1/models?distillable=true lists those that do.",
+        metadata={"availability": {
+            "code": "constraint_filtered", "retryable": False, "requested_models": list(names),
+            "excluded_by": ["enforce_distillable_text"],
+        }},
+    )  # fmt: skip
+
+
 def _metadata(names: Sequence[str], excluded: Sequence[Exclusion]) -> dict[str, object]:
     availability = {
         "code": "constraint_filtered" if excluded else "no_endpoints",

@@ -117,6 +117,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"provider": {"preferred_max_latency": "fast"}}, "provider.preferred_max_latency"),
     ({"provider": {"preferred_min_throughput": {"p42": 1}}}, "provider.preferred_min_throughput"),
     ({"provider": {"max_price": {"prompt": "cheap"}}}, "provider.max_price.prompt"),
+    ({"provider": {"max_price": {"prompt": -1}}}, "provider.max_price.prompt"),
+    ({"provider": {"max_price": {"promt": 1}}}, "provider.max_price.promt"),
+    ({"provider": {"zrd": True}}, "provider.zrd"),
+    ({"provider": {"enforce_distillable_text": 1}}, "provider.enforce_distillable_text"),
+    ({"provider": {"quantizations": ["fp8", "int3"]}}, "provider.quantizations"),
 ]
 
 
@@ -239,7 +244,7 @@ def test_a_reasoning_wish_is_put_in_the_providers_words(
 
 
 def test_prices_are_read_exactly() -> None:
-    request = parse(provider={"max_price": {"prompt": "0.15", "completion": 2, "image": 0.04, "other": "x"}})
+    request = parse(provider={"max_price": {"prompt": "0.15", "completion": 2, "image": 0.04, "audio": None}})
     assert request.preferences.max_price == {
         "prompt": 150_000_000,
         "completion": 2_000_000_000,

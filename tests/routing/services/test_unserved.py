@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from marketplace.lib.errors import NotFound
 from marketplace.models import Model, Version
 from marketplace.services import nearby
+from routing.canonical import ChatRequest, ProviderPreferences
 from routing.selection.candidates import Need
 from routing.selection.filters import Exclusion
+from routing.services.naming import meant
 from routing.services.unserved import nothing_fits
 from tests.factories.marketplace import EndpointFactory, HardwareFactory, ModelFactory, account
 from tests.routing.selection.test_plan import BASE, NEED
@@ -55,3 +58,18 @@ def test_the_name_that_was_meant_comes_nearest_first_and_never_from_a_strangers_
         assert nearby.near(asked, account_id=mine) == ["acme/gpt-4o-mini", "acme/gpt-4o-mini-tts"]
     assert nearby.near("gpt-4.1-", account_id=None) == ["acme/gpt-4.1"]
     assert nearby.near("claude", account_id=None) == []
+
+
+def test_only_models_that_others_may_learn_from_are_asked_where_that_is_wanted() -> None:
+    for slug, facts in (("open", {"distillable": True}), ("closed", {"distillable": False}), ("silent", {})):
+        EndpointFactory(model=ModelFactory(slug=slug, facts=facts))
+    wanted = ChatRequest(model="", messages=(), preferences=ProviderPreferences(distillable=True))
+
+    def models(*names: str) -> list[str]:
+        return list(meant(names=names, account_id=account().pk, request=wanted, need=NEED).models)
+
+    assert models("acme/closed", "acme/open:floor", "acme/silent") == ["acme/open"]
+    assert models("auto") == ["acme/open"]
+    with pytest.raises(NotFound, match=r"acme/closed, acme/silent do not let .*distillable=true") as caught:
+        models("acme/closed", "acme/silent")
+    assert caught.value.metadata["availability"]["excluded_by"] == ["enforce_distillable_text"]
