@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -16,6 +16,8 @@ from marketplace.api.management import Management
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 # Addresses that answer like others and exist for one client's sake.
 ALIASES: Final = ("v1/v1/",)
+# What a docstring says to who changes the code.
+_RAISES: Final = re.compile(r"\s*Raises \w[^.]*\.?$")
 _PARAMETER: Final = re.compile(r"<(?:(?P<kind>\w+):)?(?P<name>\w+)>")
 _KINDS: Final[dict[str | None, dict[str, Any]]] = {
     "int": {"type": "integer", "minimum": 0},
@@ -33,6 +35,14 @@ def addresses() -> Iterator[tuple[str, URLPattern]]:
     yield from _walk(get_resolver().url_patterns, "")
 
 
+# The heading under which an operation stands, by the name of its module; the rest is inference.
+_HEADINGS: Final = {
+    "catalogue": "Catalogue", "predictions": "Predictions", "models": "Hosted models", "files": "Files",
+    "builds": "Publishing", "uploads": "Publishing", "trainings": "Trainings", "deployments": "Deployments",
+    "account": "Account",
+}  # fmt: skip
+# What callers look for first; other headings follow.
+_FIRST: Final = ("Inference", *dict.fromkeys(_HEADINGS.values()))
 # What the page that draws the document says first; its Markdown links are of this site.
 _BEGIN: Final = (
     "New here? The [quick start](/docs) has base URLs for the usual clients and code to paste. "
@@ -57,6 +67,7 @@ def build(*, title: str, version: str, management: Management, prefix: str) -> d
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": _BEGIN},
         "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in _headings(paths)],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": written["components"]["schemas"],
@@ -67,6 +78,11 @@ def build(*, title: str, version: str, management: Management, prefix: str) -> d
             },
         },
     }
+
+
+def _headings(paths: Mapping[str, Any]) -> list[str]:
+    used = {tag for operations in paths.values() for operation in operations.values() for tag in operation["tags"]}
+    return [name for name in _FIRST if name in used] + sorted(used.difference(_FIRST))
 
 
 def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[tuple[str, URLPattern]]:
@@ -100,8 +116,8 @@ def _operation(view: type[APIView], address: str, method: str, said: Described) 
     ]
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{method}_{address}").strip("_"),
-        "summary": text.partition("\n")[0].removesuffix("."),
-        "tags": ["Predictions" if view.__module__.startswith("execution.") else "Inference"],
+        "summary": _RAISES.sub("", text.partition("\n")[0]).removesuffix("."),
+        "tags": [_HEADINGS.get(view.__module__.rpartition(".")[2], "Inference")],
         "parameters": inside + query,
         "security": [{}, {"ApiKey": []}] if said.is_open else [{"ApiKey": []}],
         "responses": {"200": {"description": "OK", "content": {kind: {"schema": {}} for kind in kinds}}},

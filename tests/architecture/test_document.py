@@ -53,6 +53,14 @@ def test_operations_have_names_of_their_own_words_and_errors(document: dict[str,
         assert placed == set(re.findall(r"{(\w+)}", path)), path
 
 
+def test_operations_stand_under_headings_in_the_order_that_callers_look_for_them(document: dict[str, Any]) -> None:
+    headings = [one["name"] for one in document["tags"]]
+    assert headings[:3] == ["Inference", "Catalogue", "Predictions"]
+    assert {tag for _, _, operation in operations(document) for tag in operation["tags"]} == set(headings)
+    assert all(len(operation["tags"]) == 1 for _, _, operation in operations(document))
+    assert not [path for path, _, operation in operations(document) if "Raises" in operation["summary"]]
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     def references(node: Any) -> list[str]:
         if isinstance(node, dict):

@@ -99,6 +99,19 @@ def test_nothing_scrolls_sideways_on_a_phone(demo_page: OpenPage, open_page: Ope
     assert wide == []
 
 
+def test_nothing_lies_behind_an_edge_on_a_low_screen_and_what_folds_shows_that_it_does(
+    demo_page: OpenPage, open_page: OpenPage
+) -> None:
+    low = demo_page(size=(1280, 500))
+    low.goto("/keys")
+    assert low.locator(".side").evaluate("one => one.scrollHeight <= one.clientHeight")
+    low.goto("/models")
+    assert low.locator(".filters").evaluate("one => getComputedStyle(one).position") == "static"
+    phone = open_page(size=PHONE)
+    phone.goto("/models")
+    assert phone.locator(".filter-more summary").evaluate("one => getComputedStyle(one).display") == "list-item"
+
+
 def test_the_theme_follows_the_system_until_chosen_and_the_choice_lasts(open_page: OpenPage) -> None:
     page = open_page(scheme="dark")
     page.goto("/")
