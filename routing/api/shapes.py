@@ -186,6 +186,8 @@ def routing(row: Generation) -> dict[str, Json] | None:
     return {
         "reason": why.sentence,
         "strategy": why.strategy or None,
+        "model_reason": why.reason or None,
+        "unknown_models": list(why.unknown),
         "seed": why.seed,
         "replays": why.replays,
         "endpoints": [
@@ -249,7 +251,7 @@ def generation(row: Generation) -> dict[str, Any]:
                 "model_permaslug": attempt.model,
                 "endpoint_id": str(attempt.endpoint_id) if attempt.endpoint_id else None,
                 "status": attempt.status_code or (200 if not attempt.error_kind else None),
-                "error_type": attempt.error_kind or None,
+                "error_type": attempt.error_kind or records.broke_off(attempt) or None,
                 "latency": attempt.latency_ms,
                 "is_byok": attempt.is_byok,
             }

@@ -77,7 +77,7 @@ class Writer:
         """The end of a stream that broke: one error event with the usage so far and no message_stop."""
         kind = str(metadata.get("error_type", "server"))
         error = envelopes.messages_error(status=BROKEN_STATUS.get(kind, code), message=message, error_type=kind)
-        more = {"request_id": self.id, "metadata": dict(metadata), "usage": usage_of(bill)}
+        more = {"request_id": self.id, "metadata": dict(metadata), "usage": usage_of(bill), **told_of(self.told)}
         return self._start() + _written([{"type": "error", "error": error, **more}])
 
     def _start(self) -> bytes:

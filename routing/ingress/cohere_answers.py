@@ -74,7 +74,7 @@ class Writer:
     def broken(self, *, code: int, message: str, metadata: Mapping[str, Json], bill: Bill) -> bytes:
         """The end of a stream that broke: an end in failure, with the usage so far and no mark of a clean one."""
         delta = {"finish_reason": "ERROR", "error": message, "usage": usage_of(bill)}
-        more = {"code": code, "metadata": dict(metadata)}
+        more = {"code": code, "metadata": dict(metadata), **told_of(self.told)}
         return self._start() + _event({"type": "message-end", "id": self.id, "delta": delta, **more})
 
     def _plain(self, chunk: Chunk) -> Chunk:

@@ -102,7 +102,7 @@ class Writer:
             "logprobs": None,
         }
         error = {"code": code, "message": message, "metadata": dict(metadata)}
-        return self._event([choice], error=error, usage=usage_of(bill))
+        return self._event([choice], error=error, usage=usage_of(bill), **told_of(self.told))
 
     def _head(self, kind: str) -> dict[str, Json]:
         return {

@@ -47,7 +47,7 @@ class Writer:
         """The end of a stream that broke: one error event with the usage so far and no mark of a clean end."""
         choice = {"index": 0, "text": "", "finish_reason": "error", "native_finish_reason": None, "logprobs": None}
         error = {"code": code, "message": message, "metadata": dict(metadata)}
-        return self._event({"choices": [choice], "error": error, "usage": usage_of(bill)})
+        return self._event({"choices": [choice], "error": error, "usage": usage_of(bill), **told_of(self.told)})
 
     def _head(self) -> dict[str, Json]:
         return {

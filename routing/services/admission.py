@@ -103,7 +103,10 @@ def admit(
         variants=named.variants,
     )
     if not chosen.attempts:
-        raise unserved.nothing_fits(list(models), need, chosen.excluded, account_id=caller.account_id)
+        error = unserved.nothing_fits(list(models), need, chosen.excluded, account_id=caller.account_id)
+        told = unserved.untried(request.wanted_models[0], strategy=named.strategy, excluded=chosen.excluded)
+        error.offered = {"openrouter_metadata": told}
+        raise error
     in_order = own_keys.ordered(chosen, by_endpoint)[:MAX_ATTEMPTS]
     attempts = {attempt.candidate.endpoint_id: attempt for attempt in in_order}
     is_fixed = chosen.is_fixed or any(route.is_own for route in by_endpoint.values())
@@ -113,7 +116,9 @@ def admit(
     return Admission(
         generation_id, caller.account_id, hold_id, need, tries, request, policy,
         operation=operation, is_streamed=streamed, conversation=conversation,
-        is_fixed=is_fixed, choice=chosen.record() | {"strategy": named.strategy, "reason": named.reason},
+        is_fixed=is_fixed, choice=chosen.record() | {
+            "strategy": named.strategy, "reason": named.reason, "unknown": [name[:200] for name in named.unknown[:20]],
+        },
     )  # fmt: skip
 
 

@@ -24,11 +24,12 @@ USUAL_MS: Final = 10_000  # that such an answer takes, where time is charged
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """The models in order (name -> id), the variant of each, how they were found, and which may not be used."""
+    """The models in order (name -> id), the variant of each, and how they were found; names that led to none."""
 
     models: dict[str, int] = field(default_factory=dict)
     variants: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     strategy: str = "direct"
     reason: str = ""
 
@@ -54,6 +55,7 @@ def meant(
     models: dict[str, int] = {}
     variants: list[str] = []
     refused: list[str] = []
+    unknown: list[str] = []
     strategy = "fallback" if len(names) > 1 else "direct"
     reason = ""
     for word in names:
@@ -69,7 +71,10 @@ def meant(
             found = [named.name]
             if variant == "free":
                 strategy = "free"
-        for name, pk in known_models(found, account_id=account_id).items():
+        known = known_models(found, account_id=account_id)
+        if not known:
+            unknown.append(word)
+        for name, pk in known.items():
             if not admits(name):
                 refused.append(name)
             elif name not in models:
@@ -81,7 +86,7 @@ def meant(
             raise unserved.not_distillable(list(models))
         variants = [variant for name, variant in zip(models, variants, strict=True) if name in may]
         models = {name: pk for name, pk in models.items() if name in may}
-    return Meant(models, tuple(variants), tuple(refused), strategy, reason)
+    return Meant(models, tuple(variants), tuple(refused), tuple(unknown), strategy, reason)
 
 
 def unknown_model(names: Sequence[str], *, account_id: int) -> InvalidRequest:

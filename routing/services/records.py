@@ -53,10 +53,23 @@ def cache_discount(row: Generation) -> int | None:
     return candidates.cache_discount(row.prices, usage, minute=ids.minute_of(row.pk))
 
 
+def broke_off(attempt: Attempt) -> str:
+    """Why an attempt's answer that had begun was not taken to its end by its provider; empty where it was."""
+    if attempt.error_kind or attempt.generation.status != Generation.Status.FAILED:
+        return ""
+    return attempt.generation.error_kind
+
+
 def reason(attempt: Attempt) -> str:
     """What came of an attempt, in words."""
-    said = REASONS.get(attempt.error_kind, attempt.error_kind.replace("_", " ").capitalize())
+    said = _words(attempt.error_kind)
+    if broken := broke_off(attempt):
+        return f"Began to answer, then: {_words(broken)}"
     return f"{said} ({attempt.status_code})" if attempt.error_kind and attempt.status_code else said
+
+
+def _words(kind: str) -> str:
+    return REASONS.get(kind, kind.replace("_", " ").capitalize())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,7 @@ class Why:
     excluded: Sequence[Mapping[str, Any]]
     strategy: str
     reason: str
+    unknown: Sequence[str]  # names that were asked for and are no models
 
 
 OWN_ORDER: Final = "The caller's own order or thresholds came before the expected cost."
@@ -131,4 +145,5 @@ def why(found: Generation) -> Why | None:
         excluded=found.choice["excluded"],
         strategy=found.choice.get("strategy", ""),
         reason=found.choice.get("reason", ""),
+        unknown=found.choice.get("unknown", ()),
     )

@@ -36,7 +36,7 @@ def tell(*, request: Routed, tries: Sequence[Try], tried: Sequence[Tried], choic
         "requested": request.model or request.wanted_models[0],
         "strategy": choice.get("strategy", "direct"),
         "region": None,
-        "summary": f"available={len(available)}, selected={selected}",
+        "summary": ", ".join(filter(None, (f"available={len(available)}, selected={selected}", choice.get("reason")))),
         "attempt": len(attempts),
         "is_byok": answered is not None and answered.is_own,
         "endpoints": {"total": len(available), "available": available},

@@ -35,6 +35,19 @@ def nothing_fits(names: Sequence[str], need: Need, excluded: Sequence[Exclusion]
     return NotFound(message, metadata=_metadata(names, excluded))
 
 
+def untried(requested: str, *, strategy: str, excluded: Sequence[Exclusion]) -> dict[str, object]:
+    """The reference's `openrouter_metadata` of a request that went to no endpoint."""
+    return {
+        "requested": requested,
+        "strategy": strategy,
+        "region": None,
+        "summary": f"available=0, excluded={len(excluded)}, selected=none",
+        "attempt": 0,
+        "is_byok": False,
+        "endpoints": {"total": len(excluded), "available": []},
+    }
+
+
 def not_distillable(names: Sequence[str]) -> NotFound:
     """The 404 for `enforce_distillable_text`, to be raised, where no author of the models permits it."""
     verb = "does" if len(names) == 1 else "do"

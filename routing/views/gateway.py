@@ -40,7 +40,8 @@ def generation(request: HttpRequest, visitor: Visitor, generation_id: str) -> Ht
         "section": "usage",
         "generation": found,
         "attempts": [
-            {"attempt": attempt, "reason": records.reason(attempt)} for attempt in found.attempts.order_by("position")
+            {"attempt": attempt, "reason": records.reason(attempt), "broken": records.broke_off(attempt)}
+            for attempt in found.attempts.order_by("position")
         ],
         "cost": breakdowns.of(account_id=found.account_id, kind=found.operation, reference=str(found.pk)),
         "why": records.why(found),

@@ -322,6 +322,35 @@ def test_an_error_names_its_generation_and_who_was_tried(gateway: str, simulate:
     assert "openrouter_metadata" not in post(gateway, alice, HELLO).json()
 
 
+def test_one_whose_request_fits_nowhere_is_told_of_the_routing_too(
+    gateway: str, simulate: Simulate, alice: Buyer
+) -> None:
+    endpoint(simulate().base_url)
+    headers = {"authorization": f"Bearer {alice.key}", "x-openrouter-metadata": "enabled"}
+    wanted = HELLO | {"provider": {"only": ["nobody"]}}
+    told = httpx.post(gateway + PATHS[0], json=wanted, headers=headers, timeout=30).json()["openrouter_metadata"]
+    assert (told["attempt"], told["endpoints"]) == (0, {"total": 1, "available": []})
+
+
+def test_a_stream_that_broke_says_so_in_the_routing_and_in_its_generation(
+    gateway: str, simulate: Simulate, alice: Buyer
+) -> None:
+    sim = simulate()
+    endpoint(sim.base_url)
+    sim.order("cut:3")
+    headers = {"authorization": f"Bearer {alice.key}", "x-openrouter-metadata": "enabled"}
+    wanted = {name: value for name, value in HELLO.items() if name != "model"}
+    wanted |= {"models": ["acme/nobody", "acme/small"], "stream": True}
+    answer = httpx.post(gateway + PATHS[0], json=wanted, headers=headers, timeout=30)
+    last = json.loads(answer.text.strip().split("\n\n")[-1].removeprefix("data: "))
+    assert last["error"]["code"] == 502
+    assert last["openrouter_metadata"]["attempts"][0]["provider"] == "Sim-One"
+    found = f"{gateway}/api/v1/generation?id={answer.headers['x-generation-id']}"
+    kept = httpx.get(found, headers=headers, timeout=30).json()["data"]
+    assert [one["error_type"] for one in kept["provider_responses"]] == ["cut"]
+    assert kept["routing"]["unknown_models"] == ["acme/nobody"]
+
+
 def test_a_conversation_is_named_in_the_body_or_in_a_header(gateway: str, simulate: Simulate, alice: Buyer) -> None:
     endpoint(simulate().base_url)
     headers = {"authorization": f"Bearer {alice.key}", "x-session-id": "from-header"}

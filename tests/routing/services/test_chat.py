@@ -23,6 +23,7 @@ from marketplace.lib.errors import (
 )
 from marketplace.lib.pool import run
 from routing import upstream
+from routing.api import shapes
 from routing.canonical import Chunk
 from routing.ingress import openai_chat
 from routing.models import Attempt, Generation
@@ -505,6 +506,8 @@ async def test_a_variant_the_latest_of_a_family_and_auto_find_their_model(simula
         row = await run(Generation.objects.get, pk=done.generation_id)
         assert row.choice["strategy"] == strategy
     assert "chat task" in row.choice["reason"]
+    assert row.choice["reason"] in done.told["summary"]
+    assert (await run(shapes.generation, row))["routing"]["model_reason"] == row.choice["reason"]
 
 
 async def test_a_free_variant_is_never_served_at_a_price(simulate: Simulate, alice: Buyer) -> None:

@@ -104,6 +104,17 @@ def test_the_page_shows_what_was_weighed_and_that_the_choice_replays(alice: Clie
     assert "Dear was left out: in provider.ignore." in page
 
 
+def test_an_answer_that_broke_off_is_no_success_and_a_name_that_is_no_model_is_told(
+    alice: Client, generation: Generation
+) -> None:
+    generation.choice = _record() | {"unknown": ["acme/nobody"]}
+    generation.status, generation.error_kind = Generation.Status.FAILED, "cut"
+    generation.save()
+    page = alice.get(f"/generations/{generation.public_id}").content.decode()
+    assert "Began to answer, then: Broke the connection" in page
+    assert "acme/nobody: no such model here, so passed over." in page
+
+
 def test_a_record_that_was_changed_no_longer_replays(generation: Generation) -> None:
     generation.choice = _record()
     generation.choice["choice"]["endpoints"][0]["parts"]["price"] = 1e12
