@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from benchmarks.routing import fleet, scenarios, speed, workload
 from benchmarks.routing.baselines import BASELINES, Baseline, LateOracle, Oracle
 from benchmarks.routing.measures import Measures, interval, measure
 from benchmarks.routing.ours import Ours
 from benchmarks.routing.world import World
+from routing.selection.cost import BALANCED, Weights
 from routing.selection.router import Policy
 
 RATE = 15.0
@@ -32,13 +34,18 @@ GOALS = (
     "scenario", "success − best baseline, points", "SLO − best baseline, points", "$ / cheapest at 99 % SLO",
     "regret %", "calls after the first cut",
 )  # fmt: skip
-ABLATIONS = {
+ABLATIONS: dict[str, Policy | Weights] = {
+    "no price": replace(BALANCED, price=0),
+    "no waiting": replace(BALANCED, wait=0),
+    "no lateness": replace(BALANCED, late=0),
+    "no generation time": replace(BALANCED, generation=0),
+    "no failure odds": Policy(weighs_failures=False),
+    "no queues": Policy(weighs_queues=False),
     "no exploration": Policy(explores=False),
     "no breaker": Policy(breaks=False),
     "no rate caps": Policy(caps_rates=False),
     "no cut-off": Policy(cuts_off=False),
     "no stickiness": Policy(sticks=False),
-    "no queue term": Policy(weighs_queues=False),
 }
 Make = Callable[[int], Ours | Baseline]
 Runs = dict[tuple[str, str], list[Measures]]
@@ -63,7 +70,10 @@ def main() -> int:
     runs = collect(policies, names, arguments)
     for name in names:
         _table(name, policies, runs)
-    _goals(policies, names, runs)
+    if arguments.ablations:
+        _worth(names, runs)
+    else:
+        _goals(policies, names, runs)
     if arguments.json:
         _dump(arguments.json, runs)
     if not arguments.no_speed:
@@ -76,8 +86,10 @@ def _maker(kind: type[Baseline]) -> Make:
     return lambda seed: kind(seed=seed)
 
 
-def _without(policy: Policy) -> Make:
-    return lambda seed: Ours(seed=seed, policy=policy)
+def _without(off: Policy | Weights) -> Make:
+    if isinstance(off, Policy):
+        return lambda seed: Ours(seed=seed, policy=off)
+    return lambda seed: Ours(seed=seed, weights=off)
 
 
 def collect(policies: dict[str, Make], names: list[str], arguments: argparse.Namespace) -> Runs:
@@ -170,6 +182,25 @@ def _goals(policies: dict[str, Make], names: list[str], runs: Runs) -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
+def _worth(names: list[str], runs: Runs) -> None:
+    """What each term and part is worth: how much worse we are without it, paired over the seeds."""
+    measures: tuple[tuple[str, Callable[[Measures, Measures], float]], ...] = (
+        ("Regret without it − with it, points", lambda one, ideal: 100 * (one.objective / ideal.objective - 1)),
+        ("SLO attainment without it − with it, points", lambda one, _: one.slo),
+    )
+    for title, of in measures:
+        print(f"\n## {title}\n")
+        print("| without | " + " | ".join(names) + " |")
+        print("|---" * (len(names) + 1) + "|")
+        for label in ABLATIONS:
+            cells = []
+            for name in names:
+                rows = zip(runs[name, label], runs[name, "turnpike"], runs[name, "oracle"], strict=True)
+                mean, low, high = interval([of(one, ideal) - of(ours, ideal) for one, ours, ideal in rows])
+                cells.append(f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+            print(f"| {label.removeprefix('no ')} | " + " | ".join(cells) + " |")
+
+
 def _verdict(held: bool) -> str:
     return "met" if held else "**missed**"
 
@@ -200,7 +231,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", help="this baseline (again for more); ours and the oracle always run"
     )
-    parser.add_argument("--ablations", action="store_true", help="our router without each of its parts")
+    parser.add_argument("--ablations", action="store_true", help="our router without each term and part")
     parser.add_argument("--hold-out", action="store_true", help="seeds from the commit's hash")
     parser.add_argument("--commit", help="the commit whose hash it is (default: the one checked out)")
     parser.add_argument("--json", help="write every run's measures to this file")

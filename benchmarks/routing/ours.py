@@ -10,7 +10,7 @@ from benchmarks.routing.world import ATTEMPTS, WHOLE, Job, Seen
 from routing.canonical import UpstreamError, UpstreamKind
 from routing.selection.candidates import Candidate
 from routing.selection.choice import draw_of
-from routing.selection.cost import Demand
+from routing.selection.cost import BALANCED, Demand, Weights
 from routing.selection.router import Policy, Router
 from routing.selection.standing import LOOK, Ticket
 
@@ -21,8 +21,9 @@ TEXT = frozenset({"text"})
 class Ours:
     """Turnpike's router."""
 
-    def __init__(self, *, seed: int, policy: Policy | None = None) -> None:
+    def __init__(self, *, seed: int, policy: Policy | None = None, weights: Weights = BALANCED) -> None:
         self.router = Router(policy=policy)
+        self.weights = weights
         self.seed = seed
         self.world: Seen | None = None
         self._arrived: set[int] = set()
@@ -94,7 +95,7 @@ class Ours:
 
     def _demand(self, job: Job, now: float) -> Demand:
         return self.router.demand(
-            model=MODEL, tokens=job.request.tokens, max_tokens=None, now=now,
+            model=MODEL, tokens=job.request.tokens, max_tokens=None, weights=self.weights, now=now,
             conversation=conversation_of(job) if job.request.blocks else None,
         )  # fmt: skip
 

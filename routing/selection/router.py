@@ -134,6 +134,7 @@ class Router:
                 like=known[len(known) // 2] if known else None, phase=len(self.standings) * GOLDEN % 1
             )
             found.weighs_queues = self.policy.weighs_queues
+            found.weighs_failures = self.policy.weighs_failures
         return found
 
     def arrived(self, *, now: float) -> None:

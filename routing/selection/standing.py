@@ -60,7 +60,7 @@ class Standing:
     __slots__ = (
         "_asked_from", "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity",
         "doubt", "figures", "latency", "pace", "paced", "rate", "reliability", "silence", "tool_calls", "wanted_until",
-        "weighs_queues",
+        "weighs_failures", "weighs_queues",
     )  # fmt: skip
 
     def __init__(self, *, like: "Standing | None" = None, phase: float = 0.5) -> None:
@@ -82,6 +82,7 @@ class Standing:
         self.paced = 0
         self.wanted_until = -1e9  # until then its next places are for requests that can be in time
         self.weighs_queues = True
+        self.weighs_failures = True
         self.called_at = -1e9
         self.answered_from = -1e9  # when the newest call began that has been answered
         self._asked_from: float | None = None  # since then nothing was heard, and one call at a time asks
@@ -273,7 +274,7 @@ class Standing:
             lost = (share * lost + doubt * LOST_TO_SILENCE) / (share + doubt)
             share = min(1 - (1 - share) * (1 - doubt), WORST)
         spread += queueing / 2
-        odds = share / (1 - share)
+        odds = share / (1 - share) if self.weighs_failures else 0.0
         self.figures = (
             until, tier, call, level, latency.per_token, self.pace, hopeful, scale_of(spread),
             trouble(lost, BALANCED) * odds, spread, odds, lost, self.tool_calls.failure_share(now),

@@ -16,7 +16,7 @@ from benchmarks.routing.ours import Ours
 from benchmarks.routing.world import World
 
 POLICIES = 13  # ours, ten baselines and two oracles
-ABLATIONS = 8  # ours, without each of six parts, and the oracle
+ABLATIONS = 13  # ours, without each of six terms and five parts, and the oracle
 SCENARIOS = 10
 
 
