@@ -12,7 +12,8 @@ from routing.selection.candidates import Candidate
 from routing.selection.choice import draw_of
 from routing.selection.cost import BALANCED, Demand, Weights
 from routing.selection.router import Policy, Router
-from routing.selection.standing import LOOK, Ticket
+from routing.selection.standing import LOOK
+from routing.selection.ticket import Ticket
 
 MODEL = "bench/model"
 TEXT = frozenset({"text"})

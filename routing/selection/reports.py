@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from routing.selection.history import History, Slot
 from routing.selection.ratecap import RETRY_AFTER_MAX
 from routing.selection.router import Router
-from routing.selection.standing import KEY_PAUSE, Standing, Ticket
+from routing.selection.standing import KEY_PAUSE, Standing
+from routing.selection.ticket import Ticket
 
 MOST_BYTES: Final = 128 * 1024
 MOST_ENDPOINTS: Final = 100  # in one report; the others come with the next

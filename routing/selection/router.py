@@ -18,7 +18,8 @@ from routing.selection.cost import BALANCED, CERTAIN, SLO_SECONDS, STRICT, UNKNO
 from routing.selection.faults import fault_of
 from routing.selection.line import Figures
 from routing.selection.retries import HEDGE_SHARE, Budget
-from routing.selection.standing import LOOK, OPEN, SHUT, WAIT_MOST, Standing, Ticket
+from routing.selection.standing import LOOK, OPEN, SHUT, WAIT_MOST, Standing
+from routing.selection.ticket import Ticket
 
 EXPECTED_OUTPUT: Final = 400.0  # tokens of an answer of a model that has not answered yet
 OUTPUT_RATE: Final = 0.05

@@ -1,7 +1,9 @@
 """How likely an endpoint has fallen silent, from the calls that wait there for their first token.
 
 One slow call is luck; several that all take longer than usual at once are hardly that. The surprise of a wait is how
-unlikely a well endpoint lets a call wait so long (minus its logarithm); those of all that wait add up.
+unlikely a well endpoint lets a call wait so long (minus its logarithm); those of all that wait add up. While first
+tokens come from there it is well, however long others have waited, in a queue or because less was thought usual than
+is: only what they waited since the last one counts.
 """
 
 from collections.abc import Iterable
@@ -36,11 +38,17 @@ class Silence:
         """A call was answered that began after those that were given up."""
         self._left = 0.0
 
-    def doubt(self, waits: Iterable[tuple[float, float]], *, spread: float, now: float) -> float:
-        """How likely the endpoint has failed, by (seconds that a call has waited, seconds that are usual for it)."""
+    def doubt(self, waits: Iterable[tuple[float, float]], *, spread: float, since: float, now: float) -> float:
+        """How likely the endpoint has failed, by (seconds that a call has waited, seconds that are usual for it).
+
+        `since`: seconds since a first token came from there.
+        """
         total = self._kept(now)
         for age, usual in waits:
-            total += surprise(age, usual=usual, spread=spread)
+            more = surprise(age, usual=usual, spread=spread)
+            if age > since:
+                more -= surprise(age - since, usual=usual, spread=spread)
+            total += min(more, MOST_SURPRISE)
         odds = FAULT * (exp(min(total, ENOUGH)) - 1)
         return odds / (1 + odds)
 
@@ -49,6 +57,6 @@ class Silence:
 
 
 def surprise(age: float, *, usual: float, spread: float) -> float:
-    """Of one wait of `age` seconds where `usual` are expected, 0 to `MOST_SURPRISE`."""
+    """Of one wait of `age` seconds where `usual` are expected, from 0 on."""
     z = (age - usual) / (SCALE * max(spread, LEAST_SPREAD * usual) + 1e-6)
-    return min(log1p(exp(min(z, ENOUGH))), MOST_SURPRISE)
+    return log1p(exp(z)) if z < ENOUGH else z

@@ -6,7 +6,6 @@ endpoints costs microseconds.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -19,6 +18,7 @@ from routing.selection.line import Figures, Line
 from routing.selection.ratecap import RateCap
 from routing.selection.reliability import WORST, Reliability
 from routing.selection.silence import FAULT, MOST_CALLS, Silence
+from routing.selection.ticket import Ticket
 
 SECONDS_PER_TOKEN: Final = 1 / 50
 PACE_RATE: Final = 0.2
@@ -39,28 +39,13 @@ OPEN, LIMITED, SHUT = 0, 1, 2
 STEADY, IDLING, HALF_OPEN = 0, 1, 2
 
 
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One call under way. `began` and `first_at` are of the caller's clock; `others` ran when it began."""
-
-    endpoint_id: int
-    tokens: int
-    began: float
-    others: int
-    queueing: float  # seconds that it was expected to queue
-    is_probe: bool
-    is_whole: bool = False
-    first_at: float | None = None
-    is_over: bool = False
-
-
 class Standing:
     """The live state of one endpoint. Every method takes the time; nothing here reads a clock."""
 
     __slots__ = (
         "_asked_from", "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity",
-        "doubt", "figures", "latency", "pace", "paced", "rate", "reliability", "silence", "tool_calls", "wanted_until",
-        "weighs_failures", "weighs_queues",
+        "doubt", "figures", "heard_at", "latency", "pace", "paced", "rate", "reliability", "silence", "tool_calls",
+        "wanted_until", "weighs_failures", "weighs_queues",
     )  # fmt: skip
 
     def __init__(self, *, like: "Standing | None" = None, phase: float = 0.5) -> None:
@@ -85,6 +70,7 @@ class Standing:
         self.weighs_failures = True
         self.called_at = -1e9
         self.answered_from = -1e9  # when the newest call began that has been answered
+        self.heard_at = -1e9  # when a first token came last
         self._asked_from: float | None = None  # since then nothing was heard, and one call at a time asks
         self._pending: OrderedDict[int, Ticket] = OrderedDict()
         self._running: dict[int, Ticket] = {}
@@ -150,6 +136,7 @@ class Standing:
             self.reliability.forgive()
         self.breaker.succeeded()
         self._asked_from = None
+        self.heard_at = now
         if ticket.began >= self.answered_from:
             self.silence.broken()
         self.answered_from = max(self.answered_from, ticket.began)
@@ -247,7 +234,7 @@ class Standing:
                 (now - one.began, usual + one.queueing + latency.per_token * one.tokens)
                 for one in islice(self._pending.values(), MOST_CALLS)
             ]
-        doubt = self.doubt = self.silence.doubt(waits, spread=spread, now=now)
+        doubt = self.doubt = self.silence.doubt(waits, spread=spread, since=now - self.heard_at, now=now)
         free = self.rate.free_at(now)
         tier = OPEN
         call = STEADY

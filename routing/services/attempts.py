@@ -18,7 +18,7 @@ from routing.adapters.base import HttpRequest
 from routing.canonical import Routed, UpstreamError
 from routing.models import Attempt
 from routing.selection.faults import fault_of
-from routing.selection.standing import Ticket
+from routing.selection.ticket import Ticket
 from routing.services import hedging, metrics, running, waiting
 from routing.services.admission import CHAT, Admission, Try
 from routing.services.checkpoints import Live

@@ -22,7 +22,7 @@ from routing.selection.history import History, Slot, Summary, bucket_of
 from routing.selection.plan import Attempt, Plan, again, plan
 from routing.selection.reports import Hearing, Notes, Report
 from routing.selection.router import Router
-from routing.selection.standing import Ticket
+from routing.selection.ticket import Ticket
 
 
 class Health:

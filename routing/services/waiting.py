@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from routing.selection.candidates import Candidate
-from routing.selection.standing import LOOK, Ticket
+from routing.selection.standing import LOOK
+from routing.selection.ticket import Ticket
 from routing.services.health import HEALTH
 from routing.upstream import silence
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from routing.canonical import UpstreamError
 from routing.selection.router import Policy, Router
 from routing.selection.silence import Silence
-from routing.selection.standing import Ticket
+from routing.selection.ticket import Ticket
 from tests.routing.selection.test_router import DOWN, chosen, named, served
 
 ONE, TWO = named(1, "one"), named(2, "two", prompt=600, completion=1_200)
@@ -65,6 +65,17 @@ def test_an_answer_ends_the_doubt() -> None:
     assert router.standing(1).doubt < 0.01
 
 
+def test_while_first_tokens_come_an_endpoint_is_not_silent_however_long_others_have_waited() -> None:
+    router, tickets = waiting(12)
+    for i, early in enumerate(tickets[:4]):
+        now = 31.6 + i / 20
+        router.first(early, now=now)
+        router.standing(1).refresh(now + 0.04)
+        assert router.standing(1).doubt < 0.1
+    assert router.wait_on(tickets[8], [TWO], patience=PATIENCE, whole=30.0, now=31.8) > 0
+    assert router.wait_on(tickets[8], [TWO], patience=PATIENCE, whole=30.0, now=32.5) == 0.0  # since then nothing came
+
+
 @pytest.mark.parametrize("others", [[], [TWO]])
 def test_nothing_is_moved_where_no_other_endpoint_is_well(others: list[object]) -> None:
     router, tickets = waiting(6)
@@ -105,14 +116,16 @@ def test_moving_is_part_of_cutting_off() -> None:
 TIMES = st.floats(0, 1e6)
 
 
-@given(st.lists(st.tuples(TIMES, TIMES), max_size=20), st.floats(0, 1e4), st.lists(TIMES, max_size=30))
+@given(st.lists(st.tuples(TIMES, TIMES), max_size=20), st.floats(0, 1e4), TIMES, st.lists(TIMES, max_size=30))
 def test_doubt_is_a_likelihood_whatever_was_seen(
-    waits: list[tuple[float, float]], spread: float, given_up: list[float]
+    waits: list[tuple[float, float]], spread: float, since: float, given_up: list[float]
 ) -> None:
     silence = Silence()
     for at in given_up:
         silence.gave_up(now=at)
-    found = silence.doubt(waits, spread=spread, now=max(given_up, default=0.0))
+    now = max(given_up, default=0.0)
+    found = silence.doubt(waits, spread=spread, since=since, now=now)
     assert math.isfinite(found)
     assert 0 <= found <= 1
-    assert found <= silence.doubt([*waits, (10.0, 1.0)], spread=spread, now=max(given_up, default=0.0))
+    assert found <= silence.doubt([*waits, (10.0, 1.0)], spread=spread, since=since, now=now)
+    assert found >= silence.doubt(waits, spread=spread, since=since / 2, now=now)
