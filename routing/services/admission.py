@@ -206,8 +206,8 @@ def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) 
     _require_of_key(caller, cheapest)
     if need.max_tokens == 0:  # no answer in tokens that could be shorter
         return PaymentRequired(
-            f"This request requires more credits: it may cost up to ${format_usd(cheapest)}, which is held beforehand, "
-            f"and ${format_usd(free)} is free. Add credit on the credits page.",
+            f"This request requires more credits: it needs up to ${format_usd(cheapest)} held and ${format_usd(free)} "
+            "is free. Add credit on the credits page.",
             metadata={"needed_usd": format_usd(cheapest), "available_usd": format_usd(free)},
         )
     if all(candidate.is_by_time for candidate in candidates):
@@ -223,8 +223,8 @@ def _cannot_afford(caller: Caller, candidates: Sequence[Candidate], need: Need) 
     way_out = ", or fewer max_tokens" if afford else ""
     wish = "You" if need.max_tokens is None else f"You requested up to {asked} tokens, but"
     return PaymentRequired(
-        f"This request requires more credits{way_out}: it may cost up to ${format_usd(cheapest)}, which is held "
-        f"beforehand, and ${format_usd(free)} is free. {wish} can only afford {afford} tokens of an answer. "
+        f"This request requires more credits{way_out}: it needs up to ${format_usd(cheapest)} held and "
+        f"${format_usd(free)} is free. {wish} can only afford {afford} tokens of an answer. "
         "Add credit on the credits page.",
         metadata={"needed_usd": format_usd(cheapest), "available_usd": format_usd(free), "affordable_tokens": afford},
     )

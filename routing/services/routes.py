@@ -93,12 +93,16 @@ def target_of(endpoint_id: int | None) -> tuple[str, Target]:
     raise UpstreamError("The endpoint is not there any more.", kind="unavailable", retryable=True)
 
 
-def models_giving(outputs: frozenset[str], *, account_id: int, most: int = 5) -> list[str]:
-    """Names of some models that the account may see and that an active endpoint serves with these outputs."""
+def models_that(
+    *, give: frozenset[str], take: frozenset[str] = frozenset(), account_id: int, most: int = 5
+) -> list[str]:
+    """Names of some models that the account may see and that an active endpoint serves with these media."""
     rows = Endpoint.objects.filter(
         model__in=Model.objects.visible_to(account_id), is_active=True, provider__is_active=True
     ).select_related("model__publisher")
-    found = {row.model.full_slug for row in rows if outputs <= set(row.output_modalities)}
+    found = {
+        row.model.full_slug for row in rows if give <= set(row.output_modalities) and take <= set(row.input_modalities)
+    }
     return sorted(found)[:most]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from marketplace.lib.errors import NotFound
+from marketplace.lib.errors import AppError, InvalidRequest, NotFound
 from marketplace.models import Model
 from routing.selection.candidates import Need
 from routing.selection.filters import Exclusion
-from routing.services.routes import models_giving
+from routing.services.routes import models_that
 
 EXCLUDED_SHOWN: Final = 20
 _REASONS_TOLD: Final = 3
@@ -17,22 +17,28 @@ _PROVIDERS_TOLD: Final = 3  # by name with each reason
 _CHOICE: Final = "allowed_providers"
 
 
-def nothing_fits(names: Sequence[str], need: Need, excluded: Sequence[Exclusion], *, account_id: int) -> NotFound:
-    """The 404 to be raised; its metadata have each endpoint with its reason, its message what they have in common."""
+def nothing_fits(names: Sequence[str], need: Need, excluded: Sequence[Exclusion], *, account_id: int) -> AppError:
+    """The error to be raised: a 404 whose metadata have each endpoint with its reason, its message what they share.
+
+    A model that takes predictions is a 400 with the reference's code wrong_endpoint.
+    """
     hosted = [] if excluded else _hosted(names, account_id=account_id)
     if hosted:
         message = (
             f"{hosted[0]} answers no such request: it is hosted here and takes predictions. "
             f"Use POST /v1/models/{hosted[0]}/predictions."
         )
-    elif excluded:
-        message = f"No endpoint of {', '.join(names)} can serve this request as asked. {_reasons(excluded)}."
-        message += _there_are(excluded)
-    else:
+        return InvalidRequest(message, metadata=_metadata(names, (), code="wrong_endpoint"))
+    if not excluded:
         message = f"No endpoint serves {', '.join(names)} at the moment."
-    if not hosted and all(need.outputs - one.candidate.outputs for one in excluded):
+        return NotFound(
+            message + _instead(need, account_id=account_id), metadata=_metadata(names, (), code="no_endpoints")
+        )
+    message = f"No endpoint of {', '.join(names)} can serve this request as asked. {_reasons(excluded)}."
+    message += _there_are(excluded)
+    if all(_is_of_another_kind(one, need) for one in excluded):
         message += _instead(need, account_id=account_id)
-    return NotFound(message, metadata=_metadata(names, excluded))
+    return NotFound(message, metadata=_metadata(names, excluded, code="constraint_filtered"))
 
 
 def untried(requested: str, *, strategy: str, excluded: Sequence[Exclusion]) -> dict[str, object]:
@@ -61,9 +67,14 @@ def not_distillable(names: Sequence[str]) -> NotFound:
     )  # fmt: skip
 
 
-def _metadata(names: Sequence[str], excluded: Sequence[Exclusion]) -> dict[str, object]:
+def _is_of_another_kind(one: Exclusion, need: Need) -> bool:
+    """Whether the endpoint gives or takes other media than the request has; the words of a document may do."""
+    return bool(need.outputs - one.candidate.outputs or need.inputs - one.candidate.inputs - {"file"})
+
+
+def _metadata(names: Sequence[str], excluded: Sequence[Exclusion], *, code: str) -> dict[str, object]:
     availability = {
-        "code": "constraint_filtered" if excluded else "no_endpoints",
+        "code": code,
         "retryable": False,
         "requested_models": list(names),
         "excluded_by": sorted({one.reason for one in excluded}),
@@ -106,6 +117,7 @@ def _hosted(names: Sequence[str], *, account_id: int) -> list[str]:
 
 def _instead(need: Need, *, account_id: int) -> str:
     """A hint for a request that went to the wrong kind of model."""
-    able = models_giving(need.outputs, account_id=account_id)
-    wanted = ", ".join(sorted(need.outputs))
-    return f" Models that give {wanted}: {', '.join(able)}." if able else f" No model here gives {wanted}."
+    taken = need.inputs - {"text", "file"}
+    able = models_that(give=need.outputs, take=taken, account_id=account_id)
+    wanted = f"give {', '.join(sorted(need.outputs))}" + (f" and take {', '.join(sorted(taken))}" if taken else "")
+    return f" Models that {wanted}: {', '.join(able)}." if able else f" No model here can {wanted}."

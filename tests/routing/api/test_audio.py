@@ -146,4 +146,4 @@ def test_the_wrong_kind_of_model_names_one_that_can(gateway: str, simulate: Simu
     asked = {"model": "acme/voice", "input_audio": {"data": "AAAA", "format": "wav"}}
     answer = post(gateway, alice, "/api/v1/audio/transcriptions", **asked)
     assert answer.status_code == 404
-    assert "Models that give transcription: acme/ear." in answer.json()["error"]["message"]
+    assert "Models that give transcription and take audio: acme/ear." in answer.json()["error"]["message"]

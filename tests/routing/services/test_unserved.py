@@ -46,7 +46,16 @@ def test_a_model_that_takes_predictions_is_told_apart_from_one_that_nobody_serve
     hosted = ModelFactory.create(slug="shapes", hardware=HardwareFactory())
     assert "No endpoint serves acme/shapes at the moment" in told(name="acme/shapes")
     Version.objects.create(id="ab" * 32, model=hosted, cog_version="0.16", openapi_schema={}, build_path="x")
-    assert "Use POST /v1/models/acme/shapes/predictions." in told(name="acme/shapes")
+    refused = nothing_fits(["acme/shapes"], NEED, (), account_id=account().pk)
+    assert "Use POST /v1/models/acme/shapes/predictions." in refused.message
+    assert (refused.status, refused.metadata["availability"]["code"]) == (400, "wrong_endpoint")
+
+
+def test_a_picture_sent_to_a_model_of_words_is_answered_with_models_that_take_one() -> None:
+    EndpointFactory(model=ModelFactory(slug="seeing"), input_modalities=["text", "image"])
+    need = replace(NEED, inputs=frozenset({"text", "image"}))
+    message = told(left_out(1, "input_modalities", "takes no image"), need=need)
+    assert message.endswith("P1: takes no image. Models that give text and take image: acme/seeing.")
 
 
 def test_the_name_that_was_meant_comes_nearest_first_and_never_from_a_strangers_private_models() -> None:
