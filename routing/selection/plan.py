@@ -29,6 +29,7 @@ class Attempt:
 
     candidate: Candidate
     demand: Demand
+    falls_short: bool = False  # of what the caller prefers in latency or throughput
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +102,32 @@ def plan(
         )  # fmt: skip
         choice = router.choose(fitting, demand, now=now, draw=draw_of(seed), seed=seed, explores=not is_fixed)
         choices.append(choice)
-        ranked = [fitting[i] for i in choice.ranked()]
+        ranked = [Attempt(fitting[i], demand) for i in choice.ranked()]
         if preferences.least_throughput or preferences.most_latency:
-            ranked.sort(key=lambda candidate: _falls_short(histories.get(candidate.endpoint_id), preferences, wall))
+            seen = [histories.get(one.candidate.endpoint_id) for one in ranked]
+            ranked = [
+                replace(one, falls_short=_falls_short(history, preferences, wall))
+                for one, history in zip(ranked, seen, strict=True)
+            ]
+            ranked.sort(key=lambda one: one.falls_short)
         if is_fixed:
-            ranked.sort(key=lambda candidate: _place(candidate, preferences.order))
+            ranked.sort(key=lambda one: _place(one.candidate, preferences.order))
         elif not preferences.allow_fallbacks:
             ranked = ranked[:1]
-        attempts += [Attempt(candidate, demand) for candidate in ranked]
+        attempts += ranked
     return Plan(tuple(attempts), tuple(excluded), tuple(choices), is_fixed)
 
 
 def again(*, left: Sequence[Attempt], router: Router, now: float, seed: str, waited: float = 0.0) -> Attempt:
-    """Of the attempts left after a failure, `waited` seconds after the request came, the one to make now."""
+    """Of the attempts left after a failure, `waited` seconds after the request came, the one to make now.
+
+    Those that fall short of what the caller prefers come after all others, as in the plan.
+    """
     first = left[0]
-    group = [one for one in left if one.demand is first.demand]
+    alike = [one for one in left if one.demand is first.demand]
+    group = [one for one in alike if not one.falls_short] or alike
     if len(group) == 1:
-        return first
+        return group[0]
     choice = router.choose(
         [one.candidate for one in group],
         replace(first.demand, waited=waited),

@@ -168,6 +168,10 @@ def test_what_breaks_a_soft_threshold_goes_last() -> None:
             histories={1: slow}, wall=NOW,
         )  # fmt: skip
         assert order(found) == ["middle", "dear", "cheap"]
+        # After a failure too, whichever is the cheapest of what is left.
+        left = [one for one in found.attempts if one.candidate.provider != "middle"]
+        assert again(left=left, router=Router(), now=NOW, seed="2").candidate.provider == "dear"
+        assert again(left=left[1:], router=Router(), now=NOW, seed="2").candidate.provider == "cheap"
 
 
 EXCLUDED: list[tuple[Need, dict[str, Any], str, str]] = [
