@@ -73,7 +73,7 @@ def plan(
     now: float,
     seed: str,
     conversation: bytes | None = None,
-    variants: Sequence[str] = (),
+    variants: Sequence[Sequence[str]] = (),
     histories: Mapping[int, History] = NO_HISTORIES,
     wall: float = 0.0,
 ) -> Plan:
@@ -89,7 +89,7 @@ def plan(
     if preferences.partition == "none":
         groups = [[candidate for group in groups for candidate in group]]
     for i, group in enumerate(groups):
-        wishes = wishes_of(variants[i] if i < len(variants) else "", preferences)
+        wishes = wishes_of(variants[i] if i < len(variants) else (), preferences)
         weights = PRESETS[wishes.sort or "balanced"]
         fitting, refused = sift(group, need, wishes)
         excluded += refused

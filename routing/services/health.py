@@ -47,7 +47,7 @@ class Health:
         preferences: ProviderPreferences,
         seed: str,
         conversation: bytes | None = None,
-        variants: Sequence[str] = (),
+        variants: Sequence[Sequence[str]] = (),
     ) -> Plan:
         """The attempts for a request that has arrived."""
         with self._lock:

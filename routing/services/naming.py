@@ -27,7 +27,7 @@ class Meant:
     """The models in order (name -> id), the variant of each, and how they were found; names that led to none."""
 
     models: dict[str, int] = field(default_factory=dict)
-    variants: tuple[str, ...] = ()
+    variants: tuple[tuple[str, ...], ...] = ()
     refused: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     strategy: str = "direct"
@@ -53,14 +53,13 @@ def meant(
     Raises NotFound where the request wants models that others may learn from and these forbid it.
     """
     models: dict[str, int] = {}
-    variants: list[str] = []
+    variants: list[tuple[str, ...]] = []
     refused: list[str] = []
     unknown: list[str] = []
     strategy = "fallback" if len(names) > 1 else "direct"
     reason = ""
     for word in names:
         named = naming.read(word)
-        variant = named.variant
         if named.name in naming.AUTO and request is not None and need is not None:
             found, reason = _auto(request, need, account_id, admits)
             strategy = "auto"
@@ -69,7 +68,7 @@ def meant(
             strategy, reason = "latest", f"the newest {matched['family']} of {matched['author']}"
         else:
             found = [named.name]
-            if variant == "free":
+            if "free" in named.variants:
                 strategy = "free"
         known = known_models(found, account_id=account_id)
         if not known:
@@ -79,12 +78,12 @@ def meant(
                 refused.append(name)
             elif name not in models:
                 models[name] = pk
-                variants.append(variant)
+                variants.append(named.variants)
     if models and request is not None and request.preferences.distillable:
         may = distillable_models(models)
         if not may:
             raise unserved.not_distillable(list(models))
-        variants = [variant for name, variant in zip(models, variants, strict=True) if name in may]
+        variants = [each for name, each in zip(models, variants, strict=True) if name in may]
         models = {name: pk for name, pk in models.items() if name in may}
     return Meant(models, tuple(variants), tuple(refused), tuple(unknown), strategy, reason)
 

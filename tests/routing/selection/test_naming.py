@@ -14,27 +14,33 @@ NEED = Need(input_bound=400, input_estimate=100, max_tokens=100)
 
 
 @pytest.mark.parametrize(
-    ("word", "name", "variant"),
+    ("word", "name", "variants"),
     [
-        ("acme/small", "acme/small", ""),
-        ("acme/small:nitro", "acme/small", "nitro"),
-        ("acme/small:free", "acme/small", "free"),
-        ("acme/small:odd", "acme/small:odd", ""),
-        (":free", ":free", ""),
+        ("acme/small", "acme/small", ()),
+        ("acme/small:nitro", "acme/small", ("nitro",)),
+        ("acme/small:free", "acme/small", ("free",)),
+        ("acme/small:free:nitro", "acme/small", ("free", "nitro")),
+        ("acme/small:nitro:floor", "acme/small", ("nitro", "floor")),
+        ("acme/small:odd", "acme/small:odd", ()),
+        ("acme/small:odd:free", "acme/small:odd", ("free",)),
+        (":free", ":free", ()),
+        (":nitro:free", ":nitro", ("free",)),
     ],
 )
-def test_a_word_is_read_as_name_and_variant(word: str, name: str, variant: str) -> None:
-    assert naming.read(word) == Named(name, variant)
+def test_a_word_is_read_as_name_and_variants(word: str, name: str, variants: tuple[str, ...]) -> None:
+    assert naming.read(word) == Named(name, variants)
 
 
 def test_variants_ask_for_what_they_are_named_after_and_the_callers_sort_wins() -> None:
     plain = ProviderPreferences()
-    assert naming.wishes_of("nitro", plain).sort == "throughput"
-    assert naming.wishes_of("floor", plain).sort == "price"
-    assert naming.wishes_of("exacto", plain).sort == "exacto"
-    assert naming.wishes_of("nitro", ProviderPreferences(sort="latency")).sort == "latency"
-    assert naming.wishes_of("free", plain).max_price == {"prompt": 0, "completion": 0, "request": 0}
-    assert naming.wishes_of("", plain) is plain
+    assert naming.wishes_of(["nitro"], plain).sort == "throughput"
+    assert naming.wishes_of(["floor"], plain).sort == "price"
+    assert naming.wishes_of(["exacto"], plain).sort == "exacto"
+    assert naming.wishes_of(["nitro"], ProviderPreferences(sort="latency")).sort == "latency"
+    assert naming.wishes_of(["free"], plain).max_price == {"prompt": 0, "completion": 0, "request": 0}
+    assert naming.wishes_of([], plain) is plain
+    both = naming.wishes_of(["nitro", "free", "floor"], plain)
+    assert (both.sort, both.max_price["prompt"]) == ("price", 0)
 
 
 def test_a_family_is_the_name_without_version_and_date() -> None:

@@ -152,9 +152,9 @@ def test_variants_of_the_models_names_are_wishes_for_that_model() -> None:
     answered(router, 2, latency=0.4, tokens_per_s=120)
     answered(router, 1, latency=0.4, tokens_per_s=20)
     asked = ProviderPreferences()
-    found = plan(groups=[ALL], need=NEED, preferences=asked, router=router, now=NOW, seed="1", variants=("nitro",))
+    found = plan(groups=[ALL], need=NEED, preferences=asked, router=router, now=NOW, seed="1", variants=[("nitro",)])
     assert order(found) == ["dear", "middle", "cheap"]
-    found = plan(groups=[ALL], need=NEED, preferences=asked, router=router, now=NOW, seed="1", variants=("free",))
+    found = plan(groups=[ALL], need=NEED, preferences=asked, router=router, now=NOW, seed="1", variants=[("free",)])
     assert order(found) == []
 
 
