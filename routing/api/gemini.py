@@ -37,6 +37,7 @@ class _View(View):
                 head.provider,
                 show_thoughts=gemini.shows_thoughts(wanted),
                 as_array=stream_type != EVENTS,
+                told=head.told,
             )
 
         headers = plain(request).headers

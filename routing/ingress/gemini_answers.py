@@ -13,7 +13,7 @@ import orjson
 from marketplace.lib import envelopes, sse
 from routing.canonical import Chunk, FinishReason, Json
 from routing.ingress.gemini_contents import FORMAT, seal
-from routing.ingress.openai_chat_answers import Bill, dollars
+from routing.ingress.openai_chat_answers import Bill, dollars, told_of
 
 FINISH_REASONS: Final[Mapping[FinishReason, str]] = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 # Google's words for an answer that was held back: kept where a provider of this dialect says them.
@@ -43,6 +43,7 @@ class Writer:
     provider: str = ""
     show_thoughts: bool = False
     as_array: bool = False
+    told: Mapping[str, Json] = field(default_factory=dict)  # of the routing, where the caller asks for it
     _calls: list[_Call] = field(default_factory=list)
     _open: dict[int, _Call] = field(default_factory=dict)  # the last call of each of the provider's numbers
     _signatures: dict[str, str] = field(default_factory=dict)  # by the id of the call that they belong to
@@ -76,7 +77,7 @@ class Writer:
         kind = str(metadata.get("error_type", "server"))
         status = BROKEN_STATUS.get(kind, code)
         error = envelopes.google_error(status=status, message=message, error_type=kind)
-        data = {"error": error | {"metadata": dict(metadata)}, "usageMetadata": usage_of(bill)}
+        data = {"error": error | {"metadata": dict(metadata)}, "usageMetadata": usage_of(bill), **told_of(self.told)}
         return self._item(data) + (b"]" if self.as_array else b"")
 
     def _item(self, data: Mapping[str, Json]) -> bytes:
@@ -96,7 +97,7 @@ class Writer:
     def _end(self, parts: list[Json], bill: Bill, *, logprobs: Mapping[str, Json] | None = None) -> dict[str, Json]:
         whole = parts + [self._written_call(call) for call in self._calls]
         candidate = self._candidate(whole or [{"text": ""}]) | {"finishReason": self._finish(), **(logprobs or {})}
-        return self._head() | {"candidates": [candidate], "usageMetadata": usage_of(bill)}
+        return self._head() | {"candidates": [candidate], "usageMetadata": usage_of(bill)} | told_of(self.told)
 
     def _finish(self) -> str:
         if self._native in HELD_BACK:

@@ -34,8 +34,11 @@ def joined(groups: Sequence[Sequence[Route]], *, caller: Caller) -> list[list[Ro
 def ordered(plan: Plan, by_endpoint: Mapping[int, Route]) -> tuple[Attempt, ...]:
     """Within each model: own keys in their order, then what all share as planned, then own keys kept for after.
 
+    Without own keys it stays as planned, also where endpoints of several models were sorted as one.
     A key that is shut off at the moment, such as one that its provider has refused, waits until all else was tried.
     """
+    if not any(route.is_own for route in by_endpoint.values()):
+        return plan.attempts
     models = {name: place for place, name in reversed([*enumerate(one.candidate.model for one in plan.attempts)])}
     shut = plan.shut
 

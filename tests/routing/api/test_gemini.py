@@ -122,6 +122,18 @@ def test_other_ways_in_speak_the_dialect_too(gateway: str, simulate: Simulate, a
     assert limited.json()["error"]["details"][1]["retryDelay"] == "3s"
 
 
+def test_who_asks_is_told_of_the_routing(gateway: str, simulate: Simulate, alice: Buyer) -> None:
+    sim = simulate()
+    endpoint(sim.base_url)
+    headers = {"x-goog-api-key": alice.key, "x-openrouter-metadata": "enabled"}
+    sim.order("ok", "ok", "cut:3")
+    for verb in ("generateContent", "streamGenerateContent?alt=sse", "streamGenerateContent?alt=sse"):
+        text = httpx.post(f"{gateway}{PLACE}:{verb}", json=HELLO, headers=headers, timeout=30).text
+        last = json.loads(text.strip().split("data: ")[-1])
+        assert last["openrouter_metadata"]["attempts"][0]["provider"] == "Sim-One"
+    assert "error" in last
+
+
 def test_a_stream_that_breaks_never_looks_like_a_clean_end(gateway: str, simulate: Simulate, alice: Buyer) -> None:
     sim = simulate()
     endpoint(sim.base_url)

@@ -199,3 +199,19 @@ def test_a_process_that_died_is_settled_by_the_fee(simulate: Simulate, alice: Bu
     row = Generation.objects.get()
     assert (row.cost_nano, row.upstream_nano) == (1_000, 20_000)
     assert balances.of(kind=LedgerAccount.Kind.PROVIDER_PAYABLE, owner_id=served.provider.account_id) == 0
+
+
+def test_without_own_keys_an_order_over_several_models_stays_as_it_is(
+    gateway: str, simulate: Simulate, alice: Buyer
+) -> None:
+    sim = simulate()
+    for provider, slug in (("sim-one", "acme/small"), ("sim-two", "acme/big"), ("sim-three", "acme/small")):
+        endpoint(sim.base_url, provider=provider, model_slug=slug)
+    body = {
+        "models": ["acme/small", "acme/big"], "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20,
+        "provider": {"order": ["sim-one", "sim-two", "sim-three"], "sort": {"by": "price", "partition": "none"}},
+    }  # fmt: skip
+    headers = {"authorization": f"Bearer {alice.key}", "x-openrouter-metadata": "enabled"}
+    answer = httpx.post(f"{gateway}/api/v1/chat/completions", json=body, headers=headers, timeout=30).json()
+    available = [one["provider"] for one in answer["openrouter_metadata"]["endpoints"]["available"]]
+    assert available == ["Sim-One", "Sim-Two", "Sim-Three"]
