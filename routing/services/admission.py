@@ -103,7 +103,9 @@ def admit(
         variants=named.variants,
     )
     if not chosen.attempts:
-        error = unserved.nothing_fits(list(models), need, chosen.excluded, account_id=caller.account_id)
+        error = unserved.nothing_fits(
+            list(models), need, chosen.excluded, account_id=caller.account_id, for_free=named.strategy == "free"
+        )
         told = unserved.untried(request.wanted_models[0], strategy=named.strategy, excluded=chosen.excluded)
         error.offered = {"openrouter_metadata": told}
         raise error

@@ -15,12 +15,16 @@ EXCLUDED_SHOWN: Final = 20
 _REASONS_TOLD: Final = 3
 _PROVIDERS_TOLD: Final = 3  # by name with each reason
 _CHOICE: Final = "allowed_providers"
+_PRICE: Final = "max_price"
 
 
-def nothing_fits(names: Sequence[str], need: Need, excluded: Sequence[Exclusion], *, account_id: int) -> AppError:
+def nothing_fits(
+    names: Sequence[str], need: Need, excluded: Sequence[Exclusion], *, account_id: int, for_free: bool = False
+) -> AppError:
     """The error to be raised: a 404 whose metadata have each endpoint with its reason, its message what they share.
 
-    A model that takes predictions is a 400 with the reference's code wrong_endpoint.
+    A model that takes predictions is a 400 with the reference's code wrong_endpoint. `for_free`: the name ended in
+    `:free`, so that a limit of price is not the caller's own word.
     """
     hosted = [] if excluded else _hosted(names, account_id=account_id)
     if hosted:
@@ -36,6 +40,8 @@ def nothing_fits(names: Sequence[str], need: Need, excluded: Sequence[Exclusion]
         )
     message = f"No endpoint of {', '.join(names)} can serve this request as asked. {_reasons(excluded)}."
     message += _there_are(excluded)
+    if for_free and all(one.reason == _PRICE for one in excluded):
+        message = f"No endpoint serves {', '.join(names)} free of charge: ask for it without ':free'."
     if all(_is_of_another_kind(one, need) for one in excluded):
         message += _instead(need, account_id=account_id)
     return NotFound(message, metadata=_metadata(names, excluded, code="constraint_filtered"))

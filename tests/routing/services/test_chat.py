@@ -513,7 +513,7 @@ async def test_a_variant_the_latest_of_a_family_and_auto_find_their_model(simula
 async def test_a_free_variant_is_never_served_at_a_price(simulate: Simulate, alice: Buyer) -> None:
     await run(endpoint, simulate().base_url)
     body = orjson.dumps({"model": "acme/small:free", "messages": [{"role": "user", "content": "Hello"}]})
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match=r"acme/small free of charge: ask for it without ':free'"):
         await chat.complete(caller=alice.caller, request=openai_chat.parse(body))
 
 
