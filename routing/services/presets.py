@@ -20,6 +20,7 @@ from routing.models import Preset, PresetVersion
 
 MARK: Final = "@preset/"
 MAX_BYTES: Final = 256 * 1024
+DEFAULT: Final = "default"  # the preset that is laid under chats that name none
 MOST: Final = 1_000  # of an account
 # Dialect -> (its reader, what a conversation is called in it, what its system prompt is called)
 DIALECTS: Final[Mapping[str, tuple[Callable[[bytes], ChatRequest], str, str]]] = {
@@ -98,14 +99,15 @@ def change(*, preset: Preset, name: str | None, description: str | None, status:
 
 
 def applied(request: ChatRequest, *, account_id: int) -> ChatRequest:
-    """The request on top of the preset that it names, if it names one: what it says itself wins.
+    """The request on top of the preset that it names, else of the account's `default` one: what it says itself wins.
 
-    Raises InvalidRequest for a preset that is not there or not active, or where neither names a model.
+    Raises InvalidRequest for a named preset that is not there or not active.
     """
     model, _, in_model = request.model.partition(MARK)
     slug = in_model or (request.preset or "").removeprefix(MARK)
     if not slug:
-        return request
+        usual = Preset.objects.for_account(account_id).filter(slug=DEFAULT, status=Preset.Status.ACTIVE).first()
+        return _laid_under(request, newest(usual)) if usual else request
     row = Preset.objects.for_account(account_id).filter(slug=slug.replace("\x00", "")).first()
     if row is None or row.status != Preset.Status.ACTIVE:
         state = "is not active" if row else "is not there"

@@ -118,6 +118,23 @@ def test_what_cannot_be_kept_is_a_400(gateway: str, alice: Buyer, slug: str, bod
     assert not PresetVersion.objects.exists()
 
 
+def test_the_preset_default_is_the_accounts_defaults_until_it_is_taken_out_of_use(
+    gateway: str, simulate: Simulate, alice: Buyer
+) -> None:
+    for provider in ("sim-one", "sim-two"):
+        endpoint(simulate(provider).base_url, provider=provider, policy={"zdr": provider == "sim-two"})
+    body = {"model": "acme/small", "provider": {"zdr": True, "order": ["sim-one"]}, "max_tokens": 5}
+    assert ask(gateway, alice, "POST", "/presets/default/chat/completions", body)[0] == 200
+    chat: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}]}
+    for asked in (chat, chat | {"model": "acme/small"}, chat | {"provider": {"only": ["sim-two"], "zdr": False}}):
+        status, answer = ask(gateway, alice, "POST", "/chat/completions", asked)
+        assert (status, answer["provider"], answer["usage"]["completion_tokens"]) == (200, "Sim-Two", 5)
+    assert ask(gateway, alice, "PATCH", "/presets/default", {"status": "disabled"})[0] == 200
+    assert ask(gateway, alice, "POST", "/chat/completions", chat)[0] == 400
+    status, answer = ask(gateway, alice, "POST", "/chat/completions", chat | {"model": "acme/small"} | body)
+    assert (status, answer["provider"]) == (200, "Sim-Two")
+
+
 @pytest.mark.django_db
 def test_what_the_request_says_itself_wins() -> None:
     owner = account()
