@@ -62,14 +62,10 @@ def broke_off(attempt: Attempt) -> str:
 
 def reason(attempt: Attempt) -> str:
     """What came of an attempt, in words."""
-    said = _words(attempt.error_kind)
     if broken := broke_off(attempt):
-        return f"Began to answer, then: {_words(broken)}"
+        return "Fell silent midway" if broken == "timeout" else "Broke off midway"
+    said = REASONS.get(attempt.error_kind, attempt.error_kind.replace("_", " ").capitalize())
     return f"{said} ({attempt.status_code})" if attempt.error_kind and attempt.status_code else said
-
-
-def _words(kind: str) -> str:
-    return REASONS.get(kind, kind.replace("_", " ").capitalize())
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def test_an_answer_that_broke_off_is_no_success_and_a_name_that_is_no_model_is_t
     generation.status, generation.error_kind = Generation.Status.FAILED, "cut"
     generation.save()
     page = alice.get(f"/generations/{generation.public_id}").content.decode()
-    assert "Began to answer, then: Broke the connection" in page
+    assert "Broke off midway" in page
     assert "acme/nobody: no such model here, so passed over." in page
 
 
