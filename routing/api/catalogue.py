@@ -55,7 +55,9 @@ class ModelsOfUser(View):
     async def get(self, request: Any) -> HttpResponseBase:
         """The models that the caller's key may use."""
         caller = await self.caller(request)
-        return tagged(request, _listed(request, await _matching(request, caller.account_id)), is_private=True)
+        wanted, sort = catalogue_query.wanted(request.GET), catalogue_query.sort(request.GET)
+        found = await pool.run(catalogue.models_of, caller, wanted=wanted, sort=sort)
+        return tagged(request, _listed(request, found), is_private=True)
 
 
 class ModelsCount(View):

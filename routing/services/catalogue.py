@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from django.utils import timezone
@@ -12,8 +12,11 @@ from django.utils import timezone
 from marketplace.models import Provider
 from marketplace.services import browse
 from marketplace.services.browse import Listing, Offer
+from marketplace.services.guardrails import NOTHING, Policy, policy_of
+from marketplace.services.keys import Caller
 from routing.services import popularity
 from routing.services.popularity import Popularity
+from routing.services.routes import collects_data
 
 VARIANTS: Final = ("free", "nitro", "floor", "exacto", "thinking", "online", "extended")
 
@@ -114,11 +117,35 @@ SORTS: Final[Mapping[str, tuple[Key, bool]]] = {
 MEASURED: Final = frozenset({"most-popular", "top-weekly", "throughput-high-to-low", "latency-low-to-high"})
 
 
-def models(*, account_id: int | None, wanted: Wanted, sort: str) -> list[Listing]:
-    """The routed models that an account (None: anybody) may see and that are as wanted, in the order of `sort`."""
+def models(*, account_id: int | None, wanted: Wanted, sort: str, policy: Policy = NOTHING) -> list[Listing]:
+    """The routed models that an account (None: anybody) may see and that are as wanted, in the order of `sort`.
+
+    Under a policy, those that it admits, with the endpoints that it admits.
+    """
     now = timezone.now()
-    found = [one for one in browse.models(account_id=account_id) if one.offers and wanted.holds(one, now=now)]
+    listed = browse.models(account_id=account_id)
+    if policy is not NOTHING:
+        listed = [_under(policy, one) for one in listed if policy.admits_model(one.model.full_slug)]
+    found = [one for one in listed if one.offers and wanted.holds(one, now=now)]
     return ordered(found, sort=sort, used=popularity.by_model() if sort in MEASURED else {})
+
+
+def models_of(caller: Caller, *, wanted: Wanted, sort: str) -> list[Listing]:
+    """The same for a key, as its guardrails let it use them."""
+    policy = policy_of(key_id=caller.key_id, account_id=caller.account_id)
+    return models(account_id=caller.account_id, wanted=wanted, sort=sort, policy=policy)
+
+
+def _under(policy: Policy, listing: Listing) -> Listing:
+    return replace(listing, offers=[one for one in listing.offers if _admits(policy, one.endpoint.provider)])
+
+
+def _admits(policy: Policy, provider: Provider) -> bool:
+    return (
+        policy.admits_provider(provider.slug)
+        and (not policy.zdr or keeps_nothing(provider))
+        and (not policy.deny_data_collection or not collects_data(provider))
+    )
 
 
 def ordered(found: Iterable[Listing], *, sort: str, used: Mapping[str, Popularity]) -> list[Listing]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from marketplace.lib import crypto, env
-from marketplace.models import Endpoint, Model, Price
+from marketplace.models import Endpoint, Model, Price, Provider
 from marketplace.services import prices
 from routing.adapters.base import Target
 from routing.adapters.registry import dialects_of
@@ -93,6 +93,11 @@ def target_of(endpoint_id: int | None) -> tuple[str, Target]:
     raise UpstreamError("The endpoint is not there any more.", kind="unavailable", retryable=True)
 
 
+def collects_data(provider: Provider) -> bool:
+    """Whether it may keep what it is sent or train on it; one that says nothing of its habits is taken to."""
+    return not provider.policy or bool(provider.policy.get("retains")) or bool(provider.policy.get("trains"))
+
+
 def models_that(
     *, give: frozenset[str], take: frozenset[str] = frozenset(), account_id: int, most: int = 5
 ) -> list[str]:
@@ -123,8 +128,7 @@ def _route(model: str, endpoint: Endpoint, priced: dict[str, dict[str, int]]) ->
         quantization=endpoint.quantization,
         prices=table,
         costs=priced.get(Price.Kind.COST, {}),
-        # A provider that says nothing of its habits is taken to keep what it is sent.
-        collects_data=not policy or bool(policy.get("retains")) or bool(policy.get("trains")),
+        collects_data=collects_data(provider),
         keeps_nothing=bool(policy.get("zdr")),
         dialect=provider.dialect,
         most_ms=LONGEST_MS if INSTANCE_MS in table else 0,

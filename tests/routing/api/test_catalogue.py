@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from marketplace.models import Model, Publisher
+from marketplace.services import guardrails
 from tests import reference
 from tests.factories.routing import Buyer, buyer, endpoint, model
 from tests.routing.api.test_chat_completions import HELLO, post
@@ -242,6 +243,27 @@ def test_the_list_of_a_user_needs_a_key(gateway: str, simulate: Simulate, alice:
     endpoint(simulate().base_url)
     assert get(gateway, "models/user").status_code == 401
     assert get(gateway, "models/user?limit=5", alice).json()["total_count"] == 1
+
+
+def test_the_list_of_a_user_is_what_the_guardrails_of_the_key_let_it_use(
+    gateway: str, simulate: Simulate, alice: Buyer
+) -> None:
+    url = simulate().base_url
+    for slug in ("acme/good", "acme/bad"):
+        endpoint(url, model_slug=slug, provider="keeps")
+    endpoint(url, model_slug="acme/good", provider="forgets", policy={"zdr": True, "retains": False})
+    row = guardrails.create(account=alice.account, values={"name": "Rules", "ignored_models": ["acme/bad"]})
+    guardrails.assign_keys(row=row, keys=list(alice.account.keys.all()))
+
+    def mine() -> list[str]:
+        return [one["id"] for one in get(gateway, "models/user", alice).json()["data"]]
+
+    assert mine() == ["acme/good"]
+    assert get(gateway, "models", alice).json()["total_count"] == 2
+    guardrails.change(row=row, values={"enforce_zdr": True, "deny_data_collection": True, "ignored_models": []})
+    assert mine() == ["acme/good"]
+    guardrails.change(row=row, values={"ignored_providers": ["forgets"]})
+    assert mine() == []
 
 
 def test_what_is_known_is_not_sent_again(gateway: str, simulate: Simulate, alice: Buyer) -> None:
