@@ -29,6 +29,7 @@ HOLD_LEAST: Final = 0.05
 HOLD_STEP: Final = 0.5
 YIELDS_AFTER: Final = 1.0  # seconds of waiting before a request that cannot be in time lets others go first
 WANTED_SECONDS: Final = 1.0  # for which a place is kept for those in time after one of them had to wait
+ASKED_MOST: Final = 2.5  # seconds for which the answer of an endpoint that is being asked is waited for
 ALMOST: Final = 1e-3
 LEAVE: Final = 0.9  # how likely an endpoint has fallen silent where the calls that wait there are moved
 DOUBTFUL: Final = 0.5  # how likely an endpoint has fallen silent where what waits for its turn goes elsewhere
@@ -192,11 +193,16 @@ class Router:
         Who cannot be in time any more leaves the next places to those who can, and after `HOLD_MOST` seconds, where
         these still want all of them, gets none (None). Nothing is held where no place will come in that time, nor,
         before its first refusal, where an endpoint named no time: a learned cap may be too low.
+
+        Where only endpoints are left that fail or are just being asked whether they answer, it waits for that answer.
         """
         if not self.policy.caps_rates:
             return 0.0
         soonest = most = HOLD_MOST - waited
-        well = [one for one in map(self._standing_of, candidates) if one.is_well]
+        standings = [self._standing_of(one) for one in candidates]
+        well = [one for one in standings if one.is_well]
+        if not well and waited < HOLD_MOST and any(one.asked_for(now) < ASKED_MOST for one in standings):
+            return LOOK
         is_late = waited > YIELDS_AFTER and not any(_fits(one, tokens, waited, now) for one in well)
         is_wanted = False
         for standing in well:

@@ -7,6 +7,7 @@ endpoints costs microseconds.
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import islice
+from math import inf
 from typing import Final
 
 from routing.selection.breaker import Breaker
@@ -268,6 +269,10 @@ class Standing:
             latency.samples > 0, self.paced > 0,
         )  # fmt: skip
         return self.figures
+
+    def asked_for(self, now: float) -> float:
+        """Seconds for which it is being asked whether it answers at all; without end where it is not."""
+        return now - next(reversed(self._pending.values())).began if self._is_being_asked else inf
 
     @property
     def is_well(self) -> bool:

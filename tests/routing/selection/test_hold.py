@@ -158,3 +158,16 @@ def test_where_no_other_endpoint_is_well_every_turn_is_kept() -> None:
     assert router.keeps_turn(1, [], now=10.3)
     fails(router, 2)
     assert router.keeps_turn(1, [TWO], now=10.3)
+
+
+def test_where_only_an_endpoint_is_left_that_is_being_asked_its_answer_is_waited_for() -> None:
+    router = Router()
+    silent = UpstreamError("x", kind="timeout", retryable=True)
+    router.failed(router.begin(1, tokens=100, now=10.0), silent, now=11.0, chance=0.5, was_cut=True)
+    assert router.hold([ONE], tokens=100, waited=1.0, now=11.1) == 0.0  # this one asks
+    asking = router.begin(1, tokens=100, now=11.1)
+    assert router.hold([ONE], tokens=100, waited=1.0, now=11.5)
+    assert held(router, now=11.5) == 0.0  # another is well
+    assert router.hold([ONE], tokens=100, waited=1.0, now=14.0) == 0.0  # better late there than nowhere
+    router.first(asking, now=14.1)
+    assert router.hold([ONE], tokens=100, waited=1.0, now=14.1) == 0.0
