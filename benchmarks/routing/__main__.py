@@ -192,7 +192,7 @@ def _worth(names: list[str], runs: Runs) -> None:
         print(f"\n## {title}\n")
         print("| without | " + " | ".join(names) + " |")
         print("|---" * (len(names) + 1) + "|")
-        for label in ABLATIONS:
+        for label in (one for one in ABLATIONS if (names[0], one) in runs):
             cells = []
             for name in names:
                 rows = zip(runs[name, label], runs[name, "turnpike"], runs[name, "oracle"], strict=True)
@@ -229,7 +229,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fleet", help="a JSON file with endpoints instead of random fleets")
     parser.add_argument("--scenario", action="append", choices=scenarios.NAMES)
     parser.add_argument(
-        "--only", action="append", help="this baseline (again for more); ours and the oracle always run"
+        "--only", action="append", help="this baseline or ablation (again for more); ours and the oracle always run"
     )
     parser.add_argument("--ablations", action="store_true", help="our router without each term and part")
     parser.add_argument("--hold-out", action="store_true", help="seeds from the commit's hash")
