@@ -34,9 +34,9 @@ def near(name: str, *, account_id: int | None, most: int = 2) -> list[str]:
     return [full for called in alike for full in known if known[full] == called][:most]
 
 
-def hint(name: str, *, account_id: int | None) -> str:
+def hint(*names: str, account_id: int | None) -> str:
     """ "Did you mean acme/large?" with a space before it, or nothing."""
-    found = near(name, account_id=account_id)
+    found = dict.fromkeys(one for name in names for one in near(name, account_id=account_id))
     return f" Did you mean {' or '.join(found)}?" if found else ""
 
 

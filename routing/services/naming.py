@@ -90,11 +90,9 @@ def meant(
 
 def unknown_model(names: Sequence[str], *, account_id: int) -> InvalidRequest:
     """The error for names of which none is a model that the account can see, to be raised; it names what comes near."""
-    found = [nearby.near(naming.read(name).name, account_id=account_id) for name in names]
-    near = list(dict.fromkeys(one for each in found for one in each))
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    hint = nearby.hint(*(naming.read(name).name for name in names), account_id=account_id)
     return InvalidRequest(
-        f"{', '.join(names)} {'is not a model' if len(names) == 1 else 'are no models'} here. {hint}"
+        f"{', '.join(names)} {'is not a model' if len(names) == 1 else 'are no models'} here.{hint} "
         "GET /api/v1/models lists all.",
         metadata={"availability": {"code": "model_not_found", "retryable": False, "requested_models": list(names)}},
     )
