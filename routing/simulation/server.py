@@ -99,3 +99,7 @@ class _Prompt(uvicorn.Server):
             _, late = await asyncio.wait(tasks, timeout=self._grace)
             for task in late:
                 task.cancel()
+        while self.server_state.connections:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()  # closed, it would wait for a client that may not read any more
+            await asyncio.sleep(0)
