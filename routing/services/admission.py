@@ -97,7 +97,7 @@ def admit(
     chosen = HEALTH.plan(
         groups=[[route.candidate for route in group] for group in groups],
         need=need,
-        preferences=request.preferences,
+        preferences=own_keys.wishes(request.preferences, by_endpoint),
         seed=str(generation_id),
         conversation=conversation,
         variants=named.variants,
@@ -109,8 +109,8 @@ def admit(
         told = unserved.untried(request.wanted_models[0], strategy=named.strategy, excluded=chosen.excluded)
         error.offered = {"openrouter_metadata": told}
         raise error
-    in_order = own_keys.ordered(chosen, by_endpoint)[:MAX_ATTEMPTS]
-    attempts = {attempt.candidate.endpoint_id: attempt for attempt in in_order}
+    chosen = own_keys.ordered(chosen, request.preferences, by_endpoint)
+    attempts = {attempt.candidate.endpoint_id: attempt for attempt in chosen.attempts[:MAX_ATTEMPTS]}
     is_fixed = chosen.is_fixed or any(route.is_own for route in by_endpoint.values())
     candidates = [one.candidate for one in attempts.values()]
     hold_id, caps = _reserve(caller, request, need, candidates, generation_id, operation=operation, streamed=streamed)

@@ -14,6 +14,7 @@ from marketplace.lib import crypto
 from marketplace.models import ProviderKey
 from marketplace.services import provider_keys
 from marketplace.services.keys import Caller
+from routing.canonical import ProviderPreferences
 from routing.selection.plan import Attempt, Plan
 from routing.services.routes import Route
 
@@ -31,14 +32,24 @@ def joined(groups: Sequence[Sequence[Route]], *, caller: Caller) -> list[list[Ro
     return [[*group, *_copies(group, keys)] for group in groups]
 
 
-def ordered(plan: Plan, by_endpoint: Mapping[int, Route]) -> tuple[Attempt, ...]:
+def wishes(preferences: ProviderPreferences, by_endpoint: Mapping[int, Route]) -> ProviderPreferences:
+    """The preferences to plan by, to be followed by `ordered` with those that the caller gave.
+
+    Among own keys nothing is left out while planning for want of fallbacks: the plan's first is the cheapest, and the
+    one endpoint that is to be tried is the first with own keys.
+    """
+    return dataclasses.replace(preferences, allow_fallbacks=True) if _cuts(preferences, by_endpoint) else preferences
+
+
+def ordered(plan: Plan, preferences: ProviderPreferences, by_endpoint: Mapping[int, Route]) -> Plan:
     """Within each model: own keys in their order, then what all share as planned, then own keys kept for after.
 
     Without own keys it stays as planned, also where endpoints of several models were sorted as one.
     A key that is shut off at the moment, such as one that its provider has refused, waits until all else was tried.
+    Without fallbacks the first of each model is left, or where their endpoints were planned as one the first of all.
     """
-    if not any(route.is_own for route in by_endpoint.values()):
-        return plan.attempts
+    if not _has_own(by_endpoint):
+        return plan
     models = {name: place for place, name in reversed([*enumerate(one.candidate.model for one in plan.attempts)])}
     shut = plan.shut
 
@@ -46,7 +57,20 @@ def ordered(plan: Plan, by_endpoint: Mapping[int, Route]) -> tuple[Attempt, ...]
         route = by_endpoint[one.candidate.endpoint_id]
         return models[one.candidate.model], route.is_own and one.candidate.endpoint_id in shut, route.place
 
-    return tuple(sorted(plan.attempts, key=place))
+    attempts = sorted(plan.attempts, key=place)
+    if _cuts(preferences, by_endpoint):
+        firsts = list({one.candidate.model: one for one in reversed(attempts)}.values())[::-1]
+        attempts = firsts[:1] if preferences.partition == "none" else firsts
+    return dataclasses.replace(plan, attempts=tuple(attempts))
+
+
+def _has_own(by_endpoint: Mapping[int, Route]) -> bool:
+    return any(route.is_own for route in by_endpoint.values())
+
+
+def _cuts(preferences: ProviderPreferences, by_endpoint: Mapping[int, Route]) -> bool:
+    # An order of the caller's own says itself which endpoints may be tried.
+    return not (preferences.allow_fallbacks or preferences.order) and _has_own(by_endpoint)
 
 
 def _copies(group: Sequence[Route], keys: Sequence[ProviderKey]) -> list[Route]:

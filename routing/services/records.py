@@ -97,7 +97,7 @@ class Why:
     unknown: Sequence[str]  # names that were asked for and are no models
 
 
-OWN_ORDER: Final = "The caller's own order or thresholds came before the expected cost."
+OWN_ORDER: Final = "The caller's own keys, order or thresholds came before the expected cost."
 WHYS: Final = {
     "cheapest": "It was expected to cost least, waiting and risk included.",
     "probe": "It had been failing and looked well again: one request is sent to see.",

@@ -123,6 +123,35 @@ def test_a_key_that_was_refused_waits_behind_all_else_until_it_may_be_tried_agai
     assert sent[5:] == ["own-key"]
 
 
+def test_without_fallbacks_the_one_endpoint_is_that_of_the_own_key(
+    gateway: str, simulate: Simulate, alice: Buyer, sent: list[str]
+) -> None:
+    provider = simulate()
+    endpoint(provider.base_url, provider="sim-cheap", per_million={"prompt": "0.1", "completion": "0.1"})
+    endpoint(provider.base_url, provider="sim-dear", per_million={"prompt": "90", "completion": "90"})
+    keep(alice, "sim-dear")
+    keep(alice, "sim-dear", key="another")
+    alone: dict[str, Any] = {"provider": {"allow_fallbacks": False}}
+    status, answer = ask(gateway, alice, **alone)
+    assert (status, answer["provider"], sent) == (200, "Sim-Dear", ["own-key"])
+    provider.order("503")
+    assert ask(gateway, alice, **alone)[0] == 502
+    assert sent[1:] == ["own-key"]  # neither the other key nor what all share
+
+
+def test_without_fallbacks_a_key_kept_for_after_is_not_asked(
+    gateway: str, simulate: Simulate, alice: Buyer, sent: list[str]
+) -> None:
+    provider = simulate()
+    for name, models in (("sim-one", "acme/small"), ("sim-two", "acme/big")):
+        endpoint(provider.base_url, provider=name, model_slug=models)
+    keep(alice, is_fallback=True)
+    provider.order("503", "503")
+    status, _ = ask(gateway, alice, models=["acme/small", "acme/big"], provider={"allow_fallbacks": False})
+    assert status == 502
+    assert sent == ["simulated", "simulated"]  # the first of each model
+
+
 def test_shared_capacity_is_charged_as_ever_when_the_own_key_fails(
     gateway: str, simulate: Simulate, alice: Buyer
 ) -> None:
