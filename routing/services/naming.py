@@ -11,6 +11,7 @@ from marketplace.lib.errors import InvalidRequest
 from marketplace.models import Model
 from marketplace.services import browse, nearby
 from marketplace.services.browse import Offer
+from routing import families
 from routing.canonical import ChatRequest, Routed, Text
 from routing.selection import auto, naming
 from routing.selection.auto import Option
@@ -100,7 +101,7 @@ def unknown_model(names: Sequence[str], *, account_id: int) -> InvalidRequest:
 
 def _latest(author: str, family: str, account_id: int) -> list[str]:
     rows = Model.objects.visible_to(account_id).filter(publisher__slug=author).order_by("-created_at", "-pk")
-    slug = naming.latest(slugs=list(rows.values_list("slug", flat=True)), family=family)
+    slug = families.latest(slugs=list(rows.values_list("slug", flat=True)), family=family)
     return [] if slug is None else [f"{author}/{slug}"]
 
 

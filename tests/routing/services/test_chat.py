@@ -495,9 +495,11 @@ async def test_a_variant_the_latest_of_a_family_and_auto_find_their_model(simula
     sim = simulate()
     await run(endpoint, sim.base_url)
     await run(endpoint, sim.base_url, model_slug="acme/big-2")
+    await run(endpoint, sim.base_url, model_slug="acme/wide-7b", per_million={"prompt": "9", "completion": "9"})
     for word, model, strategy in [
         ("acme/small:nitro", "acme/small", "direct"),
         ("~acme/big-latest", "acme/big-2", "latest"),
+        ("~acme/wide-latest", "acme/wide-7b", "latest"),
         ("auto", "acme/big-2", "auto"),
     ]:
         body = orjson.dumps({"model": word, "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]})
