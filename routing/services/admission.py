@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.db import transaction
 
 from billing.services import allowances, budgets, holds, ledger
 from marketplace.lib import env, ids
-from marketplace.lib.errors import InvalidRequest, PaymentRequired
+from marketplace.lib.errors import AppError, InvalidRequest, PaymentRequired
 from marketplace.lib.money import format_usd
 from marketplace.models import ApiKey
 from marketplace.services.guardrails import Policy, policy_of
@@ -70,8 +71,19 @@ def admit(
     Raises InvalidRequest for an unknown model, Forbidden for what a guardrail refuses, NotFound when no endpoint
     fits (with the reason of each), PaymentRequired when the wallet or the key's limit covers none.
     """
-    if isinstance(request, ChatRequest):
-        request = cast(Q, presets.applied(request, account_id=caller.account_id))
+    admitted = partial(_admit, caller=caller, need_of=need_of, operation=operation, streamed=streamed)
+    if not isinstance(request, ChatRequest):
+        return admitted(request=request, endpoint_id=endpoint_id)
+    laid = presets.applied(request, account_id=caller.account_id)
+    try:
+        return admitted(request=cast(Q, laid.request), endpoint_id=endpoint_id)
+    except AppError as error:
+        raise laid.explained(error) from error.__cause__
+
+
+def _admit(
+    *, caller: Caller, request: Q, need_of: Callable[[Q], Need], operation: str, streamed: bool, endpoint_id: int | None
+) -> Admission:
     if not request.wanted_models:
         raise InvalidRequest("'model' must name a model, such as publisher/model.", metadata={"field": "model"})
     policy = policy_of(key_id=caller.key_id, account_id=caller.account_id)

@@ -17,6 +17,7 @@ from marketplace.models.accounts import SLUG
 from routing.canonical import ChatRequest, Json, Message, ProviderPreferences, Text
 from routing.ingress import anthropic_messages, openai_chat, openai_responses
 from routing.models import Preset, PresetVersion
+from routing.services.laid import Laid, added
 
 MARK: Final = "@preset/"
 MAX_BYTES: Final = 256 * 1024
@@ -98,30 +99,37 @@ def change(*, preset: Preset, name: str | None, description: str | None, status:
     return preset
 
 
-def applied(request: ChatRequest, *, account_id: int) -> ChatRequest:
+def applied(request: ChatRequest, *, account_id: int) -> Laid:
     """The request on top of the preset that it names, else of the account's `default` one: what it says itself wins.
 
-    Raises InvalidRequest for a named preset that is not there or not active.
+    Raises InvalidRequest for a named preset that is not there or not active, and for one that cannot be used any more.
     """
     model, _, in_model = request.model.partition(MARK)
     slug = in_model or (request.preset or "").removeprefix(MARK)
     if not slug:
-        usual = Preset.objects.for_account(account_id).filter(slug=DEFAULT, status=Preset.Status.ACTIVE).first()
-        return _laid_under(request, newest(usual)) if usual else request
+        usual = Preset.objects.for_account(account_id).filter(slug=DEFAULT, status=Preset.Status.ACTIVE)
+        counts = PresetVersion.objects.filter(preset__in=usual).order_by("-version").first()
+        return Laid(request) if counts is None else _laid_under(request, counts, slug=DEFAULT)
     row = Preset.objects.for_account(account_id).filter(slug=slug.replace("\x00", "")).first()
     if row is None or row.status != Preset.Status.ACTIVE:
         state = "is not active" if row else "is not there"
         raise InvalidRequest(
             f"The preset {slug[:80]!r} {state}: GET /api/v1/presets lists the account's.", metadata={"field": "preset"}
         )
-    return _laid_under(dataclasses.replace(request, model=model, preset=None), newest(row))
+    return _laid_under(dataclasses.replace(request, model=model, preset=None), newest(row), slug=row.slug)
 
 
-def _laid_under(request: ChatRequest, kept: PresetVersion) -> ChatRequest:
-    base, size = _read(kept.dialect, kept.config)
+def _laid_under(request: ChatRequest, kept: PresetVersion, *, slug: str) -> Laid:
+    try:
+        base, size = _read(kept.dialect, kept.config)
+    except InvalidRequest as error:
+        raise InvalidRequest(
+            f"The account's preset '{slug}' cannot be used as kept: {error.message} Keep it anew, or disable it.",
+            metadata={"preset": {"slug": slug}},
+        ) from None
     names = {tool.name for tool in request.tools}
     prompt = (Message("system", (Text(kept.system_prompt),)),) if kept.system_prompt else ()
-    return dataclasses.replace(
+    found = dataclasses.replace(
         request,
         model=request.model or base.model,
         models=request.models or (base.models if not request.model else ()),
@@ -136,6 +144,7 @@ def _laid_under(request: ChatRequest, kept: PresetVersion) -> ChatRequest:
         preferences=_preferences(request.preferences, base.preferences),
         input_bytes=request.input_bytes + size + len(kept.system_prompt.encode()),
     )
+    return Laid(found, slug, added(request, found, prompt=kept.system_prompt))
 
 
 def _preferences(asked: ProviderPreferences, base: ProviderPreferences) -> ProviderPreferences:

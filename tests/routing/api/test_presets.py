@@ -135,6 +135,50 @@ def test_the_preset_default_is_the_accounts_defaults_until_it_is_taken_out_of_us
     assert (status, answer["provider"]) == (200, "Sim-Two")
 
 
+@pytest.mark.parametrize(
+    ("adds", "asks", "status", "fields", "way_out"),
+    [
+        ({"provider": {"only": ["else"]}}, {}, 404, ["provider.only"], "say provider.only in the request, or keep"),
+        ({"provider": {"zdr": True}}, {}, 404, ["provider.zdr"], "here: keep the preset without, or disable it"),
+        ({"provider": {"max_price": {"prompt": 0}}, "temperature": 1}, {}, 404, ["provider.max_price"], "say"),
+        ({"provider": {"data_collection": "deny"}, "max_tokens": 9}, {}, 404, ["provider.data_collection"], "keep"),
+        ({"provider": {"enforce_distillable_text": True}}, {}, 404, ["provider.enforce_distillable_text"], "keep"),
+        ({"logprobs": True}, {"provider": {"require_parameters": True}}, 404, ["logprobs"], "say logprobs"),
+        ({"model": "acme/gone"}, {"model": None}, 400, ["model"], "say model in the request"),
+        ({"max_tokens": 999_999}, {}, 404, ["max_tokens"], "say max_tokens"),
+        ({"temperature": 1}, {"model": "acme/gone"}, 400, None, ""),
+        ({"provider": {"only": ["sim-one"]}}, {"max_tokens": 999_999}, 404, None, ""),
+    ],
+)  # fmt: skip
+def test_a_chat_that_the_preset_default_keeps_from_being_served_says_so(
+    gateway: str, simulate: Simulate, alice: Buyer, adds: dict[str, Any], asks: dict[str, Any], status: int,
+    fields: list[str] | None, way_out: str,
+) -> None:  # fmt: skip
+    endpoint(simulate().base_url)
+    assert ask(gateway, alice, "POST", "/presets/default/chat/completions", adds)[0] == 200
+    chat = {"model": "acme/small", "messages": [{"role": "user", "content": "hello"}]} | asks
+    found, said = ask(gateway, alice, "POST", "/chat/completions", {k: v for k, v in chat.items() if v is not None})
+    error = said["error"]
+    assert (found, error["metadata"].get("preset", {}).get("fields")) == (status, fields)
+    assert ("preset 'default', which is laid under every chat" in error["message"]) is (fields is not None)
+    assert way_out in error["message"]
+
+
+def test_a_preset_of_another_name_is_named_too_and_so_is_one_that_cannot_be_read_any_more(
+    gateway: str, simulate: Simulate, alice: Buyer
+) -> None:
+    endpoint(simulate().base_url)
+    kept(gateway, alice, provider={"only": ["else"]})
+    chat = {"model": "acme/small@preset/kind", "messages": [{"role": "user", "content": "hello"}]}
+    status, said = ask(gateway, alice, "POST", "/chat/completions", chat)
+    assert status == 404
+    assert "The account's preset 'kind' adds provider.only here" in said["error"]["message"]
+    PresetVersion.objects.update(config={"provider": {"whom": "else"}})
+    status, said = ask(gateway, alice, "POST", "/chat/completions", chat)
+    assert status == 400
+    assert "preset 'kind' cannot be used as kept: 'provider.whom' is not known" in said["error"]["message"]
+
+
 @pytest.mark.django_db
 def test_what_the_request_says_itself_wins() -> None:
     owner = account()
@@ -160,7 +204,7 @@ def test_what_the_request_says_itself_wins() -> None:
         tools=(ToolSpec("look", "mine"),), parameters={"temperature": 0.9},
         preferences=ProviderPreferences(order=("two",)), input_bytes=10,
     )  # fmt: skip
-    found = presets.applied(asked, account_id=owner.pk)
+    found = presets.applied(asked, account_id=owner.pk).request
     assert found.wanted_models == ("acme/small", "acme/large")
     assert found.max_tokens == 5
     assert found.parameters == {"temperature": 0.9, "top_p": 0.5}
