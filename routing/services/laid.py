@@ -31,7 +31,8 @@ CAUSES: Final[Mapping[str, frozenset[str]]] = {
     "enforce_distillable_text": frozenset({"provider.enforce_distillable_text"}),
     "quantization": frozenset({"provider.quantizations"}),
     "max_price": frozenset({"provider.max_price"}),
-    "context_length": frozenset({"max_tokens", "system_prompt", "tools"}),
+    "context_length_exceeded": frozenset({"system_prompt", "tools"}),
+    "max_tokens_exceeded": frozenset({"max_tokens"}),
     "payment_required": frozenset({"max_tokens"}),
     "permission_denied": frozenset({"system_prompt"}),
 }

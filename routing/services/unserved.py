@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from marketplace.lib.errors import AppError, InvalidRequest, NotFound
@@ -16,6 +16,7 @@ _REASONS_TOLD: Final = 3
 _PROVIDERS_TOLD: Final = 3  # by name with each reason
 _CHOICE: Final = "allowed_providers"
 _PRICE: Final = "max_price"
+_LENGTH: Final = "context_length"
 
 
 def nothing_fits(
@@ -23,7 +24,8 @@ def nothing_fits(
 ) -> AppError:
     """The error to be raised: a 404 whose metadata have each endpoint with its reason, its message what they share.
 
-    A model that takes predictions is a 400 with the reference's code wrong_endpoint. `for_free`: the name ended in
+    A model that takes predictions is a 400 with the reference's code wrong_endpoint, and so is a request that only
+    asks for too many tokens (decision 0031). `for_free`: the name ended in
     `:free`, so that a limit of price is not the caller's own word.
     """
     hosted = [] if excluded else _hosted(names, account_id=account_id)
@@ -38,6 +40,8 @@ def nothing_fits(
         return NotFound(
             message + _instead(need, account_id=account_id), metadata=_metadata(names, (), code="no_endpoints")
         )
+    if long := [one for one in excluded if one.reason == _LENGTH]:
+        return _too_long(names, need, long, excluded)
     message = f"No endpoint of {', '.join(names)} can serve this request as asked. {_reasons(excluded)}."
     message += _there_are(excluded)
     if for_free and all(one.reason == _PRICE for one in excluded):
@@ -60,6 +64,30 @@ def untried(requested: str, *, strategy: str, excluded: Sequence[Exclusion]) -> 
     }
 
 
+def _too_long(
+    names: Sequence[str], need: Need, long: Sequence[Exclusion], excluded: Sequence[Exclusion]
+) -> InvalidRequest:
+    """The 400 where endpoints would serve the request were it shorter, in words that clients know a full context by."""
+    fitting = [one.candidate for one in long if need.input_estimate <= one.candidate.context_length]
+    if fitting:
+        kind, field = "max_tokens_exceeded", "max_tokens"
+        message = (
+            f"max_tokens is too large: {need.max_tokens} are asked for, and {', '.join(names)} can give at most "
+            f"{max(one.most_output() for one in fitting)} tokens here. Ask for fewer, or another model."
+        )
+    else:
+        kind, field = "context_length_exceeded", "input"
+        message = (
+            f"The prompt is too long: about {need.input_estimate} tokens, and the maximum context length is "
+            f"{max(one.candidate.context_length for one in long)} tokens ({', '.join(names)}). Shorten it, or ask a "
+            f"model that takes more: GET /api/v1/models?context={need.input_estimate} lists them."
+        )
+    others = [one for one in excluded if one.reason != _LENGTH]
+    told = f" Endpoints with other reasons: {_reasons(others)}." if others else ""
+    metadata = _metadata(names, excluded, code="constraint_filtered", constraint={"field": field, "detail": message})
+    return InvalidRequest(message + told, metadata=metadata, error_type=kind)
+
+
 def not_distillable(names: Sequence[str]) -> NotFound:
     """The 404 for `enforce_distillable_text`, to be raised, where no author of the models permits it."""
     verb = "does" if len(names) == 1 else "do"
@@ -78,13 +106,17 @@ def _is_of_another_kind(one: Exclusion, need: Need) -> bool:
     return bool(need.outputs - one.candidate.outputs or need.inputs - one.candidate.inputs - {"file"})
 
 
-def _metadata(names: Sequence[str], excluded: Sequence[Exclusion], *, code: str) -> dict[str, object]:
-    availability = {
+def _metadata(
+    names: Sequence[str], excluded: Sequence[Exclusion], *, code: str, constraint: Mapping[str, str] | None = None
+) -> dict[str, object]:
+    availability: dict[str, object] = {
         "code": code,
         "retryable": False,
         "requested_models": list(names),
         "excluded_by": sorted({one.reason for one in excluded}),
     }
+    if constraint:
+        availability["constraint"] = dict(constraint)
     reasons = [
         {"provider": one.candidate.provider, "model": one.candidate.model, "reason": one.reason, "detail": one.detail}
         for one in excluded[:EXCLUDED_SHOWN]

@@ -130,7 +130,8 @@ BAD: list[tuple[Any, int, str, str]] = [
     ({**HELLO, "model": "nonsense"}, 400, "invalid_request", "nonsense"),
     ({"messages": HELLO["messages"]}, 400, "invalid_request", "model"),
     ({**HELLO, "provider": {"only": ["nobody"]}}, 404, "not_found", "provider.only"),
-    ({**HELLO, "max_tokens": 1_000_000}, 404, "not_found", "at most 2048"),
+    ({**HELLO, "max_tokens": 1_000_000}, 400, "max_tokens_exceeded", "at most 2048"),
+    ({**HELLO, "messages": [{"role": "user", "content": "word " * 50_000}]}, 400, "context_length_exceeded", "8192"),
 ]
 
 

@@ -117,4 +117,5 @@ def test_one_input_longer_than_the_context_is_refused_but_many_short_ones_pass(
 ) -> None:
     vectors(simulate().base_url, context_length=100, max_output=None)
     assert post(gateway, alice, input=["a" * 300] * 10).status_code == 200
-    assert post(gateway, alice, input=["a" * 500]).status_code == 404
+    refused = post(gateway, alice, input=["a" * 500])
+    assert (refused.status_code, refused.json()["error"]["metadata"]["error_type"]) == (400, "context_length_exceeded")

@@ -96,7 +96,7 @@ def test_tokens_are_counted_free_of_charge(gateway: str, simulate: Simulate, ali
     [
         ({"contents": []}, 400, "INVALID_ARGUMENT", "contents"),
         ({"generationConfig": {"temperature": 9}}, 400, "INVALID_ARGUMENT", "temperature"),
-        ({"generationConfig": {"maxOutputTokens": 10**6}}, 404, "NOT_FOUND", "at most 2048"),
+        ({"generationConfig": {"maxOutputTokens": 10**6}}, 400, "INVALID_ARGUMENT", "at most 2048"),
         ({"provider": {"only": ["nobody"]}}, 404, "NOT_FOUND", "provider.only"),
     ],
 )

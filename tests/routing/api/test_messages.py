@@ -195,7 +195,8 @@ BAD: list[tuple[Any, int, str, str]] = [
     ({**HELLO, "model": "acme/none"}, 400, "invalid_request_error", "acme/none"),
     ({**HELLO, "model": None}, 400, "invalid_request_error", "model"),
     ({**HELLO, "provider": {"only": ["nobody"]}}, 404, "not_found_error", "provider.only"),
-    ({**HELLO, "max_tokens": 1_000_000}, 404, "not_found_error", "at most 2048"),
+    ({**HELLO, "max_tokens": 1_000_000}, 400, "invalid_request_error", "at most 2048"),
+    ({**HELLO, "system": "word " * 50_000}, 400, "invalid_request_error", "prompt is too long"),
     (
         {**HELLO, "messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x"}]}]},
         400,
@@ -214,7 +215,12 @@ def test_bad_input_gets_the_dialects_own_envelope(
     said = answer.json()
     assert (answer.status_code, said["type"], said["error"]["type"]) == (status, "error", kind)
     assert words in said["error"]["message"]
-    assert said["error"]["error_type"] in ("invalid_request", "not_found")
+    assert said["error"]["error_type"] in (
+        "invalid_request",
+        "not_found",
+        "max_tokens_exceeded",
+        "context_length_exceeded",
+    )
     assert said["request_id"] == answer.headers["request-id"]
     assert not Generation.objects.exists()
 

@@ -145,9 +145,9 @@ def test_the_preset_default_is_the_accounts_defaults_until_it_is_taken_out_of_us
         ({"provider": {"enforce_distillable_text": True}}, {}, 404, ["provider.enforce_distillable_text"], "keep"),
         ({"logprobs": True}, {"provider": {"require_parameters": True}}, 404, ["logprobs"], "say logprobs"),
         ({"model": "acme/gone"}, {"model": None}, 400, ["model"], "say model in the request"),
-        ({"max_tokens": 999_999}, {}, 404, ["max_tokens"], "say max_tokens"),
+        ({"max_tokens": 999_999}, {}, 400, ["max_tokens"], "say max_tokens"),
         ({"temperature": 1}, {"model": "acme/gone"}, 400, None, ""),
-        ({"provider": {"only": ["sim-one"]}}, {"max_tokens": 999_999}, 404, None, ""),
+        ({"provider": {"only": ["sim-one"]}}, {"max_tokens": 999_999}, 400, None, ""),
     ],
 )  # fmt: skip
 def test_a_chat_that_the_preset_default_keeps_from_being_served_says_so(

@@ -31,10 +31,28 @@ def told(*excluded: Exclusion, need: Need = NEED, name: str = "acme/small") -> s
 
 
 def test_each_reason_is_told_once_with_those_whom_it_keeps() -> None:
-    short = [left_out(number, "context_length", "gives at most 10 tokens") for number in range(5)]
-    message = told(*short, left_out(9, "input_modalities", "takes no image"))
-    assert "P0, P1, P2 and 2 more: gives at most 10 tokens; P9: takes no image." in message
+    rough = [left_out(number, "quantization", "runs at int4") for number in range(5)]
+    message = told(*rough, left_out(9, "input_modalities", "takes no image"))
+    assert "P0, P1, P2 and 2 more: runs at int4; P9: takes no image." in message
     assert "Its providers" not in message  # other names would not help
+
+
+def test_what_is_only_too_long_is_a_400_that_says_how_long_it_may_be() -> None:
+    need = replace(NEED, input_estimate=9_000, max_tokens=500)
+    small = left_out(1, "context_length", "the input is about 9000 tokens, its context 1000")
+    other = left_out(2, "allowed_providers", "in provider.ignore")
+    refused = nothing_fits(["acme/small"], need, [small, other], account_id=account().pk)
+    assert (refused.status, refused.kind) == (400, "context_length_exceeded")
+    # Words that agents look for before they shorten a conversation: OpenAI's and Anthropic's.
+    most = small.candidate.context_length
+    assert f"prompt is too long: about 9000 tokens, and the maximum context length is {most} tokens" in refused.message
+    assert refused.message.endswith("Endpoints with other reasons: P2: in provider.ignore.")
+    assert refused.metadata["availability"]["excluded_by"] == ["allowed_providers", "context_length"]
+    assert refused.metadata["availability"]["constraint"]["field"] == "input"
+    wide = Exclusion(replace(BASE, context_length=10_000, max_output=100), "context_length", "gives at most 100 tokens")
+    refused = nothing_fits(["acme/small"], need, [small, wide], account_id=account().pk)
+    assert (refused.status, refused.kind) == (400, "max_tokens_exceeded")
+    assert "max_tokens is too large: 500 are asked for, and acme/small can give at most 100 tokens" in refused.message
 
 
 def test_one_who_named_no_provider_of_the_model_is_told_which_there_are() -> None:
