@@ -29,7 +29,6 @@ Handler = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Aw
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _RULES = (
     "default-src 'self'",
-    "img-src 'self' data: blob:",
     "media-src 'self' data: blob:",
     "object-src 'none'",
     "base-uri 'none'",
@@ -37,9 +36,10 @@ _RULES = (
 )
 
 
-def policy(*form_targets: str) -> str:
-    """The policy of a page whose forms may lead to these origins beside our own."""
-    return "; ".join((*_RULES, " ".join(("form-action 'self'", *form_targets))))
+def policy(*form_targets: str, pictures: str = "") -> str:
+    """The policy of a page whose forms may lead to these origins and pictures come from there, beside our own."""
+    images = " ".join(filter(None, ("img-src 'self' data: blob:", pictures)))
+    return "; ".join((*_RULES, images, " ".join(("form-action 'self'", *form_targets))))
 
 
 class _AroundTheView:

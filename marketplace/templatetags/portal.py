@@ -7,9 +7,10 @@ from typing import Any
 from django import template
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
+from django.utils.safestring import SafeString
 
 from marketplace.catalogue.form import PER_MILLION_TOKENS
-from marketplace.lib import money, tariffs
+from marketplace.lib import markdown, money, tariffs
 
 register = template.Library()
 
@@ -78,6 +79,19 @@ def compact(number: int | None) -> str:
             whole, rest = divmod(tenths, 10)
             return f"{whole}.{rest}{letter}" if rest and whole < 10 else f"{whole}{letter}"
     return str(number)
+
+
+@register.filter
+def words(text: str) -> str:
+    """Markdown -> its words in one line."""
+    return markdown.words(text)
+
+
+@register.filter
+def written(document: markdown.Document | str) -> SafeString:
+    """A text of a publisher's as HTML: a document, or Markdown without pictures."""
+    rendered = markdown.render(document, pictures=False) if isinstance(document, str) else document
+    return SafeString(rendered.html)  # markdown.py passes on nothing but what it names
 
 
 @register.filter

@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from marketplace.forms import ModelsFilter
+from marketplace.lib import markdown
+from marketplace.middleware import policy
 from marketplace.models import Version
 from marketplace.services import browse, prices, watches
 from marketplace.services.browse import Listing
@@ -58,9 +60,11 @@ def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slu
     """One model: where it is served and at what price, a playground or a form to run it, code to paste."""
     listing = browse.model(full_slug=f"{author}/{slug}", account_id=visitor.account.pk if visitor else None)
     site_url = snippets.site_url(request)
+    readme = markdown.render(listing.model.readme, anchors="readme-")
     context = {
         "section": "models",
         "listing": listing,
+        "readme": readme,
         "price_changes": _price_changes(listing),
         "model": listing.model,
         "performance": PERFORMANCE if listing.offers and _exists(PERFORMANCE) else "",
@@ -82,7 +86,10 @@ def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slu
             "snippets": snippets.prediction(listing.model.full_slug, version.pk, fields=fields, site_url=site_url),
             "run_form": RUN_FORM if _exists(RUN_FORM) else "",
         }
-    return render(request, "marketplace/model.html", context)
+    response = render(request, "marketplace/model.html", context)
+    if readme.has_pictures:
+        response.headers["Content-Security-Policy"] = policy(pictures="https:")
+    return response
 
 
 @require_safe

@@ -1,3 +1,11 @@
+function target() {
+  try {
+    return document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  } catch {
+    return null; // "%" alone is no escape
+  }
+}
+
 // [data-tabs] holds links to #panels. Without JavaScript all panels show under each other;
 // with it they become ARIA tabs: one panel at a time, arrows move, the address keeps the choice.
 export function enhanceTabs(root) {
@@ -36,6 +44,16 @@ export function enhanceTabs(root) {
         next.focus();
       });
     });
-    select(tabs.find((tab) => tab.hash === location.hash) ?? tabs[0]);
+    // The address may name a panel, or a heading inside of one.
+    const open = () => {
+      const named = target();
+      const tab = named && tabs.find((one) => panel(one)?.contains(named));
+      if (!tab) return false;
+      select(tab);
+      if (named !== panel(tab)) named.scrollIntoView();
+      return true;
+    };
+    if (!open()) select(tabs[0]);
+    window.addEventListener("hashchange", open);
   }
 }

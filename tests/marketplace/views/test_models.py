@@ -165,3 +165,16 @@ def test_an_empty_market_says_so(client: Client) -> None:
     assert "No models yet" in client.get("/models").content.decode()
     assert "No models yet" in client.get("/").content.decode()
     assert "No providers yet" in client.get("/providers").content.decode()
+
+
+def test_readme_and_description_are_shown_as_markdown_and_other_hosts_pictures_only_then(client: Client) -> None:
+    ModelFactory(slug="plain", description="**Fast** <script>alert(1)</script>")
+    page = client.get("/acme/plain")
+    assert "<strong>Fast</strong>" in page.content.decode()
+    assert "<script>alert" not in page.content.decode()
+    assert "Fast alert(1)" in client.get("/models").content.decode()
+    Model.objects.filter(slug="plain").update(readme="# Use\n\n![map](https://b.example/map.png)")
+    pictured = client.get("/acme/plain")
+    assert '<h2 id="readme-use">Use</h2>' in pictured.content.decode()
+    assert "img-src 'self' data: blob: https:;" in pictured.headers["Content-Security-Policy"]
+    assert "https:" not in page.headers["Content-Security-Policy"]
