@@ -19,7 +19,7 @@ from marketplace.models import Version
 from marketplace.services import browse, prices, watches
 from marketplace.services.browse import Listing
 from marketplace.services.prices import PriceChange
-from marketplace.views import media_snippets, snippets
+from marketplace.views import example_inputs, media_snippets, snippets
 from marketplace.views.visitor import Visitor, public
 
 PAGE_SIZE = 30
@@ -79,11 +79,10 @@ def model_detail(request: HttpRequest, visitor: Visitor | None, author: str, slu
         )
     elif listing.version:
         version = Version.objects.get(pk=listing.version.pk)
-        schemas = version.openapi_schema.get("components", {}).get("schemas", {})
-        fields = schemas.get("Input", {}).get("properties", {})
+        example = example_inputs.of(version.openapi_schema)
         context |= {
             "version": version,
-            "snippets": snippets.prediction(listing.model.full_slug, version.pk, fields=fields, site_url=site_url),
+            "snippets": snippets.prediction(listing.model.full_slug, version.pk, example=example, site_url=site_url),
             "run_form": RUN_FORM if _exists(RUN_FORM) else "",
         }
     response = render(request, "marketplace/model.html", context)

@@ -69,17 +69,17 @@ for await (const chunk of stream) {{
     }
 
 
-def prediction(model: str, version: str, *, fields: Mapping[str, Any], site_url: str) -> dict[str, str]:
-    """A prediction in curl, Python (replicate) and JavaScript; `fields` is the input schema's properties."""
-    example = {name: _example(schema) for name, schema in fields.items() if "default" not in schema}
+def prediction(model: str, version: str, *, example: Mapping[str, Any], site_url: str) -> dict[str, str]:
+    """A prediction in curl, Python (replicate) and JavaScript; `example` is an input that the version takes."""
     body = json.dumps({"version": version, "input": example}, indent=2).replace("\n", "\n  ")
-    inputs = json.dumps(example, indent=4).replace("\n", "\n    ")
+    quoted = body.replace("'", "'\\''")  # a publisher's own words may end the shell's string
+    inputs = "".join(f"        {json.dumps(name)}: {_python(value)},\n" for name, value in example.items())
     return {
         "curl": f"""curl {site_url}/v1/predictions \\
   -H "Authorization: Bearer $TURNPIKE_API_KEY" \\
   -H "Content-Type: application/json" \\
   -H "Prefer: wait" \\
-  -d '{body}'
+  -d '{quoted}'
 """,
         "python": f"""import os
 import replicate
@@ -90,7 +90,8 @@ client = replicate.Client(
 )
 output = client.run(
     "{model}:{version}",
-    input={inputs},
+    input={{
+{inputs}    }},
 )
 print(output)
 """,
@@ -108,7 +109,5 @@ console.log((await response.json()).output);
     }
 
 
-def _example(schema: Mapping[str, Any]) -> Any:
-    if schema.get("format") == "uri":
-        return "https://example.com/image.png"
-    return {"integer": 1, "number": 0.5, "boolean": True, "array": []}.get(str(schema.get("type")), "…")
+def _python(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else repr(value)
