@@ -91,6 +91,11 @@ class Listing:
         return self.model.hardware_id is not None
 
     @property
+    def is_served(self) -> bool:
+        """Whether anybody can run it now: an endpoint takes requests, or a version is there."""
+        return bool(self.offers) or (self.is_hosted and self.version is not None)
+
+    @property
     def is_simulated(self) -> bool:
         """Whether only simulated providers serve it."""
         return bool(self.offers) and all(offer.endpoint.provider.is_simulated for offer in self.offers)
@@ -129,16 +134,20 @@ class Filter:
     sort: str = "newest"
 
     def holds(self, listing: Listing) -> bool:
-        """Whether a model stays in the list; every word of the text must be somewhere in its names or description."""
+        """Whether a model stays in the list; every word of the text must be somewhere in its names or description.
+
+        In names the signs between letters do not count: "gpt4o" finds gpt-4o.
+        """
         model = listing.model
-        told = f"{model.name} {model.full_slug} {model.publisher.name} {model.description}".lower()
-        best = listing.best.prompt if listing.best else listing.hardware_ms
+        names = f"{model.name} {model.full_slug} {model.publisher.name}".lower()
+        told, squeezed = f"{names} {model.description}".lower(), _squeezed(names)
+        price = listing.best.prompt if listing.best else None
         return (
-            all(word in told for word in self.text.lower().split())
+            all(word in told or (_squeezed(word) or word) in squeezed for word in self.text.lower().split())
             and self.inputs <= set(listing.model.input_modalities)
             and self.outputs <= set(listing.model.output_modalities)
             and (not self.provider or any(o.endpoint.provider.slug == self.provider for o in listing.offers))
-            and (self.most_nano is None or (not listing.is_hosted and best is not None and best <= self.most_nano))
+            and (self.most_nano is None or (price is not None and price <= self.most_nano))
             and (self.least_context is None or (listing.context_length or 0) >= self.least_context)
         )
 
@@ -150,7 +159,7 @@ def models(*, account_id: int | None) -> list[Listing]:
 
 
 def narrow(listings: Iterable[Listing], *, narrowed: Filter) -> list[Listing]:
-    """Those that the filter holds for, in its order; equals by name."""
+    """Those that the filter holds for, in its order, equals by name; what nobody can run comes last in every order."""
     found = [listing for listing in listings if narrowed.holds(listing)]
     found.sort(key=lambda one: (one.model.name.lower(), one.model.pk))
     if narrowed.sort == "price":
@@ -159,14 +168,19 @@ def narrow(listings: Iterable[Listing], *, narrowed: Filter) -> list[Listing]:
         found.sort(key=lambda one: -(one.context_length or 0))
     elif narrowed.sort != "name":
         found.sort(key=lambda one: one.model.created_at, reverse=True)
+    found.sort(key=lambda one: not one.is_served)
     return found
 
 
-def _by_input_price(listing: Listing) -> tuple[int, int]:
-    """Those that charge for input first, then those that charge for something else, then the unserved."""
-    if listing.best is None:
-        return 2, 0
-    return (1, 0) if listing.best.prompt is None else (0, listing.best.prompt)
+def _squeezed(text: str) -> str:
+    """Its letters and digits alone, each word beside the next."""
+    return "".join(filter(str.isalnum, text))
+
+
+def _by_input_price(listing: Listing) -> tuple[bool, int]:
+    """Those that charge for input first, then those that charge for something else."""
+    price = listing.best.prompt if listing.best else None
+    return price is None, price or 0
 
 
 def model(*, full_slug: str, account_id: int | None) -> Listing:

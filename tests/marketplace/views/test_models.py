@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import resolve
 
-from marketplace.models import Model, Version
+from marketplace.models import Account, Model, Version
 from marketplace.services import accounts, prices
 from tests.factories.marketplace import EndpointFactory, HardwareFactory, ModelFactory, account
 
@@ -178,3 +178,44 @@ def test_readme_and_description_are_shown_as_markdown_and_other_hosts_pictures_o
     assert '<h2 id="readme-use">Use</h2>' in pictured.content.decode()
     assert "img-src 'self' data: blob: https:;" in pictured.headers["Content-Security-Policy"]
     assert "https:" not in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("sort", ["", "newest", "price", "context", "name"])
+def test_what_nobody_can_run_comes_last_in_every_order(client: Client, shelf: None, sort: str) -> None:
+    cpu = HardwareFactory(sku="cpu")
+    ModelFactory(slug="a-promise", hardware=cpu, context_length=1_000_000)
+    assert names(client.get(f"/models?sort={sort}").content.decode())[-2:] in (
+        ["acme/a-promise", "acme/idle"],
+        ["acme/idle", "acme/a-promise"],
+    )
+
+
+def test_whoever_owns_a_model_without_a_version_is_shown_the_way_to_one(client: Client, alice: Client) -> None:
+    owner = Account.objects.get(members__user__email="alice@example.com")
+    ModelFactory(slug="mine", hardware=HardwareFactory(sku="cpu"), publisher__slug="alice", publisher__account=owner)
+    ModelFactory(slug="theirs", hardware=HardwareFactory(sku="cpu"))  # of a publisher that nobody has claimed
+    way = "/publish?name=mine"
+    for path in ("/models", "/alice/mine"):
+        assert way in alice.get(path).content.decode()
+        assert "/publish?name=" not in client.get(path).content.decode()
+    assert "No version yet" in client.get("/alice/mine").content.decode()
+    assert "/publish?name=theirs" not in alice.get("/models").content.decode()
+
+
+def test_names_are_found_without_the_signs_between_their_letters(client: Client) -> None:
+    EndpointFactory(model=ModelFactory(slug="llama-3.3-70b"))
+    EndpointFactory(model=ModelFactory(slug="gpt-4o"))
+    for typed, found in (
+        ("gpt4o", "acme/gpt-4o"),
+        ("llama3.3", "acme/llama-3.3-70b"),
+        ("ACME+Llama", "acme/llama-3.3-70b"),
+    ):
+        assert names(client.get(f"/models?q={typed}").content.decode()) == [found]
+
+
+def test_a_hosted_model_that_is_paid_by_tokens_is_found_by_its_price(client: Client) -> None:
+    hosted = ModelFactory(slug="echo", hardware=HardwareFactory(sku="cpu"))
+    EndpointFactory(model=hosted, prices={"prompt": 10**8, "completion": 10**8})
+    by_time = ModelFactory(slug="timed", hardware=HardwareFactory(sku="cpu"))
+    EndpointFactory(model=by_time, prices={"hardware_ms": 10**6})
+    assert names(client.get("/models?max_price=0.5").content.decode()) == ["acme/echo"]
