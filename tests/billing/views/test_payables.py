@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from billing.models import PaidInvoice
-from marketplace.models import Account
+from marketplace.models import Account, Endpoint
 from tests.cast import act_for, logged_in
 from tests.factories import marketplace as make
 from tests.factories.billing import fund, sell
@@ -65,3 +65,21 @@ def test_looking_is_for_staff_and_booking_for_those_who_may(alice: Client, sold:
     assert browser.post(PATH, FORM).status_code == 403
     assert browser.get(PATH.replace("2026-09", "2026-08")).status_code == 404
     assert not PaidInvoice.objects.exists()
+
+
+def test_lines_name_provider_and_model_and_lead_to_them(sold: Account) -> None:
+    caller = Account.objects.get(slug="caller")
+    make.EndpointFactory(model__slug="one", upstream="one-fp8", provider__slug="shops", provider__name="The Shop")
+    place = Endpoint.objects.get(upstream="one-fp8")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(timezone, "now", lambda: dt.datetime(2026, 9, 10, tzinfo=dt.UTC))
+        sell(caller, "0.50", to=sold, model="acme/one", provider="shops", endpoint=place.pk)
+        sell(caller, "0.25", to=sold, model="acme/gone", provider="shops", endpoint=4712)
+    browser = staff()
+    link = '<a class="small" href="/models?provider=shops">The Shop</a>'
+    assert link in browser.get("/payables").content.decode()
+    text = browser.get(PATH).content.decode()
+    assert '<a href="/models?provider=shops">The Shop</a>' in text
+    assert '<a href="/acme/one">acme/one</a>' in text
+    assert f'one-fp8 <span class="tiny faint">endpoint {place.pk}</span>' in text
+    assert '<th scope="row" class="breakable">acme/gone</th>' in text
