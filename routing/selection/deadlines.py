@@ -6,7 +6,8 @@ The last attempt is never cut off early: it keeps the sender's own deadline, for
 from typing import Final
 
 LEAST: Final = 1.0
-MOST: Final = 10.0
+MOST: Final = 10.0  # but where as long is usual
+LONG: Final = 1.5  # times what is expected, at least
 PROBE_MOST: Final = 1.75
 SPREADS: Final = 4.0
 
@@ -14,12 +15,13 @@ SPREADS: Final = 4.0
 def first_chunk(*, expected: float, spread: float, whole: float, is_last: bool, is_probe: bool = False) -> float:
     """Seconds to the first piece: what is expected and some spreads, at most `whole`, which a last attempt keeps.
 
+    No fixed bound cuts off what is expected to take longer: a long prompt takes as long elsewhere, and is paid twice.
     A probe of an endpoint that was failing gets little: the request that makes it should not be late for it.
     """
     if is_last:
         return whole
-    patience = min(1.5 * expected + SPREADS * spread, 3 * expected + 1)
-    return min(max(patience, LEAST), PROBE_MOST if is_probe else MOST, whole)
+    patience = min(LONG * expected + SPREADS * spread, 3 * expected + 1)
+    return min(max(patience, LEAST), PROBE_MOST if is_probe else max(MOST, LONG * expected), whole)
 
 
 def hedge_after(*, expected: float, spread: float) -> float:

@@ -309,6 +309,17 @@ def test_the_last_attempt_keeps_the_whole_deadline() -> None:
     assert 1.0 <= router.patience(ticket, whole=30.0, is_last=False) < 10.0
 
 
+def test_a_long_prompt_is_not_left_before_what_is_usual_for_it() -> None:
+    """It takes as long elsewhere, and would be paid twice."""
+    router = differing(lambda _: None)
+    usual = router.standing(1).line.per_token * 150_000
+    assert usual > 15
+    ticket = router.begin(1, tokens=150_000, now=31.0)
+    patience = router.patience(ticket, whole=180.0, is_last=False)
+    assert 1.5 * usual <= patience < 60
+    assert router.wait_on(ticket, [TWO], patience=patience, whole=180.0, now=31.0 + usual) > 0
+
+
 def test_retries_are_a_share_of_the_arrivals_beyond_a_reserve() -> None:
     router = Router()
     assert sum(router.retries.take(now=1.0) for _ in range(500)) == 100
