@@ -15,9 +15,10 @@ import structlog
 from marketplace.lib import ids
 from marketplace.services.guardrails import Policy
 from routing.adapters.base import HttpRequest
-from routing.canonical import Routed, UpstreamError
+from routing.canonical import ChatRequest, Routed, UpstreamError
 from routing.models import Attempt
 from routing.selection.faults import fault_of
+from routing.selection.filters import SAME
 from routing.selection.ticket import Ticket
 from routing.services import hedging, metrics, running, waiting
 from routing.services.admission import CHAT, Admission, Try
@@ -222,16 +223,34 @@ class Attempts:
             raise
 
     def _patience(self, ticket: Ticket, attempt: Try, left: list[Try]) -> tuple[float, float]:
-        """(seconds to wait for this attempt, seconds that the sender would wait): the last keeps all of them."""
+        """(seconds to wait for this attempt, seconds that the last one would be waited for)."""
         is_last = not HEALTH.has_well_one([one.route.candidate for one in left])
+        whole = self._whole(ticket, attempt)
         if self._admission.operation != CHAT:
-            return SENDER.limits.answer, SENDER.limits.answer  # how long it takes says nothing of its tokens
+            return whole, whole  # how long it takes says nothing of its tokens
         if self._admission.is_streamed:
-            whole = SENDER.limits.first_chunk
             return HEALTH.patience(ticket, whole=whole, is_last=is_last), whole
-        whole = SENDER.limits.answer
         most = attempt.max_tokens
         return HEALTH.patience_for_whole(ticket, max_tokens=most, whole=whole, is_last=is_last), whole
+
+    def _whole(self, ticket: Ticket, attempt: Try) -> float:
+        """Seconds that nobody waits beyond. What the request has waited already is taken from what it is given for
+        long thoughts, prompts and answers, so that it does not wait so long at each endpoint in turn."""
+        limits, waited = SENDER.limits, time.monotonic() - self.started
+        if self._admission.operation != CHAT:
+            return limits.answer
+        if self._admission.is_streamed:
+            thinks = self._may_think(attempt.route)
+            return max(limits.first_chunk, limits.to_first_piece(prompt_tokens=ticket.tokens, thinks=thinks) - waited)
+        longest = limits.to_answer(prompt_tokens=ticket.tokens, max_tokens=attempt.max_tokens)
+        return max(limits.answer, longest - waited)
+
+    def _may_think(self, route: Route) -> bool:
+        """Whether the model may think before it speaks: it can, and was not told to leave it."""
+        request = self._admission.request
+        wish = request.reasoning if isinstance(request, ChatRequest) else None
+        is_told_not_to = wish is not None and (wish.enabled is False or wish.effort == "none")
+        return not is_told_not_to and bool(route.candidate.parameters & SAME["reasoning"])
 
 
 async def _authorised(attempt: Try) -> Try:

@@ -49,7 +49,7 @@ class Sender:
     async def send(self, request: HttpRequest, *, adapter: Reader[Answer], patience: float | None = None) -> Answer:
         """A plain answer, waited for `patience` seconds. Raises UpstreamError."""
         limits = self.limits
-        seconds = limits.answer if patience is None else min(patience, limits.answer)
+        seconds = limits.answer if patience is None else patience
         try:
             async with asyncio.timeout(seconds), contextlib.AsyncExitStack() as stack:
                 response = await self._open(request, stack, whole=seconds)
@@ -67,7 +67,7 @@ class Sender:
         Raises UpstreamError; the caller must close the stream.
         """
         limits = self.limits
-        seconds = limits.first_chunk if patience is None else min(patience, limits.first_chunk)
+        seconds = limits.first_chunk if patience is None else patience
         started = time.monotonic()
         stack = contextlib.AsyncExitStack()
         try:
@@ -95,7 +95,7 @@ class Sender:
         Raises UpstreamError, also for an answer without any; the caller must close what it gets.
         """
         limits = self.limits
-        seconds = limits.answer if patience is None else min(patience, limits.answer)
+        seconds = limits.answer if patience is None else patience
         stack = contextlib.AsyncExitStack()
         try:
             try:
@@ -202,7 +202,7 @@ class Sender:
             .http1_lower_case_headers()
             .user_agent("turnpike")
             .connect_timeout(timedelta(seconds=self.limits.connect))
-            .read_timeout(timedelta(seconds=max(self.limits.first_chunk, self.limits.idle)))
+            .read_timeout(timedelta(seconds=self.limits.longest))  # what is meant is said with each call
             .pool_idle_timeout(timedelta(seconds=30))
             .pool_max_idle_per_host(256)
         )

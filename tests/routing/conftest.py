@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,15 @@ from tests.servers.files import FileServer, serving
 
 # A busy machine is no fault of the provider's: time is short only where a provider is told to be silent.
 PATIENT = Deadlines(connect=10, first_chunk=20, answer=20, idle=20)
-QUICK = Deadlines(connect=10, first_chunk=0.6, answer=0.6, idle=0.6)
+QUICK = Deadlines(
+    connect=10,
+    first_chunk=0.6,
+    thinking=0.6,
+    answer=0.6,
+    idle=0.6,
+    read_per_second=math.inf,
+    written_per_second=math.inf,
+)
 SILENT = ("hang", "stall")
 
 

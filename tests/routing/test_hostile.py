@@ -22,7 +22,7 @@ from billing.models import Charge, Hold
 from routing import upstream
 from routing.models import Generation
 from tests.factories.routing import Buyer, endpoint
-from tests.routing.conftest import PATIENT, Simulated
+from tests.routing.conftest import QUICK, Simulated
 from tests.routing.dialects import CHAT, COMPLETIONS, DIALECTS, GEMINI, MESSAGES, RESPONSES, Dialect
 from tests.routing.hostile import (
     CHUNKED,
@@ -165,7 +165,7 @@ def serve(provider: Provider, name: str, script: Script) -> str:
 @pytest.fixture(autouse=True)
 def _before_it_gives_up(_short: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gateway runs out of time before a provider here does, which is silent for ten seconds and drips for six."""
-    monkeypatch.setattr(upstream.SENDER, "limits", replace(PATIENT, first_chunk=3, answer=3, idle=3))
+    monkeypatch.setattr(upstream.SENDER, "limits", replace(QUICK, first_chunk=3, thinking=3, answer=3, idle=3))
 
 
 def post(gateway: str, who: Buyer, model: str, dialect: Dialect = CHAT, **fields: Any) -> httpx.Response:
