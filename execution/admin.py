@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from execution.models import Build, Prediction
 from execution.services import official
 from marketplace.lib.errors import AppError
+from marketplace.lib.shown import Shown, Unmade
 from marketplace.models import Model
 
 if TYPE_CHECKING:
@@ -22,24 +23,8 @@ else:  # Django's own classes take no parameter
     _ModelForm = forms.ModelForm
 
 
-class _ReadOnly(_Admin):
-    """Looking only."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-
 @admin.register(Prediction)
-class PredictionAdmin(_ReadOnly):
+class PredictionAdmin(Shown, _Admin):
     """Predictions without what their callers put in and got out."""
 
     list_display = ("id", "account", "model", "status", "attempts", "run_ms", "amount_nano", "created_at")
@@ -51,7 +36,7 @@ class PredictionAdmin(_ReadOnly):
 
 
 @admin.register(Build)
-class BuildAdmin(_ReadOnly):
+class BuildAdmin(Shown, _Admin):
     """Builds with their logs."""
 
     list_display = ("id", "account", "model", "status", "attempts", "created_at", "completed_at")
@@ -63,6 +48,13 @@ class BuildAdmin(_ReadOnly):
 
 class OfficialForm(_ModelForm):
     """Whether a model is official; refused where the service would refuse it."""
+
+    class Meta:
+        labels: ClassVar = {"is_official": "Official", "warm_instances": "Kept warm"}
+        help_texts: ClassVar = {
+            "is_official": "Its page says that the staff of this site vouch for it.",
+            "warm_instances": "Instances of its newest version that stand by at the platform's expense.",
+        }
 
     def clean(self) -> dict[str, Any]:
         """Without `official` there is nothing to keep warm."""
@@ -78,7 +70,7 @@ class OfficialForm(_ModelForm):
 
 
 @admin.register(Model)
-class HostedModelAdmin(_Admin):
+class HostedModelAdmin(Unmade, _Admin):
     """Hosted models: whether they are official, and how many instances of each the platform keeps warm."""
 
     form = OfficialForm
@@ -104,11 +96,3 @@ class HostedModelAdmin(_Admin):
             official.mark(model=obj, warm_instances=obj.warm_instances)
         else:
             official.unmark(model=obj)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Publishers make models."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """And delete them."""
-        return False

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import linebreaksbr
 
 from billing.services import breakdowns
 from marketplace.lib import ids
 from marketplace.lib.money import format_usd
+from marketplace.lib.shown import Shown
+from marketplace.templatetags.portal import unit_name
 from routing.models import Attempt, Generation
 from routing.services import records
 
@@ -22,30 +25,36 @@ else:  # Django's own classes take no parameter
     _Inline = admin.TabularInline
 
 
-class AttemptInline(_Inline):
+class AttemptInline(Shown, _Inline):
     """The endpoints that were tried, in order."""
 
     model = Attempt
-    fields = readonly_fields = ("position", "provider_name", "outcome", "latency_ms", "is_byok")
+    fields = readonly_fields = ("order", "provider_name", "outcome", "time", "own_key")
     ordering = ("position",)
-    can_delete = False
+
+    @admin.display(description="Order")
+    def order(self, attempt: Attempt) -> int:
+        """Counted from one, as the caller sees it."""
+        return attempt.position + 1
+
+    @admin.display(description="Time")
+    def time(self, attempt: Attempt) -> str:
+        """How long it took to answer or to fail."""
+        return _milliseconds(attempt.latency_ms)
+
+    @admin.display(description="With the caller's own key")
+    def own_key(self, attempt: Attempt) -> str:
+        """In words: the sign for no looks like a fault."""
+        return "yes" if attempt.is_byok else "no"
 
     @admin.display(description="Outcome")
     def outcome(self, attempt: Attempt) -> str:
         """In the words of the caller's own page."""
         return records.reason(attempt)
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """The gateway writes them."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
 
 @admin.register(Generation)
-class GenerationAdmin(_Admin):
+class GenerationAdmin(Shown, _Admin):
     """Generations by the id that callers tell; what was said in them is stored nowhere."""
 
     list_display = ("public_id", "account", "model", "status", "cost", "created_at")
@@ -56,9 +65,9 @@ class GenerationAdmin(_Admin):
     search_help_text = "A generation's id (gen-…), or an account's short name"
     inlines = (AttemptInline,)
     fields = readonly_fields = (
-        "public_id", "account", "key", "requested_model", "model", "provider", "operation", "streamed", "status",
-        "finish_reason", "error_kind", "why", "prompt_tokens", "completion_tokens", "usage_source", "latency_ms",
-        "generation_ms", "charged", "cost", "corrections", "held", "created_at", "finished_at",
+        "public_id", "account", "key", "requested_model", "model", "served_by", "operation", "way", "status",
+        "finish_reason", "error_kind", "why", "prompt_tokens", "completion_tokens", "usage_source", "first_token",
+        "whole_answer", "charged", "cost", "corrections", "held", "created_at", "finished_at",
     )  # fmt: skip
 
     def get_search_results(
@@ -69,6 +78,27 @@ class GenerationAdmin(_Admin):
             return queryset.filter(pk=ids.parse_generation_id(search_term.strip())), False
         except ValueError:
             return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description="Provider")
+    def served_by(self, generation: Generation) -> str:
+        """By its name, with what it is called in addresses."""
+        found = generation.provider
+        return f"{found.name} ({found.slug})" if found else "–"
+
+    @admin.display(description="Way")
+    def way(self, generation: Generation) -> str:
+        """In words: the sign for no looks like a fault."""
+        return "streamed" if generation.streamed else "in one piece"
+
+    @admin.display(description="First token after")
+    def first_token(self, generation: Generation) -> str:
+        """As on the caller's page."""
+        return _milliseconds(generation.latency_ms)
+
+    @admin.display(description="Whole answer in")
+    def whole_answer(self, generation: Generation) -> str:
+        """As on the caller's page."""
+        return _milliseconds(generation.generation_ms)
 
     @admin.display(description="Cost")
     def cost(self, generation: Generation) -> str:
@@ -87,7 +117,8 @@ class GenerationAdmin(_Admin):
     def charged(self, generation: Generation) -> str:
         """The lines that make the cost."""
         found = _breakdown(generation)
-        return "; ".join(f"{one.quantity} {one.unit}: {one.amount}" for one in found.lines) if found else "–"
+        lines = [f"{one.quantity:,} {unit_name(one.unit)}: {one.amount}" for one in found.lines] if found else []
+        return linebreaksbr("\n".join(lines)) or "–"
 
     @admin.display(description="Corrections")
     def corrections(self, generation: Generation) -> str:
@@ -106,18 +137,10 @@ class GenerationAdmin(_Admin):
         found = _breakdown(generation)
         return f"${format_usd(found.held.amount_nano)}" if found and found.held else "–"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """The gateway makes them."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Money hangs on them."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
 
 def _breakdown(generation: Generation) -> breakdowns.Breakdown | None:
     return breakdowns.of(account_id=generation.account_id, kind=generation.operation, reference=str(generation.pk))
+
+
+def _milliseconds(taken: int | None) -> str:
+    return "–" if taken is None else f"{taken:,} ms"

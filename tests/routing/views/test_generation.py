@@ -156,7 +156,7 @@ def test_staff_find_a_generation_by_its_id_and_see_what_came_of_it_but_change_no
     assert other.public_id not in listed
     assert other.public_id in client.get("/staff/routing/generation/", {"q": "alice"}).content.decode()
     page = client.get(f"/staff/routing/generation/{generation.pk}/change/").content.decode()
-    for said in ("Silent for too long", "Talker", "1000 prompt", "$0.001014", "alice"):
+    for said in ("Silent for too long", "Talker", "1,000 input tokens", "$0.001014", "alice"):
         assert said in page, said
     assert client.post(f"/staff/routing/generation/{generation.pk}/delete/", {"post": "yes"}).status_code == 403
     assert client.post(f"/staff/routing/generation/{generation.pk}/change/", {"model": "x"}).status_code == 403
