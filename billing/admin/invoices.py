@@ -25,6 +25,30 @@ class InvoiceAdmin(Deciding):
     search_fields = ["number", "account__slug"]
     list_select_related = ["account"]
     change_form_template = "admin/billing/invoice/change_form.html"
+    fields = (
+        "number", "id", "account", "state", "is_overdue", "amount", "tax", "used", "sent_back", "owed_again",
+        "written_off", "owed", "period_start", "period_end", "due_at", "attempts", "problem", "url", "created_at",
+    )  # fmt: skip
+
+    @admin.display(description="Of it tax")
+    def tax(self, invoice: Invoice) -> str:
+        """In dollars."""
+        return f"${format_usd(invoice.tax_nano)}"
+
+    @admin.display(description="Usage that it asks for")
+    def used(self, invoice: Invoice) -> str:
+        """In dollars, before it was rounded to cents."""
+        return f"${format_usd(invoice.usage_nano)}"
+
+    @admin.display(description="Owed again")
+    def owed_again(self, invoice: Invoice) -> str:
+        """What of the usage is owed since its payment went back, in dollars."""
+        return f"${format_usd(invoice.taken_nano)}"
+
+    @admin.display(description="Written off")
+    def written_off(self, invoice: Invoice) -> str:
+        """In dollars."""
+        return f"${format_usd(invoice.written_off_nano)}"
 
     @admin.display(description="Amount")
     def amount(self, invoice: Invoice) -> str:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from execution.models import Build, File, Prediction
+from execution.models import Build, File, Prediction, Webhook
 from execution.services import endings, files
 from execution.states import Status
 from marketplace.lib import pool, sse
@@ -265,6 +265,20 @@ class TestPrediction:
         assert "0.123 s" in page
         assert "$0.0000123" in page
         assert "hx-get" not in page
+
+    def test_what_became_of_its_webhook(self, browser: Client, account: Account) -> None:
+        made = predict(account, hosted())
+        address = self.done(made)
+        assert "Webhook" not in text(browser.get(address))
+        told = Webhook.objects.create(
+            prediction=made, account=account, url="https://a.example/hook", base="http://testserver", state="given_up",
+            tries=9, outcome="answered 500",
+        )  # fmt: skip
+        page = text(browser.get(address))
+        assert "given up" in page
+        assert "answered 500, 9 tries" in page
+        Webhook.objects.filter(pk=told.pk).update(state="told", outcome="")
+        assert "delivered" in text(browser.get(address))
 
     def test_boxes_lie_over_the_image(self, browser: Client, account: Account) -> None:
         picture = files.store(account_id=account.pk, content=io.BytesIO(b"x"), name="cat.png", content_type="image/png")

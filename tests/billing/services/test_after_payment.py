@@ -257,6 +257,11 @@ def test_staffs_page_keeps_who_decided(stripe: FakeStripe, post: Post, owing: Ac
     made = WriteOff.objects.get()
     assert (made.decided_by, made.reason) == (user, "Our mistake.")
     assert "Our mistake." in client.get("/staff/billing/writeoff/").content.decode()
+    assert "Our mistake." in client.get(page).content.decode()
+    assert "Write it off" not in client.get(page).content.decode()
+    shown = client.get(f"/staff/billing/invoice/{invoice_id}/change/").content.decode()
+    assert "$3.004999" in shown
+    assert "3004999000" not in shown
     user.is_superuser = False
     user.save()
     assert client.get(page).status_code == 403
