@@ -70,6 +70,11 @@ def forget(*, row: IdempotencyKey) -> None:
     IdempotencyKey.objects.filter(pk=row.pk, result="", lease_expires_at=row.lease_expires_at).delete()
 
 
+def free(*, account_id: int, result: str) -> None:
+    """What was made under a name came to nothing: the name may be used again, whoever asks first."""
+    IdempotencyKey.objects.for_account(account_id).filter(result=result).delete()
+
+
 def _in_flight() -> Conflict:
     return Conflict(
         "A request with this Idempotency-Key is in progress: try again shortly.", headers={"Retry-After": "1"}

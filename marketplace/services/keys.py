@@ -20,12 +20,22 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """The name under which a POST on a route is to have one effect (Idempotency-Key); `body` tells others apart."""
+
+    name: str
+    route: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request with an API key comes from."""
+    """Who a request with an API key comes from, and what of it may not happen twice."""
 
     account_id: int
     key_id: int
     scopes: frozenset[str]
+    once: Once | None = None
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the key has this scope."""

@@ -65,7 +65,7 @@ class Speech(View):
 
     async def post(self, request: Any) -> HttpResponseBase:
         """The sound, as it comes."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         wanted = speech_ingress.parse(plain(request).body)
         spoken = await speak(caller=caller, request=wanted)
         headers = {"X-Generation-Id": spoken.public_id}
@@ -98,7 +98,7 @@ class Transcriptions(View):
 
     async def post(self, request: Any) -> HttpResponse:
         """The words, as text or with their times."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         wanted = await pool.run(_read, request)
         done = await perform(caller=caller, request=wanted, operation=TRANSCRIPTION)
         seconds = TRANSCRIPTION.used(wanted, done.answer).units["audio_second"]

@@ -20,7 +20,7 @@ class ChatCompletions(View):
 
     async def post(self, request: Any) -> HttpResponseBase:
         """Answer a chat."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         wanted = openai_chat.parse(plain(request).body)
         thoughts = wanted.reasoning is not None and wanted.reasoning.exclude
 

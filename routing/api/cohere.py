@@ -20,7 +20,7 @@ class CohereChat(View):
 
     async def post(self, request: Any) -> HttpResponseBase:
         """Answer a chat."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         wanted = cohere.parse(plain(request).body)
         without_thoughts = wanted.reasoning is not None and wanted.reasoning.exclude
 

@@ -20,7 +20,7 @@ class Completions(View):
 
     async def post(self, request: Any) -> HttpResponseBase:
         """Go on from a prompt."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         asked = openai_completions.parse(plain(request).body)
         wish = asked.request.reasoning
 

@@ -36,7 +36,7 @@ class Embeddings(View):
 
     async def post(self, request: Any) -> HttpResponse:
         """A vector for each input."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         wanted = ingress.parse(plain(request).body)
         done = await perform(caller=caller, request=wanted, operation=EMBEDDINGS)
         candidate = done.route.candidate

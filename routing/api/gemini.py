@@ -27,7 +27,7 @@ class _View(View):
         return await auth.caller(inner, scope="inference", key=inner.GET.get("key"))
 
     async def respond(self, request: Any, model: str, *, stream: bool, stream_type: str = EVENTS) -> HttpResponseBase:
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         wanted = gemini.parse(plain(request).body, model=model, stream=stream)
 
         def writer(head: Head) -> Writer:

@@ -42,7 +42,7 @@ class Images(View):
 
     async def post(self, request: Any) -> HttpResponse:
         """The pictures as data, or as links that are good for an hour where `response_format` says url."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         asked = plain(request)
         wanted = ingress.parse(asked.body)
         done = await perform(caller=caller, request=wanted, operation=IMAGES)

@@ -41,7 +41,7 @@ class Messages(_View):
 
     async def post(self, request: Any) -> HttpResponseBase:
         """Answer a message."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         wanted = self.read(request)
         thoughts = wanted.reasoning is not None and wanted.reasoning.exclude
         stops = tuple(wanted.parameters.get("stop", ()))

@@ -34,7 +34,7 @@ class Rerank(View):
 
     async def post(self, request: Any) -> HttpResponse:
         """The best documents first."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         wanted = ingress.parse(plain(request).body)
         done = await perform(caller=caller, request=wanted, operation=RERANK)
         return _respond(done, self._written(wanted, done))

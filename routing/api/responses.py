@@ -20,7 +20,7 @@ class Responses(View):
 
     async def post(self, request: Any) -> HttpResponseBase:
         """Answer."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         asked = openai_responses.parse(plain(request).body)
         wish = asked.request.reasoning
 

@@ -45,7 +45,7 @@ class Videos(View):
 
     async def post(self, request: Any) -> HttpResponse:
         """Begin a job; its address tells how it stands."""
-        caller = await self.caller(request)
+        caller = await self.payer(request)
         base = base_of(plain(request))
         wanted, callback = ingress.parse(plain(request).body)
         job = await videos.start(caller=caller, request=wanted, callback_url=_address(callback), base=base)

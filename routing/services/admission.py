@@ -4,12 +4,14 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from django.db import transaction
 
 from billing.services import allowances, budgets, holds, ledger
+from execution.models import IdempotencyKey
+from execution.services import idempotency
 from marketplace.lib import env, ids
 from marketplace.lib.errors import AppError, InvalidRequest, PaymentRequired
 from marketplace.lib.money import format_usd
@@ -20,7 +22,7 @@ from routing.canonical import ChatRequest, Routed
 from routing.models import Generation
 from routing.selection.candidates import Candidate, Need
 from routing.selection.plan import Attempt
-from routing.services import guards, own_keys, presets, unserved
+from routing.services import guards, once, own_keys, presets, unserved
 from routing.services.health import HEALTH, conversation_key
 from routing.services.naming import meant, unknown_model
 from routing.services.routes import Route, routes
@@ -69,21 +71,37 @@ def admit(
     """Choose (only `endpoint_id`, if given), reserve and record. `operation` is also the kind of hold and charge.
 
     Raises InvalidRequest for an unknown model, Forbidden for what a guardrail refuses, NotFound when no endpoint
-    fits (with the reason of each), PaymentRequired when the wallet or the key's limit covers none.
+    fits (with the reason of each), PaymentRequired when the wallet or the key's limit covers none; Conflict and
+    Unprocessable as `once.begun` does. What is refused leaves its Idempotency-Key free.
     """
-    admitted = partial(_admit, caller=caller, need_of=need_of, operation=operation, streamed=streamed)
+    name = once.begun(caller)
+    try:
+        return _on_preset(
+            partial(_admit, caller=caller, need_of=need_of, operation=operation, streamed=streamed, name=name),
+            caller=caller, request=request, endpoint_id=endpoint_id,
+        )  # fmt: skip
+    except AppError:
+        if name is not None:
+            idempotency.forget(row=name)
+        raise
+
+
+def _on_preset(
+    admitted: Callable[..., Admission], *, caller: Caller, request: Routed, endpoint_id: int | None
+) -> Admission:
     if not isinstance(request, ChatRequest):
         return admitted(request=request, endpoint_id=endpoint_id)
     laid = presets.applied(request, account_id=caller.account_id)
     try:
-        return admitted(request=cast(Q, laid.request), endpoint_id=endpoint_id)
+        return admitted(request=laid.request, endpoint_id=endpoint_id)
     except AppError as error:
         raise laid.explained(error) from error.__cause__
 
 
 def _admit(
-    *, caller: Caller, request: Q, need_of: Callable[[Q], Need], operation: str, streamed: bool, endpoint_id: int | None
-) -> Admission:
+    *, caller: Caller, request: Q, need_of: Callable[[Q], Need], operation: str, streamed: bool,
+    endpoint_id: int | None, name: IdempotencyKey | None,
+) -> Admission:  # fmt: skip
     if not request.wanted_models:
         raise InvalidRequest("'model' must name a model, such as publisher/model.", metadata={"field": "model"})
     policy = policy_of(key_id=caller.key_id, account_id=caller.account_id)
@@ -125,7 +143,9 @@ def _admit(
     attempts = {attempt.candidate.endpoint_id: attempt for attempt in chosen.attempts[:MAX_ATTEMPTS]}
     is_fixed = chosen.is_fixed or any(route.is_own for route in by_endpoint.values())
     candidates = [one.candidate for one in attempts.values()]
-    hold_id, caps = _reserve(caller, request, need, candidates, generation_id, operation=operation, streamed=streamed)
+    hold_id, caps = _reserve(
+        caller, request, need, candidates, generation_id, operation=operation, streamed=streamed, name=name
+    )
     tries = tuple(Try(by_endpoint[one.endpoint_id], cap, attempts[one.endpoint_id]) for one, cap, _ in caps)
     return Admission(
         generation_id, caller.account_id, hold_id, need, tries, request, policy,
@@ -145,6 +165,7 @@ def _reserve(
     *,
     operation: str,
     streamed: bool,
+    name: IdempotencyKey | None,
 ) -> tuple[UUID, list[tuple[Candidate, int, int]]]:
     """Hold the most that any endpoint to be tried can cost; those beyond what is affordable are not tried."""
     free = None if need.max_tokens is not None else _free(caller)
@@ -175,6 +196,8 @@ def _reserve(
                     input_tokens=max(1, need.input_estimate),
                     units=dict(need.units),
                 )
+                if name is not None:
+                    idempotency.complete(row=name, result=str(generation_id))
         except (holds.InsufficientCredit, holds.KeyLimitExceeded, allowances.AllowanceExceeded):
             free = _free(caller)  # less than it was, or not looked at yet: perhaps a cheaper endpoint is covered
             continue
