@@ -25,7 +25,7 @@ def nothing_fits(
     """The error to be raised: a 404 whose metadata have each endpoint with its reason, its message what they share.
 
     A model that takes predictions is a 400 with the reference's code wrong_endpoint, and so is a request that only
-    asks for too many tokens (decision 0031). `for_free`: the name ended in
+    asks for too many tokens (decision 0033). `for_free`: the name ended in
     `:free`, so that a limit of price is not the caller's own word.
     """
     hosted = [] if excluded else _hosted(names, account_id=account_id)
