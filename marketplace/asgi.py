@@ -1,4 +1,4 @@
-"""The ASGI entry: body caps, then Django behind a shared, bounded thread pool.
+"""The ASGI entry: what browsers may read, body caps, then Django behind a shared, bounded thread pool.
 
 Django's own handler gives every request a thread of its own. Here all of them share
 `lib.pool.EXECUTOR`; docs/decisions/0003-one-thread-pool.md says why that is sound.
@@ -23,6 +23,7 @@ from django.utils.module_loading import import_string  # noqa: E402  after setup
 
 from marketplace.lib import pool  # noqa: E402  after setup
 from marketplace.lib.bodies import BodyLimit  # noqa: E402  after setup
+from marketplace.lib.cors import AnyOrigin  # noqa: E402  after setup
 
 Scope = MutableMapping[str, Any]
 Message = Mapping[str, Any]
@@ -41,7 +42,7 @@ class PooledHandler(ASGIHandler):
             await self.handle(dict(scope), receive, send)
 
 
-_site = BodyLimit(PooledHandler(), limits=settings.BODY_LIMITS)
+_site = AnyOrigin(BodyLimit(PooledHandler(), limits=settings.BODY_LIMITS))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -53,7 +53,7 @@ def _is_program(request: HttpRequest) -> bool:
 
 def _meant(path: str) -> list[str]:
     """The address under the APIs whose end is the same: a base URL that has too much or too little."""
-    end = re.sub(r"^(/+(api|v\d\w*))+(?=/)", "", path)
+    end = re.sub(r"^(/+(api|v\d\w*))+(?=/)", "", re.sub(r"/+", "/", path)).rstrip("/")
     for prefix in ("/api/v1", "/v1"):
         try:
             resolve(prefix + end)

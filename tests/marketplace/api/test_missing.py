@@ -21,7 +21,13 @@ def test_under_the_hosting_api_it_is_a_problem() -> None:
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
 
-@pytest.mark.parametrize("path", ["/chat/completions", "/api/chat/completions", "/api/v1/v1/chat/completions"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/chat/completions", "/api/chat/completions", "/api/v1/v1/chat/completions", "/api/v1//chat/completions",
+        "/api/v1/chat/completions/",
+    ],
+)  # fmt: skip
 def test_a_wrong_base_url_is_told_the_right_address(path: str) -> None:
     answer = Client(headers={"authorization": "Bearer x"}).post(path, {}, content_type="application/json")
     assert answer.status_code == 404
