@@ -13,6 +13,7 @@ from routing.ingress import fields
 from routing.ingress.anthropic_messages_blocks import marks, read_content
 from routing.ingress.anthropic_messages_turns import Turn, arrange
 from routing.ingress.openai_chat import MAX_MESSAGES, MAX_MODELS, MAX_TOOLS, read_object
+from routing.ingress.plugins import require_served
 from routing.ingress.preferences import read_preferences
 
 ROLES: Final = ("user", "assistant", "system")
@@ -37,6 +38,7 @@ KNOWN: Final = frozenset(
 def parse(body: bytes) -> ChatRequest:
     """The request that the body asks for. Raises InvalidRequest (400) naming what to change."""
     data = read_object(body)
+    require_served(data.get("plugins"))
     tools = _tools(data)
     return ChatRequest(
         model=fields.text(data, "model") or "",

@@ -19,6 +19,7 @@ from routing.canonical import (
 )
 from routing.ingress import fields
 from routing.ingress.openai_parts import read_message
+from routing.ingress.plugins import require_served
 from routing.ingress.preferences import read_preferences
 
 MAX_MESSAGES: Final = 10_000
@@ -84,6 +85,7 @@ def parse(body: bytes) -> ChatRequest:
 
 def read(data: Mapping[str, Json], *, input_bytes: int) -> ChatRequest:
     """The request of a decoded body, for dialects that this one's fields can say. Raises InvalidRequest."""
+    require_served(data.get("plugins"))
     return ChatRequest(
         model=fields.text(data, "model") or "",
         models=fields.texts(data, "models", most=MAX_MODELS),

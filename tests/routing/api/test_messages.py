@@ -192,6 +192,7 @@ BAD: list[tuple[Any, int, str, str]] = [
     ({**HELLO, "messages": []}, 400, "invalid_request_error", "at least one message"),
     ({**HELLO, "messages": [{"role": "assistant", "content": "Hi"}]}, 400, "invalid_request_error", '"user"'),
     ({**HELLO, "temperature": 9}, 400, "invalid_request_error", "temperature"),
+    ({**HELLO, "plugins": [{"id": "web"}]}, 400, "invalid_request_error", "plugins[0].id"),
     ({**HELLO, "model": "acme/none"}, 400, "invalid_request_error", "acme/none"),
     ({**HELLO, "model": None}, 400, "invalid_request_error", "model"),
     ({**HELLO, "provider": {"only": ["nobody"]}}, 404, "not_found_error", "provider.only"),

@@ -85,6 +85,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": [], "content": "x"}]}, "messages[0].role"),
     ({"reasoning": {"effort": []}}, "reasoning.effort"),
     ({"provider": {"sort": []}}, "provider.sort"),
+    ({"plugins": {"id": "web"}}, "plugins"),
+    ({"plugins": ["web"]}, "plugins"),
+    ({"plugins": [{"id": "file-parser"}, {"id": "web"}]}, "plugins[1].id"),
     ({"messages": [{"role": "user"}]}, "messages[0].content"),
     ({"messages": [{"role": "user", "content": [{"type": "smell"}]}]}, "messages[0].content[0].type"),
     ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
@@ -169,7 +172,7 @@ def test_any_json_is_read_or_refused_and_never_breaks(fields: dict[str, Any]) ->
 OWN = {
     "provider": {"order": ["groq"]},
     "models": ["acme/large"],
-    "plugins": [{"id": "web"}],
+    "plugins": [{"id": "file-parser"}, {"id": "web", "enabled": False}],
     "usage": {"include": True},
     "transforms": ["middle-out"],
     "session_id": "s1",
