@@ -78,7 +78,7 @@ def _too_long(
     else:
         kind, field = "context_length_exceeded", "input"
         message = (
-            f"The prompt is too long: about {need.input_estimate} tokens, and the maximum context length is "
+            f"The prompt is too long ({kind}): about {need.input_estimate} tokens, and the maximum context length is "
             f"{max(one.candidate.context_length for one in long)} tokens ({', '.join(names)}). Shorten it, or ask a "
             f"model that takes more: GET /api/v1/models?context={need.input_estimate} lists them."
         )

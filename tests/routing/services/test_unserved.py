@@ -45,7 +45,8 @@ def test_what_is_only_too_long_is_a_400_that_says_how_long_it_may_be() -> None:
     assert (refused.status, refused.kind) == (400, "context_length_exceeded")
     # Words that agents look for before they shorten a conversation: OpenAI's and Anthropic's.
     most = small.candidate.context_length
-    assert f"prompt is too long: about 9000 tokens, and the maximum context length is {most} tokens" in refused.message
+    said = "prompt is too long (context_length_exceeded): about 9000 tokens, and the maximum context length is"
+    assert f"{said} {most} tokens" in refused.message
     assert refused.message.endswith("Endpoints with other reasons: P2: in provider.ignore.")
     assert refused.metadata["availability"]["excluded_by"] == ["allowed_providers", "context_length"]
     assert refused.metadata["availability"]["constraint"]["field"] == "input"
