@@ -106,7 +106,7 @@ class AutoTopUpForm(forms.Form):
     )
 
     def asked(self) -> dict[str, Any]:
-        """What topups.configure takes."""
+        """What auto_topups.configure takes."""
         given = self.cleaned_data
         return {
             "is_enabled": given["is_enabled"],

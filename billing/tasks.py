@@ -10,6 +10,7 @@ from celery import shared_task
 from billing import invariants
 from billing.gateways.stripe import transport
 from billing.services import (
+    auto_topups,
     balances,
     credits,
     daybook,
@@ -21,7 +22,6 @@ from billing.services import (
     refunds,
     rollups,
     subscriptions,
-    topups,
     walk,
 )
 from billing.services.alerts import watcher
@@ -60,9 +60,9 @@ def top_up(**_: Any) -> None:
     """Charge the saved cards of accounts that asked for it and run low; find out about what was lost."""
     if not transport.is_on():
         return
-    topups.resume()
-    for account_id in topups.due():
-        topups.top_up_automatically(account_id)
+    auto_topups.resume()
+    for account_id in auto_topups.due():
+        auto_topups.top_up_automatically(account_id)
 
 
 @shared_task(name="billing.work_off_inbox")

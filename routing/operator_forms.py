@@ -10,6 +10,7 @@ from pydantic import ValidationError as NotSound
 
 from marketplace.catalogue.form import Offer, Policy, read_prices, write_price
 from marketplace.lib import tariffs
+from marketplace.lib.errors import AppError
 from marketplace.models import Provider
 from marketplace.services import operators
 
@@ -232,3 +233,12 @@ def _prices(texts: dict[str, str]) -> dict[str, int]:
         return read_prices(texts, is_whole=False)
     except ValueError as error:
         raise forms.ValidationError(str(error)) from None
+
+
+def say(form: forms.Form, error: AppError) -> None:
+    """The service's complaint at the field that it names, or above the form."""
+    name, _, text = error.message.partition(": ")
+    if text and name in form.fields:
+        form.add_error(name, text[0].upper() + text[1:])
+    else:
+        form.add_error(None, error.message)

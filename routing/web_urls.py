@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from routing.views import gateway, operator
+from routing.views import operator_endpoints as endpoints
 
 urlpatterns = [
     path("chat", gateway.playground, name="playground"),
@@ -20,8 +21,12 @@ urlpatterns = [
     path("operate/providers/<str:slug>/refresh", operator.provider_refresh, name="operator_refresh"),
     path("operate/providers/<str:slug>/switch", operator.provider_switch, name="operator_provider_switch"),
     path("operate/providers/<str:slug>/models", operator.offer, name="operator_offer"),
-    path("operate/endpoints/<int:endpoint_id>", operator.endpoint, name="operator_endpoint"),
-    path("operate/endpoints/<int:endpoint_id>/price", operator.endpoint_price, name="operator_price"),
-    path("operate/endpoints/<int:endpoint_id>/probe", operator.endpoint_probe, name="operator_probe"),
-    path("operate/endpoints/<int:endpoint_id>/switch", operator.endpoint_switch, name="operator_endpoint_switch"),
+    path("operate/endpoints/<int:endpoint_id>", endpoints.endpoint, name="operator_endpoint"),
+    path("operate/endpoints/<int:endpoint_id>/price", endpoints.endpoint_price, name="operator_price"),
+    path("operate/endpoints/<int:endpoint_id>/probe", endpoints.endpoint_probe, name="operator_probe"),
+    path(
+        "operate/endpoints/<int:endpoint_id>/switch",
+        endpoints.endpoint_switch,
+        name="operator_endpoint_switch",
+    ),
 ]

@@ -7,7 +7,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from billing.gateways.stripe.client import Disputed
+from billing.gateways.stripe.returns import Disputed
 from billing.models import Dispute, Invoice, LedgerAccount, TopUp
 from billing.services import ledger, returns
 from marketplace.lib.money import NANO_PER_CENT

@@ -18,6 +18,7 @@ from django.db.models import F
 from billing.gateways.stripe import client as stripe
 from billing.gateways.stripe import connect, invoicing
 from billing.gateways.stripe import metering as metering_gateway
+from billing.gateways.stripe import returns as returns_at_stripe
 from billing.models import InboxEvent, Recipient, TopUp
 from billing.services import disputes, invoices, metering, payouts, refunds, topups
 from marketplace.lib.errors import AppError
@@ -94,7 +95,7 @@ def _payment_effect(payment: stripe.Payment) -> Effect:
 
 
 def _dispute_effect(row: InboxEvent) -> Effect:
-    told = stripe.disputed(row.object_id)
+    told = returns_at_stripe.disputed(row.object_id)
     pays, invoice_id = _paid_with(told.payment_intent_id)
 
     def both() -> None:
@@ -105,7 +106,7 @@ def _dispute_effect(row: InboxEvent) -> Effect:
 
 
 def _refund_effect(row: InboxEvent) -> Effect:
-    told = stripe.refunded(row.object_id)
+    told = returns_at_stripe.refunded(row.object_id)
     pays, invoice_id = _paid_with(told.payment_intent_id)
 
     def both() -> None:

@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from billing import portions
-from billing.gateways.stripe import client as stripe
+from billing.gateways.stripe import returns as returns_at_stripe
 from billing.gateways.stripe import transport
-from billing.gateways.stripe.client import Refunded
+from billing.gateways.stripe.returns import Refunded
 from billing.models import LedgerAccount, Refund, TopUp, Wallet
 from billing.services import credits, disputes, ledger, returns
 from marketplace.lib.errors import InvalidRequest
@@ -49,7 +49,7 @@ def send(refund: Refund) -> None:
     if topup is None:
         return  # of an invoice: made at Stripe, which knows it
     try:
-        told = stripe.refund(
+        told = returns_at_stripe.refund(
             refund_id=str(refund.pk),
             payment_intent_id=topup.payment_intent_id or "",
             amount_cents=refund.total_cents,

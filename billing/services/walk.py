@@ -8,8 +8,8 @@ from typing import Final
 
 from django.utils import timezone
 
-from billing.gateways.stripe import client as stripe
-from billing.gateways.stripe.client import Movement
+from billing.gateways.stripe import books
+from billing.gateways.stripe.books import Movement
 from billing.models import InboxEvent, LedgerAccount
 from billing.services import balances, inbox, ledger, topups
 from marketplace.lib.money import NANO_PER_CENT
@@ -32,12 +32,12 @@ def walk(*, days: int = 3) -> Walked:
     """Apply events that never came or never worked, and book Stripe's fees of the last days."""
     since = int((timezone.now() - dt.timedelta(days=days)).timestamp())
     seen = missed = 0
-    for event in stripe.events(since=since):
+    for event in books.events(since=since):
         seen += 1
         if not InboxEvent.objects.filter(pk=event["id"], is_done=True).exists():
             missed += inbox.receive(event)
     fees = bank = 0
-    for line in stripe.movements(since=since):
+    for line in books.movements(since=since):
         if line.type in {"charge", "payment"}:
             fees += topups.book_fee(movement_id=line.id, fee_cents=line.fee_cents)
         bank += book_bank(line)
@@ -58,6 +58,6 @@ def book_bank(line: Movement) -> bool:
 
 def difference_cents() -> int:
     """What Stripe's books hold less what ours say that they hold; zero when all is well and told of."""
-    theirs = sum(line.net_cents for line in stripe.movements(since=0))
+    theirs = sum(line.net_cents for line in books.movements(since=0))
     ours = -balances.of(kind=LedgerAccount.Kind.STRIPE_CLEARING)
     return theirs - ours // NANO_PER_CENT

@@ -18,8 +18,8 @@ from django.views.decorators.http import require_POST, require_safe
 from billing.forms import AutoTopUpForm, TopUpForm, cents
 from billing.gateways.stripe import transport
 from billing.models import AutoTopUp, Customer, TopUp
+from billing.services import auto_topups, ledger, metered, refunds, statements, topups
 from billing.services import credits as promotions
-from billing.services import ledger, metered, refunds, statements, topups
 from billing.views.request_pages import page_of
 from marketplace.lib.errors import AppError, InvalidRequest, Unavailable, Unprocessable
 from marketplace.lib.money import NANO, NANO_PER_CENT, format_usd
@@ -76,7 +76,7 @@ def automatic(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     form = AutoTopUpForm(request.POST)
     if form.is_valid():
         try:
-            topups.configure(account=visitor.account, **form.asked())
+            auto_topups.configure(account=visitor.account, **form.asked())
         except InvalidRequest as error:
             form.add_error(None, error.message)
     if form.errors:

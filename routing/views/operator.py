@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -51,7 +50,7 @@ def register(request: HttpRequest, visitor: Visitor) -> HttpResponse:
             row = operators.prepare(account=visitor.account, **form.said())
             offered = endpoints.offer_all(row, filled.offers(table))
         except AppError as error:
-            _say(form, error)
+            filled.say(form, error)
         else:
             _tell_offered(request, f"{row.name} is registered.", offered)
             return redirect("operator_provider", row.slug)
@@ -81,7 +80,7 @@ def provider_change(request: HttpRequest, visitor: Visitor, slug: str) -> HttpRe
             said = {"name": given["name"], "listing_url": given["listing_url"], "policy": form.policy(row.policy)}
             operators.change(row, **said)
         except AppError as error:
-            _say(form, error)
+            filled.say(form, error)
         else:
             messages.success(request, f"{row.name} is changed.")
             return redirect("operator_provider", slug)
@@ -98,7 +97,7 @@ def provider_credentials(request: HttpRequest, visitor: Visitor, slug: str) -> H
         try:
             operators.rotate(row, credentials=form.cleaned_data["credentials"])
         except AppError as error:
-            _say(form, error)
+            filled.say(form, error)
         else:
             messages.success(request, "The credentials are replaced: the next request uses the new ones.")
             return redirect("operator_provider", slug)
@@ -152,61 +151,6 @@ def offer(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
     return render(request, "routing/operator/offer.html", context, status=status)
 
 
-@require_safe
-@signed_in
-def endpoint(request: HttpRequest, visitor: Visitor, endpoint_id: int) -> HttpResponse:
-    """One endpoint; HTMX asks for the live part again while it is being probed."""
-    return _endpoint_page(request, visitor, endpoint_id)
-
-
-@require_POST
-@signed_in
-def endpoint_price(request: HttpRequest, visitor: Visitor, endpoint_id: int) -> HttpResponse:
-    """Set the prices from now on."""
-    row = endpoints.find(account_id=visitor.account.pk, endpoint_id=endpoint_id)
-    visitor.require_manager()
-    form = filled.PricesForm(request.POST)
-    if form.is_valid():
-        try:
-            endpoints.reprice(row, price=form.prices())
-        except AppError as error:
-            _say(form, error)
-        else:
-            messages.success(request, "The prices hold for new requests from now on.")
-            return redirect("operator_endpoint", endpoint_id)
-    return _endpoint_page(request, visitor, endpoint_id, form)
-
-
-@require_POST
-@signed_in
-def endpoint_probe(request: HttpRequest, visitor: Visitor, endpoint_id: int) -> HttpResponse:
-    """Have it probed now."""
-    row = endpoints.find(account_id=visitor.account.pk, endpoint_id=endpoint_id)
-    visitor.require_manager()
-    endpoints.ask_for_probe(row)
-    messages.success(request, "It is probed within seconds.")
-    return redirect("operator_endpoint", endpoint_id)
-
-
-@require_POST
-@signed_in
-def endpoint_switch(request: HttpRequest, visitor: Visitor, endpoint_id: int) -> HttpResponse:
-    """Switch it off, or on again: then it is probed first."""
-    row = endpoints.find(account_id=visitor.account.pk, endpoint_id=endpoint_id)
-    visitor.require_manager()
-    if request.POST.get("to") == "off":
-        endpoints.disable(row)
-        messages.success(request, f"{row.model} takes no requests here until you switch it on.")
-        return redirect("operator_endpoint", endpoint_id)
-    try:
-        endpoints.enable(row)
-    except Conflict as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, f"{row.model} is shown when its probe has passed.")
-    return redirect("operator_endpoint", endpoint_id)
-
-
 def _managed(visitor: Visitor, slug: str) -> Provider:
     """The provider, for somebody who may change it: a stranger learns first that it is not there."""
     row = operators.find(account_id=visitor.account.pk, slug=slug)
@@ -258,35 +202,6 @@ def _provider_page(
         "days": earnings.DAYS,
     }
     return render(request, "routing/operator/provider.html", context, status=422 if change or secret else 200)
-
-
-def _endpoint_page(
-    request: HttpRequest, visitor: Visitor, endpoint_id: int, form: filled.PricesForm | None = None
-) -> HttpResponse:
-    row = endpoints.find(account_id=visitor.account.pk, endpoint_id=endpoint_id)
-    table = prices.snapshot(endpoint_id=row.pk)
-    context = {
-        "section": "operate",
-        "endpoint": row,
-        "prices": table,
-        "history": prices.history(endpoint_ids=[row.pk])[::-1],
-        "sales": earnings.by_endpoint(provider_id=row.provider_id).get(row.pk, earnings.Sales()),
-        "days": earnings.DAYS,
-        "form": form or filled.PricesForm(initial=filled.PricesForm.initial_of(table)),
-        "can_manage": visitor.can_manage,
-    }
-    part = "HX-Request" in request.headers
-    template = "routing/operator/endpoint_live.html" if part else "routing/operator/endpoint.html"
-    return render(request, template, context, status=422 if form else 200)
-
-
-def _say(form: forms.Form, error: AppError) -> None:
-    """The service's complaint at the field that it names, or above the form."""
-    name, _, text = error.message.partition(": ")
-    if text and name in form.fields:
-        form.add_error(name, text[0].upper() + text[1:])
-    else:
-        form.add_error(None, error.message)
 
 
 def _is_wrong(*bound: Any) -> bool:

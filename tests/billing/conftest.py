@@ -10,7 +10,7 @@ from django.test import Client
 
 from billing.gateways.stripe import transport
 from billing.models import Customer, TopUp
-from billing.services import topups
+from billing.services import auto_topups, topups
 from marketplace.models import Account
 from tests.factories import marketplace as make
 from tests.fakes.stripe import FakeStripe
@@ -84,5 +84,5 @@ def with_card(fake: FakeStripe, account: Account, kind: str = GOOD, **rule: Any)
     customer.card = "Visa ending 4242"
     customer.save()
     given = {"threshold_nano": 5 * 10**9, "amount_cents": 2000, "cap_cents": 10_000} | rule
-    topups.configure(account=account, is_enabled=True, **given)
+    auto_topups.configure(account=account, is_enabled=True, **given)
     return customer

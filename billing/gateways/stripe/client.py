@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,41 +62,6 @@ class Taxed:
 
     calculation_id: str
     tax_cents: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refunded:
-    """A refund at Stripe."""
-
-    id: str
-    status: str
-    amount_cents: int
-    payment_intent_id: str
-    our_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Disputed:
-    """A dispute at Stripe; `fee_cents` is what Stripe takes for it, `is_withdrawn` whether the money is gone."""
-
-    id: str
-    status: str
-    amount_cents: int
-    payment_intent_id: str
-    fee_cents: int
-    is_withdrawn: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """A line of Stripe's own books."""
-
-    id: str
-    type: str
-    amount_cents: int
-    fee_cents: int
-    net_cents: int
-    source_id: str
 
 
 def customer(*, account_id: int, name: str, email: str) -> str:
@@ -232,49 +196,6 @@ def session(session_id: str) -> Session:
     return _session(transport.call(lambda: transport.client().v1.checkout.sessions.retrieve(session_id)))
 
 
-def refund(*, refund_id: str, payment_intent_id: str, amount_cents: int) -> Refunded:
-    """Send money back, once per `refund_id` of ours. Raises Rejected."""
-    params: Any = {"payment_intent": payment_intent_id, "amount": amount_cents, "metadata": {"refund": refund_id}}
-    return _refund(
-        transport.call(lambda: transport.client().v1.refunds.create(params, {"idempotency_key": f"refund:{refund_id}"}))
-    )
-
-
-def refunded(refund_id: str) -> Refunded:
-    """A refund as it stands."""
-    return _refund(transport.call(lambda: transport.client().v1.refunds.retrieve(refund_id)))
-
-
-def disputed(dispute_id: str) -> Disputed:
-    """A dispute as it stands."""
-    found = transport.call(lambda: transport.client().v1.disputes.retrieve(dispute_id))
-    lines = list(found.balance_transactions)
-    return Disputed(
-        id=found.id,
-        status=found.status,
-        amount_cents=found.amount,
-        payment_intent_id=transport.id_of(found.payment_intent),
-        fee_cents=sum(line.fee for line in lines),
-        is_withdrawn=sum(line.amount for line in lines) < 0,
-    )
-
-
-def events(*, since: int) -> Iterator[dict[str, Any]]:
-    """All events since a moment (Unix seconds), as webhooks would have told them."""
-    first = transport.call(lambda: transport.client().v1.events.list({"created": {"gte": since}, "limit": 100}))
-    for event in first.auto_paging_iter():
-        yield event.to_dict()
-
-
-def movements(*, since: int) -> Iterator[Movement]:
-    """The lines of Stripe's books since a moment (Unix seconds)."""
-    first = transport.call(
-        lambda: transport.client().v1.balance_transactions.list({"created": {"gte": since}, "limit": 100})
-    )
-    for line in first.auto_paging_iter():
-        yield Movement(line.id, line.type, line.amount, line.fee, line.net, transport.id_of(line.source))
-
-
 _EXPANDED: list[str] = ["latest_charge.balance_transaction", "payment_method"]
 _EXPANDED_LIST: list[str] = [f"data.{path}" for path in _EXPANDED]
 
@@ -335,14 +256,4 @@ def _session(found: stripe.checkout.Session) -> Session:
         payment_intent_id=transport.id_of(found.payment_intent),
         topup_id=found.client_reference_id or "",
         setup_intent_id=transport.id_of(found.setup_intent),
-    )
-
-
-def _refund(found: stripe.Refund) -> Refunded:
-    return Refunded(
-        id=found.id,
-        status=found.status or "pending",
-        amount_cents=found.amount,
-        payment_intent_id=transport.id_of(found.payment_intent),
-        our_id=transport.metadata_of(found.metadata, "refund"),
     )

@@ -17,6 +17,7 @@ from billing.gateways.stripe import client as gateway
 from billing.gateways.stripe import metering as meters_at_stripe
 from billing.models import AutoTopUp, Dispute, Invoice, LedgerAccount, Meter, MeterRow, Refund, TopUp, Wallet
 from billing.services import (
+    auto_topups,
     balances,
     debts,
     disputes,
@@ -72,8 +73,10 @@ def save_card(door: Door, account: Account, kind: str) -> str:
 def charge(door: Door, account: Account, kind: str = GOOD) -> TopUp:
     """An automatic top-up of $20 on a card of this kind."""
     save_card(door, account, kind)
-    topups.configure(account=account, is_enabled=True, threshold_nano=5 * NANO, amount_cents=2_000, cap_cents=10_000)
-    made = topups.top_up_automatically(account.pk)
+    auto_topups.configure(
+        account=account, is_enabled=True, threshold_nano=5 * NANO, amount_cents=2_000, cap_cents=10_000
+    )
+    made = auto_topups.top_up_automatically(account.pk)
     assert made is not None
     return made
 
@@ -96,7 +99,7 @@ def test_a_declining_card_credits_nothing_and_is_tried_later(door: Door, custome
     door.until(lambda: state(topup) == "failed", copies=2)
     rule = AutoTopUp.objects.get()
     assert (rule.failures, rule.try_after is not None, balance(customer)) == (1, True, 0)
-    assert topups.top_up_automatically(customer.pk) is None
+    assert auto_topups.top_up_automatically(customer.pk) is None
 
 
 def test_a_bank_that_asks_its_customer_is_waited_for(door: Door, customer: Account) -> None:

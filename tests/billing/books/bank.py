@@ -1,6 +1,7 @@
 """The outside world of the state machine: Stripe's side of each payment, and the events that tell of it.
 
-Stands in for `billing.gateways.stripe.client` in the same process; over sockets it is tested elsewhere.
+Stands in for `client` and `returns` of `billing.gateways.stripe` in the same process; over sockets they are tested
+elsewhere.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from billing.gateways.stripe.client import Disputed, Payment, Refunded, Session
+from billing.gateways.stripe.client import Payment, Session
 from billing.gateways.stripe.connect import Transferred
 from billing.gateways.stripe.invoicing import Invoiced, Line
+from billing.gateways.stripe.returns import Disputed, Refunded
 from billing.gateways.stripe.transport import Rejected, Unreachable
 
 DISPUTE_FEE = 1500

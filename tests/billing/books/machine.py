@@ -16,7 +16,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from billing import invariants
 from billing.gateways.stripe import client as gateway
-from billing.gateways.stripe import connect, invoicing
+from billing.gateways.stripe import connect, invoicing, returns
 from billing.models import Charge, InboxEvent, Recipient
 from billing.models import TopUp as TopUpRow
 from billing.rating import Part, rate
@@ -84,9 +84,11 @@ class Machine(Afterwards):
         self.refunds: dict[str, tuple[TopUp, int, str]] = {}
         self.crash_at = 0
         self.taken = 0
-        names = ("customer", "checkout", "payment", "session", "refunded", "disputed", "refund")
+        names = ("customer", "checkout", "payment", "session")
         self.payouts: dict[str, Payout] = {}
         self.patches = [mock.patch.object(gateway, name, getattr(self.bank, name)) for name in names]
+        back = ("refunded", "disputed", "refund")
+        self.patches += [mock.patch.object(returns, name, getattr(self.bank, name)) for name in back]
         transfers = ("transfer", "transfer_of", "transferred")
         self.patches += [mock.patch.object(connect, name, getattr(self.bank, name)) for name in transfers]
         self.patches += [

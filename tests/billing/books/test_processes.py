@@ -28,12 +28,12 @@ ROUNDS = 3
 HOST = f"""
 import sys, django
 django.setup()
-from billing.services import topups
+from billing.services import auto_topups, topups
 for _ in range({ROUNDS}):
     print("ready", flush=True)
     sys.stdin.readline()
-    topups.resume()
-    made = [topups.top_up_automatically(account_id) for account_id in topups.due()]
+    auto_topups.resume()
+    made = [auto_topups.top_up_automatically(account_id) for account_id in auto_topups.due()]
     print(sum(one is not None for one in made), flush=True)
 """
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from billing import invariants
 from billing.models import Delivery, Invoice, LedgerAccount, Terms, Wallet
 from billing.services import (
+    auto_topups,
     balances,
     deliveries,
     holds,
@@ -109,7 +110,7 @@ def test_prepaid_again_needs_the_invoices_paid(stripe: FakeStripe, post: Post, o
 def test_automatic_top_up_ends_with_the_decision(stripe: FakeStripe, alice: Account) -> None:
     with_card(stripe, alice)
     allow(alice)
-    assert topups.due() == []
+    assert auto_topups.due() == []
 
 
 @pytest.mark.parametrize(("limit", "reason"), [(-1, "x"), (metered.MOST_NANO + 1, "x"), (NANO, " "), (NANO, "x" * 301)])

@@ -8,7 +8,7 @@ import pytest
 
 from billing import invariants
 from billing.models import AutoTopUp, LedgerAccount, TopUp
-from billing.services import balances, refunds, topups
+from billing.services import auto_topups, balances, refunds, topups
 from marketplace.lib.money import NANO
 from marketplace.models import Account
 from tests.billing.conftest import Post, begin, with_card
@@ -49,7 +49,7 @@ def test_tax_is_no_fee_of_ours(stripe: FakeStripe, alice: Account, paid: TopUp) 
 
 def test_an_automatic_charge_asks_for_the_tax_first(stripe: FakeStripe, post: Post, alice: Account) -> None:
     with_card(stripe, alice)
-    made = topups.top_up_automatically(alice.pk)
+    made = auto_topups.top_up_automatically(alice.pk)
     assert made is not None
     assert (made.state, made.total_cents, owed()) == ("paid", 2110 + 165 + 9, 165 + 9)
     assert stripe.world.charges()[0]["amount"] == made.total_cents
@@ -62,11 +62,11 @@ def test_an_answer_that_was_lost_is_asked_for_with_the_same_tax(stripe: FakeStri
     with_card(stripe, alice)
     made = TopUp.objects.create(account=alice, amount_cents=2000, is_automatic=True)
     stripe.fail("", FAIL_BEFORE, FAIL_BEFORE, FAIL_BEFORE)  # the tax is told, the payment is not made
-    topups.resume(made.created_at + 2 * topups.UNKNOWN_AFTER)
+    auto_topups.resume(made.created_at + 2 * topups.UNKNOWN_AFTER)
     made.refresh_from_db()
     assert (made.state, stripe.world.charges()) == ("pending", [])
     stripe.world.tax_bps = 5000  # another rate applies from now on
-    topups.resume(made.created_at + 2 * topups.UNKNOWN_AFTER)
+    auto_topups.resume(made.created_at + 2 * topups.UNKNOWN_AFTER)
     made.refresh_from_db()
     assert (made.state, made.tax_cents, len(stripe.world.charges())) == ("paid", 165, 1)
     agree(stripe)
@@ -75,7 +75,7 @@ def test_an_answer_that_was_lost_is_asked_for_with_the_same_tax(stripe: FakeStri
 def test_a_customer_who_lives_nowhere_is_told_so_and_not_charged(stripe: FakeStripe, alice: Account) -> None:
     customer = with_card(stripe, alice)
     stripe.world.objects[customer.customer_id]["_lives_nowhere"] = True
-    made = topups.top_up_automatically(alice.pk)
+    made = auto_topups.top_up_automatically(alice.pk)
     assert made is not None
     assert (made.state, AutoTopUp.objects.get().failures, stripe.world.charges()) == ("failed", 1, [])
     assert "location" in made.error
@@ -143,7 +143,7 @@ def test_tax_that_was_booked_elsewhere_is_noticed(paid: TopUp) -> None:
 def test_without_the_setting_nothing_is_asked(stripe: FakeStripe, settings: Any, alice: Account) -> None:
     settings.STRIPE_TAX = False
     with_card(stripe, alice)
-    topups.top_up_automatically(alice.pk)
+    auto_topups.top_up_automatically(alice.pk)
     assert ("post", "/v1/tax/calculations") not in stripe.calls
     assert owed() == 0
 

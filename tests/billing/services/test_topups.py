@@ -11,9 +11,21 @@ from django.core import mail
 from django.utils import timezone
 
 from billing import invariants
-from billing.gateways.stripe import client as gateway
+from billing.gateways.stripe import returns as returns_at_stripe
 from billing.models import AutoTopUp, Customer, Delivery, InboxEvent, LedgerAccount, TopUp, Transaction, Wallet
-from billing.services import balances, credits, deliveries, disputes, holds, inbox, ledger, refunds, topups, walk
+from billing.services import (
+    auto_topups,
+    balances,
+    credits,
+    deliveries,
+    disputes,
+    holds,
+    inbox,
+    ledger,
+    refunds,
+    topups,
+    walk,
+)
 from marketplace.lib.errors import Conflict, InvalidRequest, PaymentRequired, Unavailable
 from marketplace.lib.money import NANO
 from marketplace.models import Account
@@ -125,23 +137,23 @@ class TestAutomatic:
 
     def test_it_charges_below_the_threshold_and_not_above(self, stripe: FakeStripe, alice: Account) -> None:
         with_card(stripe, alice)
-        assert topups.due() == [alice.pk]
-        made = topups.top_up_automatically(alice.pk)
+        assert auto_topups.due() == [alice.pk]
+        made = auto_topups.top_up_automatically(alice.pk)
         assert made is not None
         assert (made.state, made.is_automatic, balance(alice)) == ("paid", True, 20 * NANO)
-        assert topups.due() == []
-        assert topups.top_up_automatically(alice.pk) is None
+        assert auto_topups.due() == []
+        assert auto_topups.top_up_automatically(alice.pk) is None
         agree(stripe)
 
     def test_its_webhooks_add_nothing(self, stripe: FakeStripe, post: Post, alice: Account) -> None:
         with_card(stripe, alice)
-        topups.top_up_automatically(alice.pk)
+        auto_topups.top_up_automatically(alice.pk)
         stripe.deliver(post, copies=2)
         assert balance(alice) == 20 * NANO
 
     def test_the_monthly_cap_holds(self, stripe: FakeStripe, alice: Account) -> None:
         with_card(stripe, alice, threshold_nano=1000 * NANO, cap_cents=4300)
-        made = [topups.top_up_automatically(alice.pk) for _ in range(4)]
+        made = [auto_topups.top_up_automatically(alice.pk) for _ in range(4)]
         assert [one.state if one else None for one in made] == ["paid", "paid", None, None]
 
     def test_a_declining_card_is_tried_as_the_backoff_says_and_no_more(
@@ -151,7 +163,7 @@ class TestAutomatic:
         for expected in (*topups.BACKOFF, None):
             before = timezone.now()
             for _ in range(5):  # the clock ticks on; only one of these may charge
-                topups.top_up_automatically(alice.pk)
+                auto_topups.top_up_automatically(alice.pk)
             rule = AutoTopUp.objects.get()
             if expected is None:
                 assert (rule.is_enabled, rule.stopped_because) == (False, "Your card was declined.")
@@ -159,7 +171,7 @@ class TestAutomatic:
                 assert rule.try_after is not None
                 assert timedelta(0) <= rule.try_after - before - expected < timedelta(minutes=1)
                 AutoTopUp.objects.update(try_after=timezone.now())
-        assert topups.top_up_automatically(alice.pk) is None
+        assert auto_topups.top_up_automatically(alice.pk) is None
         assert stripe.calls.count(("post", "/v1/payment_intents")) == len(topups.BACKOFF) + 1
         assert (balance(alice), stripe.world.charges()) == (0, [])
 
@@ -167,7 +179,7 @@ class TestAutomatic:
         customer = with_card(stripe, alice)
         customer.payment_method_id = stripe.world.save_card("cus_other")
         customer.save()
-        made = topups.top_up_automatically(alice.pk)
+        made = auto_topups.top_up_automatically(alice.pk)
         assert made is not None
         assert made.state == "failed"
         assert "another customer" in made.error
@@ -179,11 +191,11 @@ class TestAutomatic:
     ) -> None:
         with_card(stripe, alice)
         stripe.fail(fault)
-        made = topups.top_up_automatically(alice.pk)
+        made = auto_topups.top_up_automatically(alice.pk)
         assert made is not None
         AutoTopUp.objects.update(try_after=None)
-        assert topups.top_up_automatically(alice.pk) is None
-        topups.resume(timezone.now() + timedelta(minutes=2))
+        assert auto_topups.top_up_automatically(alice.pk) is None
+        auto_topups.resume(timezone.now() + timedelta(minutes=2))
         made.refresh_from_db()
         assert (made.state, balance(alice), len(stripe.world.charges())) == ("paid", 20 * NANO, 1)
         agree(stripe)
@@ -191,11 +203,11 @@ class TestAutomatic:
     def test_a_crash_before_the_call_is_made_good(self, stripe: FakeStripe, alice: Account) -> None:
         with_card(stripe, alice)
         made = TopUp.objects.create(account=alice, amount_cents=2000, is_automatic=True)  # as `_claim` left it
-        assert topups.resume(timezone.now() + timedelta(minutes=2)) == 1
+        assert auto_topups.resume(timezone.now() + timedelta(minutes=2)) == 1
         made.refresh_from_db()
         assert (made.state, balance(alice)) == ("paid", 20 * NANO)
         late = TopUp.objects.create(account=alice, amount_cents=2000, is_automatic=True)
-        topups.resume(timezone.now() + topups.KEY_LIVES + timedelta(hours=1))
+        auto_topups.resume(timezone.now() + topups.KEY_LIVES + timedelta(hours=1))
         late.refresh_from_db()
         assert (late.state, len(stripe.world.charges())) == ("failed", 1)
 
@@ -203,10 +215,10 @@ class TestAutomatic:
         self, stripe: FakeStripe, post: Post, alice: Account
     ) -> None:
         with_card(stripe, alice, SCA)
-        made = topups.top_up_automatically(alice.pk)
+        made = auto_topups.top_up_automatically(alice.pk)
         assert made is not None
         assert (made.state, balance(alice)) == ("action_required", 0)
-        assert topups.top_up_automatically(alice.pk) is None
+        assert auto_topups.top_up_automatically(alice.pk) is None
         url = topups.finish_on_session(topup=made, return_url=BACK)
         assert url.startswith("https://hooks.stripe.com/")
         stripe.world.authenticate(made.payment_intent_id or "")
@@ -219,16 +231,16 @@ class TestAutomatic:
 
     def test_it_needs_a_card_and_a_cap_that_covers_it(self, stripe: FakeStripe, alice: Account) -> None:
         with pytest.raises(InvalidRequest, match="saves the card"):
-            topups.configure(account=alice, is_enabled=True, threshold_nano=1, amount_cents=2000, cap_cents=5000)
+            auto_topups.configure(account=alice, is_enabled=True, threshold_nano=1, amount_cents=2000, cap_cents=5000)
         with pytest.raises(InvalidRequest, match="cover one top-up"):
-            topups.configure(account=alice, is_enabled=False, threshold_nano=1, amount_cents=2000, cap_cents=2000)
+            auto_topups.configure(account=alice, is_enabled=False, threshold_nano=1, amount_cents=2000, cap_cents=2000)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_automatic_top_up_from_many_threads_charges_once(stripe: FakeStripe) -> None:
     account = make.account()
     with_card(stripe, account)
-    in_threads(24, lambda n: topups.top_up_automatically(account.pk))
+    in_threads(24, lambda n: auto_topups.top_up_automatically(account.pk))
     assert (len(stripe.world.charges()), balance(account)) == (1, 20 * NANO)
     assert invariants.run() == []
 
@@ -237,7 +249,7 @@ def test_automatic_top_up_from_many_threads_charges_once(stripe: FakeStripe) -> 
 def test_a_failed_automatic_top_up_is_told_of_by_mail(stripe: FakeStripe) -> None:
     account = make.account()
     with_card(stripe, account, DECLINED)
-    topups.top_up_automatically(account.pk)
+    auto_topups.top_up_automatically(account.pk)
     for row in Delivery.objects.all():
         deliveries.deliver(delivery_id=row.pk)
     assert mail.outbox[-1].to == ["alice@example.com"]
@@ -354,5 +366,5 @@ class TestDisputes:
         agree(stripe)
 
     def test_anothers_dispute_is_none_of_ours(self, stripe: FakeStripe, db: None) -> None:
-        told = gateway.Disputed("dp_1", "needs_response", 100, "pi_unknown", 0, True)
+        told = returns_at_stripe.Disputed("dp_1", "needs_response", 100, "pi_unknown", 0, True)
         assert disputes.settle(told) is False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.test import Client
 
 from billing.models import AutoTopUp, TopUp
-from billing.services import ledger, topups
+from billing.services import auto_topups, ledger
 from marketplace.models import Account
 from tests.billing.conftest import Post, with_card
 from tests.cast import act_for
@@ -54,7 +54,7 @@ def test_the_rule_is_saved_and_shown(alice: Client, stripe: FakeStripe) -> None:
 
 def test_a_payment_that_the_bank_asks_about_is_confirmed_from_the_page(alice: Client, stripe: FakeStripe) -> None:
     with_card(stripe, own(), SCA)
-    made = topups.top_up_automatically(own().pk)
+    made = auto_topups.top_up_automatically(own().pk)
     assert made is not None
     assert "Confirm at the bank" in alice.get("/credits").content.decode()
     sent = alice.post(f"/credits/{made.pk}/finish")
