@@ -21,8 +21,9 @@ SOUND: Final = (
     "gICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgA=="
 )
 WORDS: Final = "data:text/plain;base64,U2F5IGhlbGxvLg=="
-# What a file is called or said to be -> one of that kind; a picture where nothing is said.
+# What a file is called, else said to be -> one of that kind; a picture where nothing is said.
 _FILES: Final[Mapping[str, str]] = {
+    "image|picture|photo|mask|drawing|scan": PICTURE,
     "audio|sound|speech|voice|recording|music|song|wav|mp3": SOUND,
     "video|film|clip|movie|footage|mp4": FILM,
     "text|document|csv|table|json|data|transcript": WORDS,
@@ -51,9 +52,17 @@ def _value(document: Mapping[str, Any], name: str, given: Mapping[str, Any], dep
     if kind in ("integer", "number"):
         return _number(name, schema, whole=kind == "integer")
     if schema.get("format") == "uri":
-        said = f"{name} {schema.get('title', '')} {schema.get('description', '')}".lower().replace("_", " ")
-        return next((one for words, one in _FILES.items() if re.search(rf"\b(?:{words})s?\b", said)), PICTURE)
+        return _file(name, f"{schema.get('title', '')} {schema.get('description', '')}")
     return {"boolean": True, "object": {}}.get(kind, "Say hello.")
+
+
+def _file(*said: str) -> str:
+    for one in said:
+        plain = one.lower().replace("_", " ")
+        for words, file in _FILES.items():
+            if re.search(rf"\b(?:{words})s?\b", plain):
+                return file
+    return PICTURE
 
 
 def _number(name: str, schema: Mapping[str, Any], *, whole: bool) -> float:
