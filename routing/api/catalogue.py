@@ -93,8 +93,9 @@ class OneModel(View):
     async def get(self, request: Any, author: str, slug: str) -> HttpResponseBase:
         """One model. Raises NotFound."""
         account_id = await self.account_or_none(request)
-        found = await pool.run(catalogue.model, full_slug=f"{author}/{slug}", account_id=account_id)
-        return tagged(request, {"data": shapes.model(found)}, is_private=account_id is not None)
+        name = f"{author}/{slug}"
+        found = await pool.run(catalogue.model, full_slug=name, account_id=account_id)
+        return tagged(request, {"data": shapes.aliased(found, asked=name)}, is_private=account_id is not None)
 
 
 class ModelOfList(OneModel):
@@ -103,8 +104,9 @@ class ModelOfList(OneModel):
     async def get(self, request: Any, author: str, slug: str) -> HttpResponseBase:
         """One model, as OpenAI's clients read one: without an envelope. Raises NotFound."""
         account_id = await self.account_or_none(request)
-        found = await pool.run(catalogue.model, full_slug=f"{author}/{slug}", account_id=account_id)
-        body = shapes.model(found) | {"object": "model", "owned_by": author}
+        name = f"{author}/{slug}"
+        found = await pool.run(catalogue.model, full_slug=name, account_id=account_id)
+        body = shapes.aliased(found, asked=name) | {"object": "model", "owned_by": author.removeprefix("~")}
         return tagged(request, body, is_private=account_id is not None)
 
 

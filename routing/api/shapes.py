@@ -75,6 +75,14 @@ def architecture(model: Model) -> dict[str, Json]:
     }
 
 
+def aliased(listing: Listing, *, asked: str) -> dict[str, Json]:
+    """A model as it was asked for: under `~author/family-latest` its row has that name, and says whose it is."""
+    found = model(listing)
+    if not asked.startswith("~"):
+        return found
+    return found | {"id": asked, "alias_target": {"name": listing.model.name, "slug": listing.model.full_slug}}
+
+
 def model(listing: Listing) -> dict[str, Json]:
     """A row of GET /models."""
     row, best, facts = listing.model, listing.best, listing.model.facts

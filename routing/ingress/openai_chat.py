@@ -75,6 +75,8 @@ READ: Final = frozenset(
         "reasoning", "reasoning_effort", "response_format",
     }
 )  # fmt: skip
+GZIP: Final = b"\x1f\x8b"
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"  # which some editors and shells put before a file's text
 EFFORTS: Final = frozenset({"max", "xhigh", "high", "medium", "low", "minimal", "none"})
 
 
@@ -110,8 +112,10 @@ _KNOWN: Final = OWN | READ | CARRIED | FLAGS | NUMBERS.keys() | INTEGERS.keys()
 
 def read_object(body: bytes) -> dict[str, Json]:
     """The JSON object in the body, or a 400 that says why there is none."""
+    if body.startswith(GZIP):
+        raise InvalidRequest("The body is compressed: send it as it is, without Content-Encoding.")
     try:
-        data = orjson.loads(body)
+        data = orjson.loads(body.removeprefix(BYTE_ORDER_MARK))
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(
             f"The body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"

@@ -15,6 +15,7 @@ from marketplace.services.browse import Listing, Offer
 from marketplace.services.guardrails import NOTHING, Policy, policy_of
 from marketplace.services.keys import Caller
 from routing.services import popularity
+from routing.services.naming import latest
 from routing.services.popularity import Popularity
 from routing.services.routes import collects_data
 
@@ -160,9 +161,10 @@ def ordered(found: Iterable[Listing], *, sort: str, used: Mapping[str, Popularit
 
 
 def model(*, full_slug: str, account_id: int | None) -> Listing:
-    """One model by its name, or by its name and a `:variant`. Raises NotFound."""
-    name, _, variant = full_slug.partition(":")
-    return browse.model(full_slug=name if variant in VARIANTS else full_slug, account_id=account_id)
+    """One model by its name, by its name and a `:variant`, or by `~author/family-latest`. Raises NotFound."""
+    base, _, variant = full_slug.partition(":")
+    name = base if variant in VARIANTS else full_slug
+    return browse.model(full_slug=latest(name, account_id=account_id) or name, account_id=account_id)
 
 
 def zdr_offers() -> list[tuple[Listing, Offer]]:

@@ -65,7 +65,7 @@ def meant(
             found, reason = _auto(request, need, account_id, admits)
             strategy = "auto"
         elif matched := naming.LATEST.fullmatch(named.name):
-            found = _latest(matched["author"], matched["family"], account_id)
+            found = [newest] if (newest := latest(named.name, account_id=account_id)) else []
             strategy, reason = "latest", f"the newest {matched['family']} of {matched['author']}"
         else:
             found = [named.name]
@@ -89,6 +89,17 @@ def meant(
     return Meant(models, tuple(variants), tuple(refused), tuple(unknown), strategy, reason)
 
 
+def latest(alias: str, *, account_id: int | None) -> str | None:
+    """The model that `~author/family-latest` stands for; None where it is no such alias or has no model to be seen."""
+    matched = naming.LATEST.fullmatch(alias)
+    if matched is None:
+        return None
+    rows = Model.objects.visible_to(account_id).filter(publisher__slug=matched["author"])
+    slugs = list(rows.order_by("-created_at", "-pk").values_list("slug", flat=True))
+    slug = families.latest(slugs=slugs, family=matched["family"])
+    return None if slug is None else f"{matched['author']}/{slug}"
+
+
 def unknown_model(names: Sequence[str], *, account_id: int) -> InvalidRequest:
     """The error for names of which none is a model that the account can see, to be raised; it names what comes near."""
     hint = nearby.hint(*(naming.read(name).name for name in names), account_id=account_id)
@@ -97,12 +108,6 @@ def unknown_model(names: Sequence[str], *, account_id: int) -> InvalidRequest:
         "GET /api/v1/models lists all.",
         metadata={"availability": {"code": "model_not_found", "retryable": False, "requested_models": list(names)}},
     )
-
-
-def _latest(author: str, family: str, account_id: int) -> list[str]:
-    rows = Model.objects.visible_to(account_id).filter(publisher__slug=author).order_by("-created_at", "-pk")
-    slug = families.latest(slugs=list(rows.values_list("slug", flat=True)), family=family)
-    return [] if slug is None else [f"{author}/{slug}"]
 
 
 def _auto(request: Routed, need: Need, account_id: int, admits: Callable[[str], bool]) -> tuple[list[str], str]:

@@ -39,6 +39,13 @@ def test_models_are_listed_with_prices_for_one_unit(gateway: str, simulate: Simu
     # What OpenAI's clients ask for, and read without an envelope; the slash may be coded.
     for path in ("models/acme/small", "models/acme%2Fsmall"):
         assert get(gateway, path).json() == row | {"object": "model", "owned_by": "acme"}
+    # The newest of a family by its alias, in any of the three places.
+    alias = "~acme/small-latest"
+    aliased = row | {"id": alias, "alias_target": {"name": row["name"], "slug": "acme/small"}}
+    assert get(gateway, f"model/{alias}").json()["data"] == aliased
+    assert get(gateway, f"models/{alias}").json() == aliased | {"object": "model", "owned_by": "acme"}
+    assert get(gateway, f"models/{alias}/endpoints").json()["data"]["id"] == "acme/small"
+    assert get(gateway, "model/~acme/other-latest").status_code == 404
     wrong = get(gateway, "models?input_modalities=imag")
     assert (wrong.status_code, wrong.json()["error"]["metadata"]["field"]) == (400, "input_modalities")
     assert "has imag, but takes text, image" in wrong.json()["error"]["message"]

@@ -1,5 +1,6 @@
 """What callers write in the OpenAI chat dialect: read, or refused with a 400 that names the field."""
 
+import gzip
 import json
 from typing import Any
 
@@ -138,6 +139,13 @@ def test_a_malformed_field_is_named(fields: dict[str, Any], where: str) -> None:
 
 def test_mistrals_word_for_a_call_that_must_come_is_understood() -> None:
     assert parse(tool_choice="any").tool_choice == "required"
+
+
+def test_a_byte_order_mark_is_passed_over_and_a_compressed_body_told_apart() -> None:
+    body = b'{"model": "acme/small", "messages": [{"role": "user", "content": "Hello"}]}'
+    assert openai_chat.parse(b"\xef\xbb\xbf" + body).messages == openai_chat.parse(body).messages
+    with pytest.raises(InvalidRequest, match="compressed: send it as it is"):
+        openai_chat.parse(gzip.compress(body))
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"a":NaN}', b"\xff\xfe", b"[" * 100_000])
