@@ -50,6 +50,12 @@ def flag(data: Mapping[str, Json], name: str, *, where: str | None = None) -> bo
     raise wrong(where or name, "must be true or false")
 
 
+def refuse_stream(data: Mapping[str, Json], what: str) -> None:
+    """Raise InvalidRequest where a stream is asked for and there is none; a form writes "true"."""
+    if data.get("stream") in (True, "true", "True", "1"):
+        raise wrong("stream", f"cannot be true: {what}")
+
+
 def integer(
     data: Mapping[str, Json], name: str, *, least: int | None = None, most: int | None = None, where: str | None = None
 ) -> int | None:

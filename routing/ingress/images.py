@@ -30,6 +30,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 def parse(body: bytes) -> ImagesRequest:
     """The request that the body asks for. Raises InvalidRequest naming the field."""
     data = read_object(body)
+    fields.refuse_stream(data, "pictures come whole, in one answer")
     prompt = fields.text(data, "prompt", most=MAX_PROMPT)
     if not prompt:
         raise fields.wrong("prompt", "must be a non-empty string")

@@ -20,6 +20,8 @@ def parse(body: bytes) -> SpeechRequest:
     wanted = fields.text(data, "response_format") or "pcm"
     if wanted not in FORMATS:
         raise fields.wrong("response_format", f"must be one of {', '.join(FORMATS)}")
+    if data.get("stream_format") not in (None, "audio"):
+        raise fields.wrong("stream_format", 'must be "audio": the sound comes as its own bytes, piece by piece')
     if data.get("input_references"):
         raise fields.wrong("input_references", "cannot be honoured: no endpoint here clones voices")
     return SpeechRequest(

@@ -97,6 +97,7 @@ def _request(
             f"The sound is larger than {MAX_AUDIO:,} bytes: cut it, or encode it with fewer bits a second.",
             metadata={"limit_bytes": MAX_AUDIO},
         )
+    fields.refuse_stream(data, "the words come whole, in one answer")
     form = fields.text(data, "response_format") or "json"
     if form not in FORMATS:
         raise fields.wrong("response_format", f"must be one of {', '.join(FORMATS)}")

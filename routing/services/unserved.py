@@ -17,6 +17,11 @@ _PROVIDERS_TOLD: Final = 3  # by name with each reason
 _CHOICE: Final = "allowed_providers"
 _PRICE: Final = "max_price"
 _LENGTH: Final = "context_length"
+# What a model gives -> where it is asked for.
+_PATHS: Final[Mapping[str, str]] = {
+    "text": "chat/completions", "image": "images", "embeddings": "embeddings", "rerank": "rerank",
+    "speech": "audio/speech", "transcription": "audio/transcriptions", "video": "videos",
+}  # fmt: skip
 
 
 def nothing_fits(
@@ -47,7 +52,7 @@ def nothing_fits(
     if for_free and all(one.reason == _PRICE for one in excluded):
         message = f"No endpoint serves {', '.join(names)} free of charge: ask for it without ':free'."
     if all(_is_of_another_kind(one, need) for one in excluded):
-        message += _instead(need, account_id=account_id)
+        message += _elsewhere(names, need, excluded) + _instead(need, account_id=account_id)
     return NotFound(message, metadata=_metadata(names, excluded, code="constraint_filtered"))
 
 
@@ -151,6 +156,17 @@ def _hosted(names: Sequence[str], *, account_id: int) -> list[str]:
     """Those of the models that run here and take predictions."""
     rows = [Model.objects.visible_to(account_id).named(name).filter(hardware__isnull=False).first() for name in names]
     return [row.full_slug for row in rows if row is not None and row.versions.exists()]
+
+
+def _elsewhere(names: Sequence[str], need: Need, excluded: Sequence[Exclusion]) -> str:
+    """Where models answer that give something else than is asked for here."""
+    given = frozenset[str].intersection(*(one.candidate.outputs for one in excluded))
+    is_chat = "text" in need.outputs
+    if ("text" in given) is is_chat and not need.outputs.isdisjoint(given):
+        return ""
+    path = next((path for output, path in _PATHS.items() if output in given), None)
+    verb = "answers" if len(names) == 1 else "answer"
+    return f" {', '.join(names)} {verb} at POST /api/v1/{path}." if path else ""
 
 
 def _instead(need: Need, *, account_id: int) -> str:

@@ -60,6 +60,7 @@ def test_both_ways_to_send_sound_give_the_same_request() -> None:
         ({"response_format": "xml"}, "response_format"),
         ({"timestamp_granularities": ["line"]}, "timestamp_granularities"),
         ({"temperature": 2}, "temperature"),
+        ({"stream": True}, "'stream' cannot be true"),
     ],
 )
 def test_what_is_malformed_in_json_is_named(fields: dict[str, Any], named: str) -> None:
@@ -68,6 +69,8 @@ def test_what_is_malformed_in_json_is_named(fields: dict[str, Any], named: str) 
 
 
 def test_what_is_malformed_in_a_form_is_named() -> None:
+    with pytest.raises(InvalidRequest, match="'stream' cannot be true"):
+        ingress.parse_form({"model": ["m"], "stream": ["true"]}, name="a.wav", audio=b"x")
     with pytest.raises(InvalidRequest, match="'file'"):
         ingress.parse_form({"model": ["m"]}, name="", audio=None)
     with pytest.raises(InvalidRequest, match="ending"):
@@ -183,6 +186,7 @@ SPOKEN = {"model": "m", "input": "Grüße"}
         ({"input": "a" * 50_001}, "50000"),
         ({"response_format": "midi"}, "response_format"),
         ({"speed": 9}, "speed"),
+        ({"stream_format": "sse"}, "stream_format"),
         ({"input_references": [{}]}, "clones"),
     ],
 )

@@ -35,6 +35,7 @@ def body(kind: str, upstream: str = "painter-1", **fields: Any) -> Any:
     [
         ({"prompt": ""}, "prompt"),
         ({"n": 11}, "'n'"),
+        ({"stream": True}, "'stream' cannot be true: pictures come whole"),
         ({"size": "big"}, "1024x1024"),
         ({"size": "9999x10"}, "8192"),
         ({"size": "512x512", "aspect_ratio": "16:9"}, "leave out"),

@@ -77,6 +77,17 @@ def test_a_picture_sent_to_a_model_of_words_is_answered_with_models_that_take_on
     assert message.endswith("P1: takes no image. Models that give text and take image: acme/seeing.")
 
 
+def test_a_model_that_is_asked_at_the_wrong_address_is_answered_with_the_right_one() -> None:
+    painter = left_out(1, "output_modalities", "gives no text")
+    painter = replace(painter, candidate=replace(painter.candidate, outputs=frozenset({"image"})))
+    for outputs in ({"text"}, {"text", "image"}, {"embeddings"}):
+        message = told(painter, need=replace(NEED, outputs=frozenset(outputs)))
+        assert "acme/small answers at POST /api/v1/images." in message
+    talker = left_out(1, "output_modalities", "gives no audio")
+    assert "answers at" not in told(talker, need=replace(NEED, outputs=frozenset({"text", "audio"})))
+    assert "answers at POST /api/v1/chat/completions" in told(talker, need=replace(NEED, outputs=frozenset({"rerank"})))
+
+
 def test_the_name_that_was_meant_comes_nearest_first_and_never_from_a_strangers_private_models() -> None:
     for slug in ("gpt-4o-mini", "gpt-4.1", "gpt-4o-mini-tts"):
         EndpointFactory(model=ModelFactory(slug=slug))
