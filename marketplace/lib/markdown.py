@@ -186,7 +186,7 @@ class _Writer(RendererHTML):
         language = _LANGUAGE.match(token.info.strip())
         return (
             f'<div class="code"><div class="code-bar"><span>{escape(language[0]) if language else ""}</span>'
-            '<button class="code-copy" type="button" data-copy>Copy</button></div>'
+            '<button class="code-copy" type="button" data-copy aria-live="polite">Copy</button></div>'
             f'<pre tabindex="0"><code>{escape(token.content.rstrip())}</code></pre></div>\n'
         )
 
@@ -227,4 +227,6 @@ def _side(cell: Token) -> str:
 
 
 # HTML is read as such only to be dropped: left unread, its tags would be shown.
-_READER: Final = MarkdownIt("commonmark", {"html": True}, renderer_cls=_Writer).enable(["table", "strikethrough"])
+_READER: Final = MarkdownIt("commonmark", {"html": True, "xhtmlOut": False}, renderer_cls=_Writer).enable(
+    ["table", "strikethrough"]
+)

@@ -43,6 +43,7 @@ ATTRIBUTES: dict[str, set[str] | None] = {
     "class": {"code", "code-bar", "code-copy", "table-wrap", "table", "right", "center"},
     "type": {"button"},
     "data-copy": {""},
+    "aria-live": {"polite"},
     "tabindex": {"0"},
     "role": {"region"},
     "aria-label": {"Table"},
@@ -217,6 +218,7 @@ def test_what_markdown_has_is_shown() -> None:
         ("https://b.example/c_(d)", [("https://b.example/c_(d)", "https://b.example/c_(d)")]),
         ("<me@b.example>", [("mailto:me@b.example", "me@b.example")]),
         ("`https://b.example`", []),
+        ("https://b.example  \nnext\n\n---", [("https://b.example", "https://b.example")]),
         ("[guide](docs/guide.md)", []),
     ],
 )
