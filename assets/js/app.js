@@ -40,6 +40,8 @@ function enhance(root) {
 }
 
 enhance(document);
+// A form that comes back begins where something is wrong: nobody has to look for it, by eye or by ear.
+document.querySelector("main [aria-invalid='true']")?.focus();
 document.addEventListener("htmx:afterSwap", (event) => enhance(event.target));
 
 // Filters stand open beside a wide list and fold away above a narrow one.

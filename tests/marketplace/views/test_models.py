@@ -70,6 +70,8 @@ def test_htmx_gets_the_results_alone(client: Client, shelf: None) -> None:
     part = client.get("/models?q=cheap", headers={"HX-Request": "true", "HX-Target": "results"}).content.decode()
     assert names(part) == ["acme/cheap"]
     assert "<html" not in part
+    told = part.index('id="results-count" role="status">1 of 3 models')  # outside: what is replaced is not read out
+    assert told < part.index('id="results"')
 
 
 def test_the_number_of_queries_does_not_grow_with_the_models(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.views.defaults import server_error
 
-from marketplace.models import Account
+from marketplace.models import Account, User
 from marketplace.names import RESERVED
 from tests.factories.marketplace import EndpointFactory, ModelFactory
 
@@ -57,6 +58,27 @@ def test_pages_have_one_heading_a_skip_link_and_labels(alice: Client, client: Cl
             continue  # the label of a box is around it
         assert named, tag
         assert named[1] in labelled, tag
+
+
+def test_errors_belong_to_their_fields(alice: Client) -> None:
+    page = alice.post("/keys/create", {"name": "", "limit": "-4"}).content.decode()
+    ids = set(re.findall(r'\bid="([^"]+)"', page))
+    assert {"id_name_error", "id_limit_error"} <= ids
+    for named in re.findall(r'aria-describedby="([^"]+)"', page):
+        assert set(named.split()) <= ids
+
+
+def test_staff_who_may_not_are_told_so_on_a_page(alice: Client) -> None:
+    User.objects.filter(email="alice@example.com").update(is_staff=True)
+    answer = alice.get("/staff/marketplace/collection/")
+    assert answer.status_code == 403
+    assert "<h1>Not allowed</h1>" in answer.content.decode()
+
+
+def test_the_page_for_faults_needs_nothing_but_files(rf: RequestFactory) -> None:
+    page = server_error(rf.get("/")).content.decode()
+    assert "<h1>Something broke on our side</h1>" in page
+    assert 'href="/static/' in page
 
 
 def test_nothing_but_the_floor_is_called_what_a_page_is_called() -> None:
