@@ -79,7 +79,10 @@ class Attempts:
             except UpstreamError as error:
                 tried = sum(route.candidate.model == model for route, _ in self._errors)
                 if tried >= ATTEMPTS_PER_MODEL or (error.is_callers and not error.retryable):
-                    left = [one for one in left if one.route.candidate.model != model]
+                    wider = (
+                        _wider(attempt, left) if tried < ATTEMPTS_PER_MODEL and error.kind == "context_length" else []
+                    )
+                    left = [one for one in left if one.route.candidate.model != model or one in wider]
                 # A refusal for want of capacity costs the endpoint nothing: what the budget bounds is work.
                 if left and fault_of(error) != "capacity" and not HEALTH.may_retry():
                     logger.warning("retry_budget_spent", generation=ids.generation_id(self._admission.generation_id))
@@ -251,6 +254,13 @@ class Attempts:
         wish = request.reasoning if isinstance(request, ChatRequest) else None
         is_told_not_to = wish is not None and (wish.enabled is False or wish.effort == "none")
         return not is_told_not_to and bool(route.candidate.parameters & SAME["reasoning"])
+
+
+def _wider(attempt: Try, left: list[Try]) -> list[Try]:
+    """Those of the same model that may take what was too long for this one: its length was estimated, not known."""
+    failed = attempt.route.candidate
+    alike = (one for one in left if one.route.candidate.model == failed.model)
+    return [one for one in alike if one.route.candidate.context_length > failed.context_length]
 
 
 async def _authorised(attempt: Try) -> Try:

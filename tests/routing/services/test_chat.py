@@ -361,6 +361,25 @@ async def test_a_keys_limit_binds(simulate: Simulate, money: None) -> None:
     assert sim.calls == 0
 
 
+async def test_what_was_too_long_for_an_endpoint_goes_on_to_one_with_more_room_alone(
+    simulate: Simulate, alice: Buyer
+) -> None:
+    sims = {name: simulate(name) for name in ("sim-small", "sim-alike", "sim-wide")}
+    for dollars, (name, sim) in enumerate(sims.items(), start=1):
+        room = 100_000 if name == "sim-wide" else 8_192
+        price = {"prompt": str(dollars), "completion": str(dollars)}
+        await run(endpoint, sim.base_url, provider=name, per_million=price, context_length=room)
+    sims["sim-small"].order("413", always=True)
+    done = await plain(alice)
+    assert done.route.candidate.provider == "sim-wide"
+    assert [sim.calls for sim in sims.values()] == [1, 0, 1]
+    sims["sim-wide"].order("413")
+    with pytest.raises(InvalidRequest) as refused:
+        await plain(alice)
+    assert refused.value.kind == "context_length_exceeded"
+    assert [sim.calls for sim in sims.values()] == [2, 0, 2]
+
+
 async def test_unknown_models_and_models_that_nobody_serves(simulate: Simulate, alice: Buyer) -> None:
     sim = simulate()
     await run(endpoint, sim.base_url, model_slug="acme/large")
