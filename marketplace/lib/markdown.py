@@ -21,6 +21,7 @@ from markdown_it.token import Token
 
 # Hostile texts cost some ten microseconds a character, ordinary ones one: what is longer ends with a word about it.
 MOST_CHARACTERS: Final = 100_000
+MOST_IN_A_LIST: Final = 1_000
 CUT: Final = "\n\n*The rest is too long to show here.*"
 
 _LINK: Final = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
@@ -64,8 +65,8 @@ def render(text: str, *, top: int = 2, anchors: str = "", pictures: bool = True)
 
 @lru_cache(maxsize=1024)
 def words(text: str) -> str:
-    """The text without its marks, in one line: for lists, where there is no room for more."""
-    return " ".join(" ".join(_words(_READER.parse(text[:MOST_CHARACTERS]))).split())
+    """How the text begins, without its marks, in one line: for lists, where there is no room for more."""
+    return " ".join(" ".join(_words(_SKIMMER.parse(text[:MOST_IN_A_LIST]))).split())
 
 
 def _words(tokens: Sequence[Token]) -> Iterator[str]:
@@ -230,3 +231,5 @@ def _side(cell: Token) -> str:
 _READER: Final = MarkdownIt("commonmark", {"html": True, "xhtmlOut": False}, renderer_cls=_Writer).enable(
     ["table", "strikethrough"]
 )
+# For lists, of which one page shows many texts: without tables, whose empty cells make much of little.
+_SKIMMER: Final = MarkdownIt("commonmark", {"html": True}).enable("strikethrough")

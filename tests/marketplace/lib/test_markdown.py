@@ -257,6 +257,13 @@ def test_words_are_all_that_a_list_shows() -> None:
         "# Title\n\n**Bold** [link](https://b.example) `code`\n\n![map](https://b.example/m.png)\n\n- one\n- <b>two</b>"
     )
     assert markdown.words(text) == "Title Bold link code one two"
+    assert len(markdown.words("a line of words\n" * 1_000)) <= markdown.MOST_IN_A_LIST
+
+
+def test_lists_read_no_tables_whose_cells_would_be_many() -> None:
+    wide = "|a" * 100 + "|\n" + "|-" * 100 + "|\n" + "|\n" * 40
+    assert markdown.render(wide).html.count("<td>") == 4_000
+    assert markdown.words(wide).count("a") == 100
 
 
 def test_a_text_that_is_too_long_says_that_it_ends() -> None:
