@@ -35,9 +35,30 @@ function drawAll(root) {
   for (const figure of root.querySelectorAll("[data-boxes]")) draw(figure);
 }
 
+// A log is followed as it grows, unless its reader has scrolled up: then it stays there, also when it is replaced.
+const theLog = () => document.querySelector("#build-log, #prediction-logs, #training-logs");
+const isAtEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+let readAt = null;
+
+function keepPlace() {
+  const log = theLog();
+  readAt = log && !isAtEnd(log) ? log.scrollTop : null;
+}
+
 function followLog() {
-  const log = document.getElementById("build-log") ?? document.getElementById("prediction-logs");
-  if (log) log.scrollTop = log.scrollHeight;
+  const log = theLog();
+  if (log) log.scrollTop = readAt ?? log.scrollHeight;
+}
+
+// What is replaced again and again would be read out each time; a status is when it has changed.
+let told = null;
+
+function tellStatus() {
+  const region = document.querySelector("[data-told]");
+  const status = document.querySelector("[data-status]")?.textContent.trim();
+  if (!region || !status) return;
+  if (told !== null && status !== told) region.textContent = status;
+  told = status;
 }
 
 let build = null;
@@ -54,6 +75,7 @@ function followBuild() {
     log.textContent = "";
   });
   build.addEventListener("log", (event) => {
+    keepPlace();
     log.textContent += event.data;
     followLog();
   });
@@ -69,7 +91,9 @@ function begin() {
   drawAll(document);
   followLog();
   followBuild();
+  tellStatus();
 }
 
 document.addEventListener("DOMContentLoaded", begin);
+document.addEventListener("htmx:beforeSwap", keepPlace);
 document.addEventListener("htmx:afterSettle", begin);
