@@ -146,8 +146,13 @@ def _tools(data: Mapping[str, Json]) -> tuple[ToolSpec, ...]:
 
 
 def _tool(tool: Json, where: str) -> ToolSpec:
+    kind = tool.get("type", "function") if isinstance(tool, dict) else None
+    if isinstance(kind, str) and kind != "function":
+        raise fields.wrong(
+            f"{where}.type", f'must be "function": tools that are run for the model, such as {kind[:60]}, are not here'
+        )
     function = tool.get("function") if isinstance(tool, dict) else None
-    if not isinstance(function, dict) or tool.get("type", "function") != "function":
+    if not isinstance(function, dict) or kind != "function":
         raise fields.wrong(where, 'must be {"type": "function", "function": {"name": …}}')
     name = function.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= 128:

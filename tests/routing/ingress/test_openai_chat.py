@@ -111,6 +111,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"stream": "yes"}, "stream"),
     ({"stop": [1]}, "stop"),
     ({"tools": [{"type": "function"}]}, "tools[0]"),
+    ({"tools": [{"type": 5, "function": {"name": "f"}}]}, "tools[0]"),
+    ({"tools": [{"type": "openrouter:web_search"}]}, "tools[0].type"),
     ({"tool_choice": "always"}, "tool_choice"),
     ({"response_format": "json"}, "response_format"),
     ({"reasoning": {"effort": "vast"}}, "reasoning.effort"),
