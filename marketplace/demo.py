@@ -38,8 +38,8 @@ class SimulatedProvider:
 
 # Prices, models and policies of the same slugs are in seeds/catalogue.yaml.
 SIMULATED = (
-    SimulatedProvider("sim-thrift", {"ttft": "0.35", "tps": "60", "error-rate": "0.05"}),
-    SimulatedProvider("sim-steady", {"ttft": "0.20", "tps": "90"}),
+    SimulatedProvider("sim-thrift", {"ttft": "0.35", "tps": "60", "error-rate": "0.05", "cache-from": "1024"}),
+    SimulatedProvider("sim-steady", {"ttft": "0.20", "tps": "90", "cache-from": "1024"}),
     SimulatedProvider("sim-swift", {"ttft": "0.08", "tps": "220"}),
     SimulatedProvider("sim-rugged", {"ttft": "0.25", "tps": "70", "error-rate": "0.05", "rate-limit-rate": "0.05"}),
     SimulatedProvider("sim-harbour", {"ttft": "0.15", "tps": "120"}),

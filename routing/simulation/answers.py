@@ -21,6 +21,7 @@ class Answer:
     finish_reason: str
     prompt_tokens: int
     tool: tuple[str, str] | None = None
+    cached_tokens: int = 0  # of the prompt
 
     @property
     def completion_tokens(self) -> int:
@@ -31,7 +32,7 @@ class Answer:
 def answer(body: Mapping[str, Any], *, name: str, length: int) -> Answer:
     """The answer to a request body; about `length` tokens unless the request caps it lower."""
     messages = [message for message in body.get("messages", []) if isinstance(message, dict)]
-    text = "\n".join(_text(message.get("content")) for message in messages)
+    text = prompt_of(body)
     digest = hashlib.sha256(text.encode()).digest()
     prompt_tokens = max(1, len(text.encode()) // BYTES_PER_TOKEN)
     cap = body.get("max_completion_tokens") or body.get("max_tokens") or length
@@ -43,6 +44,11 @@ def answer(body: Mapping[str, Any], *, name: str, length: int) -> Answer:
         )
     said = _structured(body) or _words(name, text, digest, length)
     return Answer(tuple(said[:cap]), "length" if cap < len(said) else "stop", prompt_tokens)
+
+
+def prompt_of(body: Mapping[str, Any]) -> str:
+    """All words of a request's messages."""
+    return "\n".join(_text(one.get("content")) for one in body.get("messages", []) if isinstance(one, dict))
 
 
 def _words(name: str, text: str, digest: bytes, length: int) -> list[str]:

@@ -8,15 +8,17 @@ what was received.
 import asyncio
 import itertools
 import json
+import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-from routing.simulation.answers import answer
+from routing.simulation.answers import answer, prompt_of
 from routing.simulation.dialects import DIALECTS
 from routing.simulation.exchange import Exchange, Headers, NotAsked
 from routing.simulation.faults import Fault, Rates, Script, UnknownFault
+from routing.simulation.memory import PromptCache
 from routing.simulation.quota import Quota
 from routing.simulation.whole import FILMS, PATHS, Whole, shown
 
@@ -64,9 +66,11 @@ class Simulator:
     models: tuple[str, ...] = ("simulated",)
     dialect: str = "openai_chat"
     per_minute: int = 0  # requests; 0: no limit
+    cache_from: int = 0  # tokens of a prompt from which on it is cached; 0: never
 
     def __post_init__(self) -> None:
         self.quota = Quota(self.per_minute)
+        self.memory = PromptCache(least=self.cache_from)
         self.script = Script(rates=self.rates, seed=self.seed)
         self.received: deque[Received] = deque(maxlen=REMEMBERED)
         self.ids = itertools.count(1)
@@ -147,6 +151,8 @@ class Simulator:
             await self._refuse(send, 400, str(error))
             return
         said = answer(asked.chat, name=self.name, length=self.pace.tokens)
+        cached = self.memory.read(prompt_of(asked.chat), tokens=said.prompt_tokens, now=time.monotonic())
+        said = replace(said, cached_tokens=cached)
         if fault.kind == "badtool" and said.tool is not None:
             said = replace(said, pieces=("{'not': json", *said.pieces[1:]))
         exchange = self.exchange(

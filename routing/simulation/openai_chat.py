@@ -64,10 +64,12 @@ class OpenAIChat(Exchange):
         """An error in a chunk's place."""
         return self._chunk(self.plain_failure())
 
-    def _usage(self) -> dict[str, int] | None:
+    def _usage(self) -> dict[str, Any] | None:
         if (counts := self.counts()) is None:
             return None
-        return {"prompt_tokens": counts[0], "completion_tokens": counts[1], "total_tokens": sum(counts)}
+        usage = {"prompt_tokens": counts[0], "completion_tokens": counts[1], "total_tokens": sum(counts)}
+        cached = self.answer.cached_tokens
+        return {**usage, "prompt_tokens_details": {"cached_tokens": cached}} if cached else usage
 
     def _chunk(self, data: Mapping[str, Any]) -> bytes:
         head = {"id": self.id, "object": "chat.completion.chunk", "created": CREATED, "model": self.asked.model}

@@ -36,6 +36,12 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--per-minute", type=int, default=0, help="requests that it takes; its answers tell of it; 0: no limit"
     )
+    parser.add_argument(
+        "--cache-from",
+        type=int,
+        default=0,
+        help="tokens from which on it caches prompts (openai_chat)",
+    )
     parser.add_argument("--hang-rate", type=float, default=0.0, help="… never")
     parser.add_argument("--cut-rate", type=float, default=0.0, help="… with a connection cut in the middle")
     parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same faults")
@@ -57,6 +63,7 @@ def serve(options: Mapping[str, Any], *, say: Callable[[str], object]) -> None:
         api_key=options["api_key"],
         dialect=options["dialect"],
         per_minute=options["per_minute"],
+        cache_from=options["cache_from"],
     )
     bound = listen(options["port"], host=options["host"])
     say(f"{options['name']} (simulated) listens on {options['host']}:{bound.getsockname()[1]}")

@@ -67,8 +67,9 @@ def simulate(settings: Any) -> Iterator[Callable[..., Simulated]]:
     """Starts simulated providers and lists their origins as private ones that may be called."""
     with contextlib.ExitStack() as stack:
 
-        def start(name: str = "sim-one", dialect: str = "openai_chat", **pace: Any) -> Simulated:
-            simulator = Simulator(name=name, pace=Pace(**({"tokens": 12} | pace)), dialect=dialect)
+        def start(name: str = "sim-one", dialect: str = "openai_chat", cache_from: int = 0, **pace: Any) -> Simulated:
+            answers = Pace(**({"tokens": 12} | pace))
+            simulator = Simulator(name=name, pace=answers, dialect=dialect, cache_from=cache_from)
             port = stack.enter_context(running(simulator))
             settings.PRIVATE_ORIGINS = settings.PRIVATE_ORIGINS | {f"127.0.0.1:{port}"}
             return Simulated(simulator, port)
