@@ -11,11 +11,13 @@ from routing.canonical import UpstreamError, UpstreamKind
 from routing.selection.candidates import Candidate
 from routing.selection.choice import draw_of
 from routing.selection.cost import BALANCED, Demand, Weights
+from routing.selection.prefixes import DIGEST_BYTES, UNSEEN, Prefixes, distances
 from routing.selection.router import Policy, Router
 from routing.selection.standing import LOOK
 from routing.selection.ticket import Ticket
 
 MODEL = "bench/model"
+BYTES = 4 * BLOCK  # of a block
 TEXT = frozenset({"text"})
 
 
@@ -82,8 +84,8 @@ class Ours:
         self.router.ended(ticket, now=now, model=MODEL, output_tokens=job.request.output)
         if job.request.blocks:
             self.router.answered(
-                conversation_of(job), candidate=self._offers()[index], prompt_tokens=job.request.tokens,
-                cached_tokens=job.cached, now=now,
+                prompt_of(job), candidate=self._offers()[index], tokens=job.request.tokens, cached_tokens=job.cached,
+                now=now,
             )  # fmt: skip
 
     def failed(self, job: Job, index: int, kind: UpstreamKind, retry_after: float | None, now: float) -> None:
@@ -97,7 +99,7 @@ class Ours:
     def _demand(self, job: Job, now: float) -> Demand:
         return self.router.demand(
             model=MODEL, tokens=job.request.tokens, max_tokens=None, weights=self.weights, now=now,
-            conversation=conversation_of(job) if job.request.blocks else None,
+            prompt=prompt_of(job),
         )  # fmt: skip
 
     def _offers(self) -> list[Candidate]:
@@ -121,6 +123,12 @@ def candidate_of(endpoint: Endpoint, factor: float) -> Candidate:
     return Candidate(index, MODEL, str(index), str(index), 10**7, None, TEXT, TEXT, frozenset(), "fp8", prices)
 
 
-def conversation_of(job: Job) -> bytes:
-    """What turns of one conversation share: the first blocks of their prompts beyond the common one."""
-    return repr(job.request.blocks[:3]).encode() + str(BLOCK).encode()
+def prompt_of(job: Job) -> Prefixes:
+    """What the prompt begins with, in the trace's blocks, noted at the distances at which words are."""
+    blocks, tokens = job.request.blocks, job.request.tokens
+    if not blocks:
+        return UNSEEN
+    places = [one // BYTES for one in distances(len(blocks) * BYTES) if one >= BYTES]
+    counts = sorted({*places, len(blocks) - 1, len(blocks)} - {0})
+    keys = tuple(blocks[count - 1].to_bytes(DIGEST_BYTES, "big") for count in counts)
+    return Prefixes(keys, tuple(min(1.0, count * BLOCK / tokens) for count in counts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import itertools
 import json
 import random
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 TRACES = Path(__file__).parent / "traces"
 BLOCK = 512
+APPLICATIONS, TURNS = 12, 8  # of the workload that is named agents
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Request:
 
 def sample(*, name: str, count: int, rate: float, rng: random.Random) -> list[Request]:
     """`count` requests in a row from a random place of the trace, scaled to `rate` a second on average."""
-    rows = _made(name, count, rng) if name in {"poisson", "bursty"} else read(name)
+    made = {"poisson": _random, "bursty": _random, "agents": _agents}
+    rows = made[name](name, count, rng) if name in made else read(name)
     start = rng.randrange(max(1, len(rows) - count))
     window = rows[start : start + count]
     begin, span = window[0].at, max(1e-9, window[-1].at - window[0].at)
@@ -72,7 +75,34 @@ def _mooncake(row: dict[str, Any]) -> Request:
     return Request(int(row["timestamp"]) / 1_000 + jitter, int(row["input_length"]), int(row["output_length"]), blocks)
 
 
-def _made(name: str, count: int, rng: random.Random) -> list[Request]:
+def _agents(_: str, count: int, rng: random.Random) -> list[Request]:
+    """Agents at work: applications, with instructions and tools that all conversations of one begin with.
+
+    Turn after turn a conversation grows by the answer and by what a tool or a person says to it.
+    """
+    heads = [rng.randint(3, 24) for _ in range(APPLICATIONS)]
+    serial = itertools.count(1)
+    shared = [tuple(next(serial) for _ in range(length)) for length in heads]
+    rows: list[Request] = []
+    begun = 0.0
+    while len(rows) < 3 * count:
+        begun += rng.expovariate(1.0)
+        blocks = shared[min(int(rng.expovariate(0.4)), APPLICATIONS - 1)]
+        at, tokens = begun, len(blocks) * BLOCK
+        while True:
+            tokens += max(20, int(min(8_000, rng.lognormvariate(5.7, 1.0))))
+            output = max(1, int(min(2_000, rng.lognormvariate(4.8, 0.9))))
+            blocks += tuple(next(serial) for _ in range(tokens // BLOCK - len(blocks)))
+            rows.append(Request(at, tokens, output, blocks))
+            if rng.random() < 1 / TURNS or tokens > 60_000:
+                break
+            at += output / 50 + min(120.0, rng.lognormvariate(1.6, 1.0))
+            tokens += output
+    # Not from the begin, when all conversations are young, nor to the end, when no new ones come.
+    return sorted((one for one in rows if one.at <= begun), key=lambda one: one.at)[-count:]
+
+
+def _random(name: str, count: int, rng: random.Random) -> list[Request]:
     """Arrivals at random (poisson) or in bursts (gaps of a gamma distribution with variation 3)."""
     at, rows = 0.0, []
     for _ in range(count):

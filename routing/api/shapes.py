@@ -207,6 +207,7 @@ def routing(row: Generation) -> dict[str, Json] | None:
                 "expected_cost": dollars(one.cost_nano),
                 "terms": {name: dollars(nano) for name, nano in one.terms.items()},
                 "expected_latency": round(one.first_token_s, 3),
+                "expected_cached_tokens": one.cached_tokens,
                 "expected_failure_percent": round(one.failure_percent, 2),
             }
             for one in why.weighed

@@ -15,6 +15,7 @@ CACHED, WRITTEN, REASONING = "cached_read", "cached_write", "reasoning"
 # A millisecond of the hardware that the chat runs on, where that is what is charged.
 INSTANCE_MS: Final = "hardware_ms"
 NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
+NOWHERE: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

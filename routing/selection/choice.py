@@ -82,6 +82,7 @@ class Choice:
                     "call": call,
                     "hopeful": hopeful,
                     "cost": cost,
+                    "cached": self.demand.cached.get(endpoint_id, 0),
                     "parts": parts_of(candidate, line, self.demand)._asdict(),
                 }
                 for candidate, line, (tier, cost, endpoint_id, call, hopeful) in zip(
@@ -94,7 +95,7 @@ class Choice:
 def parts_of(candidate: Candidate, line: Figures, demand: Demand) -> Parts:
     """What is expected of an endpoint for a request."""
     _, _, _, level, per_token, pace, hopeful, _, _, spread, odds, lost, tools, is_timed, is_paced = line
-    tokens = demand.tokens - (demand.sticky_tokens if demand.sticky_endpoint == candidate.endpoint_id else 0)
+    tokens = demand.tokens - demand.cached.get(candidate.endpoint_id, 0)
     ttft, generation = level + per_token * tokens, demand.output * pace
     # What a request waits before it runs is not charged: the usual time to the first token is without it.
     seconds = hopeful + per_token * tokens + generation

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Final, NamedTuple
 
-from routing.selection.candidates import CACHED, INSTANCE_MS, NO_UNITS, Candidate
+from routing.selection.candidates import CACHED, INSTANCE_MS, NO_UNITS, NOWHERE, WRITTEN, Candidate
 
 SLO_SECONDS: Final = 3.0  # a first token later than this is late
 LOGISTIC: Final = 0.72  # the scale of a logistic distribution, in its mean deviations
@@ -51,8 +51,8 @@ class Demand:
     units: Mapping[str, int] = field(default_factory=lambda: NO_UNITS)  # what is counted beside tokens
     weights: Weights = BALANCED
     tools: bool = False
-    sticky_endpoint: int | None = None
-    sticky_tokens: int = 0
+    cached: Mapping[int, int] = field(default_factory=lambda: NOWHERE)  # endpoint -> tokens expected in its cache
+    writes: bool = False  # its caller marked what is to be cached, which some charge for
     minute: int = 0  # of the UTC day in which the request came, for prices by time
     waited: float = 0.0  # seconds that its caller has waited already: for an attempt after a failure
 
@@ -105,8 +105,11 @@ def price_of(candidate: Candidate, demand: Demand, *, seconds: float) -> float:
         nano += prices[INSTANCE_MS] * 1_000 * seconds
     for unit, count in demand.units.items():
         nano += prices.get(unit, 0) * count
-    if demand.sticky_endpoint == candidate.endpoint_id and CACHED in prices:
-        nano -= (prices.get("prompt", 0) - prices[CACHED]) * demand.sticky_tokens
+    cached = demand.cached.get(candidate.endpoint_id, 0)
+    if cached and CACHED in prices:
+        nano -= (prices.get("prompt", 0) - prices[CACHED]) * cached
+    if demand.writes and WRITTEN in prices:
+        nano += (prices[WRITTEN] - prices.get("prompt", 0)) * (demand.tokens - cached)
     return nano / 1_000_000
 
 

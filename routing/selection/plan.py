@@ -16,6 +16,7 @@ from routing.selection.cost import PRESETS, Demand
 from routing.selection.filters import Exclusion, matches, sift
 from routing.selection.history import History
 from routing.selection.naming import wishes_of
+from routing.selection.prefixes import UNSEEN, Prefixes
 from routing.selection.router import Router
 from routing.selection.standing import SHUT
 
@@ -72,7 +73,7 @@ def plan(
     router: Router,
     now: float,
     seed: str,
-    conversation: bytes | None = None,
+    prompt: Prefixes = UNSEEN,
     variants: Sequence[Sequence[str]] = (),
     histories: Mapping[int, History] = NO_HISTORIES,
     wall: float = 0.0,
@@ -97,7 +98,7 @@ def plan(
             continue
         demand = router.demand(
             model=fitting[0].model, tokens=need.input_estimate, max_tokens=need.max_tokens, units=need.units,
-            weights=weights, tools="tools" in need.parameters, conversation=None if is_fixed else conversation, now=now,
+            weights=weights, tools="tools" in need.parameters, prompt=UNSEEN if is_fixed else prompt, now=now,
             minute=int(wall // 60) % MINUTES,
         )  # fmt: skip
         choice = router.choose(fitting, demand, now=now, draw=draw_of(seed), seed=seed, explores=not is_fixed)

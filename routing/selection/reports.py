@@ -1,4 +1,5 @@
-"""What one process tells the others of the endpoints it calls: counts and sums that add up in any order. Pure.
+"""What one process tells the others of the endpoints it calls: counts and sums that add up in any order, and which
+prompts have been read where. Pure.
 
 A report is evidence, not a verdict: however many calls it is about, it weighs as one sample of each kind, what it
 holds back is bounded, and an endpoint that has answered this process since is not given up on hearsay.
@@ -12,7 +13,9 @@ from typing import Annotated, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from routing.selection.affinity import Told
 from routing.selection.history import History, Slot
+from routing.selection.prefixes import DIGEST_BYTES, KEPT
 from routing.selection.ratecap import RETRY_AFTER_MAX
 from routing.selection.router import Router
 from routing.selection.standing import KEY_PAUSE, Standing
@@ -20,11 +23,13 @@ from routing.selection.ticket import Ticket
 
 MOST_BYTES: Final = 128 * 1024
 MOST_ENDPOINTS: Final = 100  # in one report; the others come with the next
+MOST_READ: Final = 1_000  # as well
 MOST_AGE: Final = 30.0  # seconds after which nothing in it says how an endpoint is
 MOST_SENDERS: Final = 10_000
 AHEAD: Final = 5.0  # seconds that a sender's idea of the common clock may be ahead of ours
 SIGNATURE_BYTES: Final = 16
 LONGEST_SECONDS: Final = 3_600.0
+KEPT_MOST: Final = max(KEPT.values())
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
@@ -60,6 +65,15 @@ class Seen(_Said):
     blocked_s: Seconds | None = None
 
 
+class Read(_Said):
+    """An endpoint has read the prompts that begin so, or (with `tokens`) the conversation of that name."""
+
+    key: Annotated[str, Field(pattern=rf"^[0-9a-f]{{{2 * DIGEST_BYTES}}}$")]
+    endpoint: Annotated[int, Field(ge=-(2**62), le=2**62)]
+    seconds: Annotated[float, Field(gt=0, le=KEPT_MOST)]  # for which it keeps them
+    tokens: Annotated[int, Field(ge=0, le=10**8)] = 0
+
+
 class Report(_Said):
     """One process's word: `at` in seconds of the clock that all share, `number` one higher each time."""
 
@@ -67,6 +81,7 @@ class Report(_Said):
     number: Annotated[int, Field(ge=1, le=2**53)]
     at: Annotated[float, Field(ge=0, le=1e11)]
     seen: Annotated[tuple[Seen, ...], Field(max_length=MOST_ENDPOINTS)]
+    read: Annotated[tuple[Read, ...], Field(max_length=MOST_READ)] = ()
 
 
 class Tally:
@@ -122,7 +137,8 @@ class Notes:
         told = [*self._tallies, *(self._open - self._tallies.keys())][:MOST_ENDPOINTS]
         seen = [_seen(pk, self._tallies.pop(pk, Tally()), router.standing(pk), self._open, now) for pk in told]
         said = tuple(one for one in seen if one.model_fields_set != {"endpoint"})
-        return Report(sender=sender, number=number, at=at, seen=said) if said else None
+        read = tuple(_read(one) for one in router.affinities.news(most=MOST_READ, now=now))
+        return Report(sender=sender, number=number, at=at, seen=said, read=read) if said or read else None
 
 
 class Hearing:
@@ -151,6 +167,8 @@ class Hearing:
             slot = Slot(seen.good, seen.bad, seen.limited, dict(seen.latency), dict(seen.throughput))
             if slot != Slot():
                 histories.setdefault(seen.endpoint, History()).record(slot, now=wall - age)
+        read = [Told(bytes.fromhex(one.key), one.endpoint, one.seconds, one.tokens) for one in report.read]
+        router.affinities.heard(read, then=now - age)
         return True
 
 
@@ -198,6 +216,11 @@ def _seen(endpoint_id: int, tally: Tally, standing: Standing, was_open: set[int]
         if rate.rate is not None:
             said["rate"] = min(rate.rate, 1e6)
     return Seen.model_validate({"endpoint": endpoint_id, **said})
+
+
+def _read(told: Told) -> Read:
+    said: dict[str, object] = {"key": told.key.hex(), "endpoint": told.endpoint_id, "seconds": round(told.seconds, 1)}
+    return Read.model_validate(said | ({"tokens": told.tokens} if told.tokens else {}))
 
 
 def _ago(when: float, now: float) -> float:

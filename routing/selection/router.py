@@ -12,11 +12,12 @@ from typing import Final
 from routing.canonical import UpstreamError
 from routing.selection import deadlines
 from routing.selection.affinity import Affinities
-from routing.selection.candidates import CACHED, NO_UNITS, Candidate
+from routing.selection.candidates import CACHED, NO_UNITS, NOWHERE, Candidate
 from routing.selection.choice import Choice, Scored, pick
 from routing.selection.cost import BALANCED, CERTAIN, SLO_SECONDS, STRICT, UNKNOWN, Demand, Weights, price_of, trouble
 from routing.selection.faults import fault_of
 from routing.selection.line import Figures
+from routing.selection.prefixes import UNSEEN, Prefixes
 from routing.selection.retries import HEDGE_SHARE, Budget
 from routing.selection.standing import LOOK, OPEN, SHUT, WAIT_MOST, Standing
 from routing.selection.ticket import Ticket
@@ -61,18 +62,15 @@ class Router:
 
     def demand(
         self, *, model: str, tokens: int, max_tokens: int | None, units: Mapping[str, int] = NO_UNITS,
-        weights: Weights = BALANCED, tools: bool = False, conversation: bytes | None = None, now: float,
+        weights: Weights = BALANCED, tools: bool = False, prompt: Prefixes = UNSEEN, now: float,
         minute: int = 0,
     ) -> Demand:  # fmt: skip
         """What a request asks for, with what is known of its model's answers and of where its prompt is cached."""
         output = self._outputs.get(model, EXPECTED_OUTPUT)
         if max_tokens is not None:
             output = min(output, float(max_tokens))
-        sticky = self.affinities.of(conversation, now=now) if conversation and self.policy.sticks else None
-        if sticky is None:
-            return Demand(tokens, output, units, weights, tools, minute=minute)
-        cached = int(min(tokens, sticky.tokens) * sticky.share)
-        return Demand(tokens, output, units, weights, tools, sticky.endpoint_id, cached, minute=minute)
+        cached = self.affinities.cached(prompt, tokens=tokens, now=now) if self.policy.sticks else NOWHERE
+        return Demand(tokens, output, units, weights, tools, cached, prompt.writes, minute=minute)
 
     def choose(
         self, candidates: Sequence[Candidate], demand: Demand, *, now: float, draw: float, seed: str = "",
@@ -84,7 +82,7 @@ class Router:
         So it works on plain tuples and on floats alone, and takes what does not depend on the request from the line.
         """
         standings, weights = self.standings, demand.weights
-        sticky, has_units = demand.sticky_endpoint, bool(demand.units)
+        cached, is_plain = demand.cached, not (demand.units or demand.writes)
         w_price, w_wait, w_late, w_generation = weights.price, weights.wait, weights.late, weights.generation
         w_tools, is_strict, is_balanced = weights.tools if demand.tools else 0.0, weights.is_strict, weights is BALANCED
         tokens, output, slo = float(demand.tokens), demand.output, SLO_SECONDS - demand.waited
@@ -101,12 +99,12 @@ class Router:
             lines.append(line)
             _, tier, call, level, per_token, pace, hopeful, scale, risk, _, odds, lost, tools, is_timed, is_paced = line
             reading, writing, plain = per_token * tokens, output * pace, candidate.plain
-            if plain is not None and not has_units and endpoint_id != sticky:
+            if plain is not None and is_plain and not (cached and endpoint_id in cached):
                 per_input, per_output = plain
                 price = (per_input * tokens + per_output * output) / 1e6
             else:
-                if endpoint_id == sticky:
-                    reading = per_token * (tokens - demand.sticky_tokens)
+                if cached:
+                    reading = per_token * (tokens - cached.get(endpoint_id, 0))
                 price = price_of(candidate, demand, seconds=hopeful + reading + writing)
             ttft = level + reading
             z = (slo - ttft) / scale
@@ -321,14 +319,16 @@ class Router:
         self.standing(ticket.endpoint_id).dropped(ticket, now=now)
 
     def answered(
-        self, conversation: bytes, *, candidate: Candidate, prompt_tokens: int, cached_tokens: int, now: float
+        self, prompt: Prefixes, *, candidate: Candidate, tokens: int, cached_tokens: int | None, now: float
     ) -> None:
-        """A conversation was answered: where cached input is cheaper, its prompt is worth something there now."""
+        """A prompt was read: where cached input is cheaper, that is worth something there now.
+
+        `cached_tokens` of its `tokens` came from the cache; None: nobody said.
+        """
         if candidate.prices.get(CACHED, 2**63) < candidate.prices.get("prompt", 0):
             self.affinities.answered(
-                conversation, endpoint_id=candidate.endpoint_id, prompt_tokens=prompt_tokens,
-                cached_tokens=cached_tokens, now=now,
-            )  # fmt: skip
+                prompt, endpoint_id=candidate.endpoint_id, tokens=tokens, cached_tokens=cached_tokens, now=now
+            )
 
     def has_well_one(self, candidates: Sequence[Candidate], *, now: float) -> bool:
         """Whether one of the candidates is open: a reason not to wait for a silent one."""

@@ -22,8 +22,9 @@ from routing.canonical import ChatRequest, Routed
 from routing.models import Generation
 from routing.selection.candidates import Candidate, Need
 from routing.selection.plan import Attempt
+from routing.selection.prefixes import UNSEEN, Prefixes
 from routing.services import guards, once, own_keys, presets, unserved
-from routing.services.health import HEALTH, conversation_key
+from routing.services.health import HEALTH, prompt_of
 from routing.services.naming import meant, unknown_model
 from routing.services.routes import Route, routes
 
@@ -59,7 +60,7 @@ class Admission:
     policy: Policy  # those guardrails
     operation: str = CHAT
     is_streamed: bool = False
-    conversation: bytes | None = None
+    prompt: Prefixes = UNSEEN
     is_fixed: bool = False  # the caller's own order, which is not chosen again after a failure
     choice: Mapping[str, Any] = field(default_factory=dict)
 
@@ -121,15 +122,15 @@ def _admit(
         groups = [[route for route in group if route.candidate.endpoint_id == endpoint_id] for group in groups]
     by_endpoint = {route.candidate.endpoint_id: route for group in groups for route in group}
     generation_id = ids.uuid7()
-    conversation = None
+    prompt = UNSEEN
     if isinstance(request, ChatRequest):
-        conversation = conversation_key(account_id=caller.account_id, model=next(iter(models)), request=request)
+        prompt = prompt_of(account_id=caller.account_id, model=next(iter(models)), request=request)
     chosen = HEALTH.plan(
         groups=[[route.candidate for route in group] for group in groups],
         need=need,
         preferences=own_keys.wishes(request.preferences, by_endpoint),
         seed=str(generation_id),
-        conversation=conversation,
+        prompt=prompt,
         variants=named.variants,
     )
     if not chosen.attempts:
@@ -149,7 +150,7 @@ def _admit(
     tries = tuple(Try(by_endpoint[one.endpoint_id], cap, attempts[one.endpoint_id]) for one, cap, _ in caps)
     return Admission(
         generation_id, caller.account_id, hold_id, need, tries, request, policy,
-        operation=operation, is_streamed=streamed, conversation=conversation,
+        operation=operation, is_streamed=streamed, prompt=prompt,
         is_fixed=is_fixed, choice=chosen.record() | {
             "strategy": named.strategy, "reason": named.reason, "unknown": [name[:200] for name in named.unknown[:20]],
         },

@@ -211,19 +211,21 @@ class Call:
         ticket = self.attempts.ticket
         if ticket is None or ticket.is_over:
             return
+        candidate = route.candidate
         if status is not Status.FINISHED:
             HEALTH.dropped(ticket)
+            if ticket.first_at is not None:  # it has read the prompt, although nobody hears the rest
+                HEALTH.answered(self.admission.prompt, candidate=candidate, tokens=ticket.tokens, cached_tokens=None)
             return
-        candidate = route.candidate
         HEALTH.ended(ticket, model=candidate.model, output_tokens=usage.completion_tokens)
         metrics.answered(route, tokens=usage.completion_tokens, seconds=time.monotonic() - ticket.began)
         self._learn_of_tools(candidate.endpoint_id)
-        if self.admission.conversation is None:
-            return
         HEALTH.answered(
-            self.admission.conversation, candidate=candidate, prompt_tokens=usage.prompt_tokens,
-            cached_tokens=usage.cached_tokens,
-        )  # fmt: skip
+            self.admission.prompt,
+            candidate=candidate,
+            tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens if usage.source == "provider" else None,
+        )
 
     def _learn_of_tools(self, endpoint_id: int) -> None:
         """Whether the tool calls of a whole answer could be used; what its own cap cut short says nothing."""

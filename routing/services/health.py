@@ -14,12 +14,11 @@ from django.conf import settings
 
 from routing.adapters.limits import read_limit
 from routing.canonical import ChatRequest, ProviderPreferences, UpstreamError
-from routing.selection.affinity import key_of
 from routing.selection.candidates import Candidate, Need
-from routing.selection.conversation import conversation_of
 from routing.selection.faults import fault_of
 from routing.selection.history import History, Slot, Summary, bucket_of
 from routing.selection.plan import Attempt, Plan, again, plan
+from routing.selection.prefixes import UNSEEN, Prefixes, prefixes_of
 from routing.selection.reports import Hearing, Notes, Report
 from routing.selection.router import Router
 from routing.selection.ticket import Ticket
@@ -46,7 +45,7 @@ class Health:
         need: Need,
         preferences: ProviderPreferences,
         seed: str,
-        conversation: bytes | None = None,
+        prompt: Prefixes = UNSEEN,
         variants: Sequence[Sequence[str]] = (),
     ) -> Plan:
         """The attempts for a request that has arrived."""
@@ -55,7 +54,7 @@ class Health:
             self.router.arrived(now=now)
             return plan(
                 groups=groups, need=need, preferences=preferences, router=self.router, now=now, seed=seed,
-                conversation=conversation, variants=variants, histories=self.histories, wall=time.time(),
+                prompt=prompt, variants=variants, histories=self.histories, wall=time.time(),
             )  # fmt: skip
 
     def again(self, left: Sequence[Attempt], *, seed: str, waited: float) -> Attempt:
@@ -183,13 +182,12 @@ class Health:
         with self._lock:
             self.router.dropped(ticket, now=self._clock())
 
-    def answered(self, conversation: bytes, *, candidate: Candidate, prompt_tokens: int, cached_tokens: int) -> None:
-        """The endpoint has the conversation's prompt now."""
+    def answered(self, prompt: Prefixes, *, candidate: Candidate, tokens: int, cached_tokens: int | None) -> None:
+        """The endpoint has the prompt now, of whose tokens so many came from its cache; None: nobody said."""
         with self._lock:
             self.router.answered(
-                conversation, candidate=candidate, prompt_tokens=prompt_tokens, cached_tokens=cached_tokens,
-                now=self._clock(),
-            )  # fmt: skip
+                prompt, candidate=candidate, tokens=tokens, cached_tokens=cached_tokens, now=self._clock()
+            )
 
     def summaries(self, endpoint_ids: Sequence[int], *, seconds: int) -> dict[int, Summary]:
         """What became of the calls of the last so many seconds, for those that had any."""
@@ -240,11 +238,9 @@ class Health:
             self.router = Router(policy=self.router.policy)
 
 
-def conversation_key(*, account_id: int, model: str, request: ChatRequest) -> bytes:
-    """The key under which the account's conversation is remembered."""
-    return key_of(
-        secret=settings.SECRET_KEY.encode(), tenant=account_id, model=model, conversation=conversation_of(request)
-    )
+def prompt_of(*, account_id: int, model: str, request: ChatRequest) -> Prefixes:
+    """By what the account's prompt is known again."""
+    return prefixes_of(request, secret=settings.SECRET_KEY.encode(), tenant=account_id, model=model)
 
 
 HEALTH: Final = Health()

@@ -81,6 +81,7 @@ class Weighed:
     first_token_s: float
     late_percent: float
     failure_percent: float
+    cached_tokens: int  # of the prompt, expected to be cached there
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ def why(found: Generation) -> Why | None:
             first_token_s=one["parts"]["ttft"],
             late_percent=100 * one["parts"]["late"],
             failure_percent=100 * one["parts"]["odds"] / (1 + one["parts"]["odds"]),
+            cached_tokens=one.get("cached", 0),
         )
         for one in explain(record)
     ]

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 
 from benchmarks.routing.fleet import Truth
-from benchmarks.routing.ours import candidate_of, conversation_of
+from benchmarks.routing.ours import candidate_of, prompt_of
 from benchmarks.routing.scenarios import Scenario
 from benchmarks.routing.wire.lanes import DIALECT, MODEL, Lane, chat_of
 from benchmarks.routing.workload import Request
@@ -58,11 +58,10 @@ class GatewayLane(Lane):
         if call.attempts.ticket is None:
             raise RuntimeError("a call that is answered has a ticket")
         HEALTH.ended(call.attempts.ticket, model=MODEL, output_tokens=usage.completion_tokens)
-        if call.admission.conversation is not None:
-            HEALTH.answered(
-                call.admission.conversation, candidate=route.candidate, prompt_tokens=usage.prompt_tokens,
-                cached_tokens=usage.cached_tokens,
-            )  # fmt: skip
+        HEALTH.answered(
+            call.admission.prompt, candidate=route.candidate, tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+        )  # fmt: skip
 
     async def _send(self, request: HttpRequest, dialect: str, patience: float) -> Stream:
         return await self.open(request, self._index[request.url.removesuffix("/chat/completions")], patience=patience)
@@ -70,16 +69,16 @@ class GatewayLane(Lane):
     def _admit(self, job: Job) -> Admission:
         """What `services.admission` makes of a request, without what it reserves."""
         generation = uuid.UUID(int=(self.seed << 32) + job.number)
-        conversation = conversation_of(job) if job.request.blocks else None
+        prompt = prompt_of(job)
         need = Need(input_bound=job.request.tokens, input_estimate=job.request.tokens, max_tokens=None)
         routes = [self._route(i) for i in range(len(self.endpoints))]
         plan = HEALTH.plan(
             groups=[[route.candidate for route in routes]], need=need, preferences=BALANCED, seed=str(generation),
-            conversation=conversation,
+            prompt=prompt,
         )  # fmt: skip
         tries = tuple(Try(routes[one.candidate.endpoint_id], MAX_TOKENS, one) for one in plan.attempts)
         return Admission(
-            generation, 0, generation, need, tries, chat_of(job), Policy(), is_streamed=True, conversation=conversation
+            generation, 0, generation, need, tries, chat_of(job), Policy(), is_streamed=True, prompt=prompt
         )
 
     def _route(self, index: int) -> Route:

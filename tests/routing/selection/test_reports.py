@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from routing.canonical import UpstreamError
 from routing.selection import reports
+from routing.selection.candidates import Candidate
 from routing.selection.history import History
+from routing.selection.prefixes import Prefixes
 from routing.selection.reports import Hearing, Notes, Report
 from routing.selection.router import Router
 from routing.selection.standing import OPEN, SHUT
 
+READ = {"key": "0f" * 12, "endpoint": 7, "seconds": 600.0}
 SECRET = b"a secret that all processes of one installation have"
 DOWN = UpstreamError("x", kind="unavailable", retryable=True, status=503)
 FULL = UpstreamError("x", kind="rate_limited", retryable=True, status=429, retry_after=20.0)
@@ -96,6 +99,38 @@ def test_hearsay_does_not_outweigh_an_answer_that_came_since() -> None:
     well.call(7, at=10.5)
     well.hear(broken_host.tell(at=10.9), at=11.0)
     assert well.tier(7, at=11.0) == OPEN
+
+
+def test_what_an_endpoint_has_read_is_known_by_a_process_that_never_called_it() -> None:
+    """So that a conversation whose next turn comes to another process finds its prompt cached all the same."""
+    one, two = Process("a"), Process("b", skew=70.0)
+    talk = Prefixes((b"a" * 12, b"b" * 12), (0.5, 1.0), name=b"n" * 12)
+    caching = Candidate(
+        7, MODEL, "p", "P", 8_192, None, frozenset(), frozenset(), frozenset(), "fp8",
+        {"prompt": 100, "completion": 200, "cached_read": 10},
+    )  # fmt: skip
+    one.router.answered(talk, candidate=caching, tokens=1_000, cached_tokens=None, now=10.0)
+    told = one.tell(at=10.5)
+    assert told is not None
+    assert reports.read(reports.write(told, secret=SECRET), secret=SECRET) == told
+    assert two.hear(told, at=11.0)
+    assert two.router.demand(model=MODEL, tokens=2_000, max_tokens=10, prompt=talk, now=82.0).cached == {7: 1_600}
+    assert one.tell(at=11.5) is None
+
+
+def test_the_longest_report_is_not_too_long_to_be_read() -> None:
+    one = Process("a")
+    for i in range(reports.MOST_READ):
+        one.router.affinities.answered(
+            Prefixes((i.to_bytes(12, "big"),), (1.0,)), endpoint_id=2**61 + i, tokens=9, cached_tokens=None, now=1.0
+        )
+    for i in range(reports.MOST_ENDPOINTS):
+        for k in range(30):
+            one.call(i, at=k / 10, seconds=k / 7, error=DOWN if k % 5 == 0 else None)
+    told = one.tell(at=3.0)
+    assert told is not None
+    assert (len(told.read), len(told.seen)) == (reports.MOST_READ, reports.MOST_ENDPOINTS)
+    assert reports.read(reports.write(told, secret=SECRET), secret=SECRET) == told
 
 
 def test_a_refusal_for_want_of_capacity_and_its_retry_after_are_known() -> None:
@@ -201,6 +236,9 @@ def _signed(**fields: object) -> bytes:
         lambda message: _signed(seen=[{"endpoint": 1, "open_s": 1e9}]),
         lambda message: _signed(seen=[{"endpoint": 1}] * (reports.MOST_ENDPOINTS + 1)),
         lambda message: _signed(seen=[{"endpoint": 1, "latency": {"x": 1}}]),
+        lambda message: _signed(read=[READ | {"key": "not hex"}]),
+        lambda message: _signed(read=[READ | {"seconds": 1e6}]),
+        lambda message: _signed(read=[READ] * (reports.MOST_READ + 1)),
     ],
 )
 def test_what_is_garbled_forged_or_beyond_bounds_is_not_read(spoil: Callable[[bytes], bytes]) -> None:

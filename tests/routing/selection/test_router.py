@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from routing.canonical import ProviderPreferences, UpstreamError, UpstreamKind, Usage
 from routing.selection.candidates import Candidate, Need
 from routing.selection.choice import draw_of, explain, parts_of, replay
-from routing.selection.cost import PRESETS, Demand, terms, total
+from routing.selection.cost import PRESETS, Demand, price_of, terms, total
 from routing.selection.filters import matches
 from routing.selection.plan import plan
+from routing.selection.prefixes import Prefixes
 from routing.selection.router import Router
 
 MODEL = "acme/small"
@@ -293,13 +294,26 @@ def test_a_conversation_stays_where_its_prompt_is_cached_until_another_costs_les
     caching = named(1, "one", prompt=320)
     caching = replace(caching, prices={**caching.prices, "cached_read": 1_000_000})
     assert chosen(router, [caching, TWO]) == "two"
-    router.answered(b"talk", candidate=caching, prompt_tokens=900, cached_tokens=0, now=31.0)
-    demand = router.demand(model=MODEL, tokens=1_000, max_tokens=100, conversation=b"talk", now=32.0)
+    talk = Prefixes((b"talk",), (0.9,))
+    router.answered(talk, candidate=caching, tokens=1_000, cached_tokens=None, now=31.0)
+    demand = router.demand(model=MODEL, tokens=1_000, max_tokens=100, prompt=talk, now=32.0)
     assert router.choose([caching, TWO], demand, now=32.0, draw=0.9).candidate.provider == "one"
     bargain = named(2, "two", prompt=30)
     assert router.choose([caching, bargain], demand, now=32.0, draw=0.9).candidate.provider == "two"
-    later = router.demand(model=MODEL, tokens=1_000, max_tokens=100, conversation=b"talk", now=700.0)
-    assert later.sticky_endpoint is None
+    later = router.demand(model=MODEL, tokens=1_000, max_tokens=100, prompt=talk, now=700.0)
+    assert not later.cached
+
+
+def test_a_prompt_that_its_caller_marks_costs_what_writing_it_costs_but_where_it_is_cached() -> None:
+    """A quarter more than input at one endpoint, so that moving there costs more than its price says."""
+    writing = named(1, "one", prompt=100)
+    writing = replace(writing, prices={**writing.prices, "cached_read": 10_000_000, "cached_write": 125_000_000})
+    plain, marked = (Demand(1_000, 0.0, writes=writes) for writes in (False, True))
+    assert price_of(writing, plain, seconds=1.0) == 100_000
+    assert price_of(writing, marked, seconds=1.0) == 125_000
+    there = replace(marked, cached={1: 800})
+    assert price_of(writing, there, seconds=1.0) == 800 * 10 + 200 * 125
+    assert price_of(TWO, marked, seconds=1.0) == price_of(TWO, plain, seconds=1.0)
 
 
 def test_the_last_attempt_keeps_the_whole_deadline() -> None:
@@ -402,11 +416,11 @@ def offers(prices: list[int]) -> list[Candidate]:
 @settings(deadline=None)
 @given(
     EVENTS, PRICED, st.floats(0, 0.999), st.sampled_from(sorted(PRESETS)), st.integers(0, 10**8),
-    st.sampled_from([None, 2, 5]), st.floats(0, 60),
+    st.sampled_from([(), (2,), (1, 5)]), st.booleans(), st.floats(0, 60),
 )  # fmt: skip
 def test_costs_are_finite_nobody_is_ejected_and_equal_seeds_choose_alike(
     events: list[tuple[int, str, float, float, int]], prices: list[int], draw: float, preset: str, tokens: int,
-    sticky: int | None, waited: float,
+    there: tuple[int, ...], writes: bool, waited: float,
 ) -> None:  # fmt: skip
     router, now = lived(events)
     demand = Demand(
@@ -414,8 +428,8 @@ def test_costs_are_finite_nobody_is_ejected_and_equal_seeds_choose_alike(
         400.0,
         weights=PRESETS[preset],
         tools=True,
-        sticky_endpoint=sticky,
-        sticky_tokens=tokens // 2,
+        cached={endpoint_id: tokens // (1 + endpoint_id) for endpoint_id in there},
+        writes=writes,
         waited=waited,
     )
     candidates = offers(prices)
