@@ -243,7 +243,7 @@ STATIC_ROOT = VAR / "collected"
 STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns without it
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
-MEDIA_ROOT = VAR / "files"
+MEDIA_ROOT = Path(env.text("TURNPIKE_FILES") or VAR / "files")
 FILE_UPLOAD_TEMP_DIR = str(VAR / "uploads")
 Path(FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
 

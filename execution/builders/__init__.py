@@ -13,6 +13,9 @@ BUILDERS: Final = {
 }
 
 
+__all__ = ["Build", "load"]
+
+
 def load(*, kind: str) -> Build:
     """The builder for this kind of runtime. Raises KeyError for a kind that is not registered."""
     build: Build = import_module(BUILDERS[kind]).build

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+from execution.package import Requirement
 
 MEBIBYTE: Final = 1024 * 1024
 COG_VERSION: Final = "0.23.1"
@@ -44,6 +46,40 @@ class Built:
     gpu_memory_mib: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What the first build of some sources came to: enough to make the same build again, on another host.
+
+    `packages` are exact, with Cog itself among them; `base` is the id of the image that containers were built on.
+    """
+
+    kind: str
+    python_version: str
+    cog_version: str
+    packages: tuple[str, ...]
+    schema: dict[str, Any]
+    base: str = ""
+
+    @property
+    def python(self) -> str:
+        """The minor version, as cog.yaml names it: an update of the host's Python changes no version of a model."""
+        return ".".join(self.python_version.split(".")[:2])
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """Exactly these packages, and nothing that they ask for in turn."""
+        origin = "the packages of its first build"
+        return tuple(
+            Requirement(text=one, name=one.partition("==")[0], origin=origin, alone=True) for one in self.packages
+        )
+
+
+def resolved(requirements: Sequence[Requirement]) -> list[str]:
+    """The lines that pip installs with all that they ask for: Cog is among them, unless a recipe names it."""
+    wanted = [one.text for one in requirements if not one.alone]
+    return wanted if any(one.name == "cog" for one in requirements) else [f"cog=={COG_VERSION}", *wanted]
+
+
 class BuildFailed(Exception):
     """The upload cannot be built; the text says what to change and where."""
 
@@ -65,6 +101,10 @@ class Build(Protocol):
         limits: BuildLimits,
         is_canceled: Callable[[], bool],
         salt: str = "",
+        again: Recipe | None = None,
     ) -> Built:
-        """`log` gets lines without their end, from this thread. Raises BuildFailed, BuildCanceled, PackageError."""
+        """`log` gets lines without their end, from this thread. Raises BuildFailed, BuildCanceled, PackageError.
+
+        `again`: build as the first time. Nothing is resolved, and no code of the sources is run to look at it.
+        """
         ...

@@ -17,7 +17,7 @@ from typing import Any
 from docker.errors import DockerException
 
 from execution.builders import dependencies, dockerfiles, inspected, source_folder, steps, version_image
-from execution.builders.base import COG_VERSION, BuildFailed, BuildLimits, Built
+from execution.builders.base import COG_VERSION, BuildFailed, BuildLimits, Built, Recipe
 from execution.builders.process import INSPECTION, INSPECTION_AT
 from execution.builders.work import Work, swept
 from execution.package import CogConfig, PackageError, Requirement, digest
@@ -34,11 +34,12 @@ def build(
     limits: BuildLimits | None = None,
     is_canceled: Callable[[], bool] = lambda: False,
     salt: str = "",
+    again: Recipe | None = None,
 ) -> Built:
     """See base.Build. `target` gets build.json, which names the image, and the schema."""
     limits = limits or BuildLimits()
     config = source_folder.read_config_of(source)
-    requirements = source_folder.requirements_of(source, config)
+    requirements = again.requirements if again else source_folder.requirements_of(source, config)
     source_folder.refuse_links(source)
     try:
         found = engine.survey()
@@ -51,7 +52,7 @@ def build(
     try:
         with swept(client):
             work = Work(client, found, log, limits, is_canceled)
-            return _build(work, config, requirements, source, staging, target, salt)
+            return _build(work, config, requirements, source, staging, target, salt, again)
     except DockerException as error:
         raise BuildFailed(f"The Docker engine failed: {steps.masked(str(error))[:500]}") from error
     finally:
@@ -67,8 +68,14 @@ def _build(
     staging: Path,
     target: Path,
     salt: str,
+    again: Recipe | None,
 ) -> Built:
     base = work.client.images.get(engine.base_image())
+    if again is not None and again.base != base.id:
+        raise BuildFailed(
+            f"It was built on the image {again.base[:19]}, and {engine.base_image()} is another one here: its operator "
+            "brings that image to this host (docker save, docker load) and names it by TURNPIKE_BASE_IMAGE."
+        )
     python = _python_of(work, str(base.id))
     if config.python_version and not python.startswith(f"{config.python_version}."):
         raise PackageError(
@@ -85,17 +92,20 @@ def _build(
         network="none",
     )
     try:
-        if config.chat is not None:
+        if again is not None:
+            schema = again.schema
+        elif config.chat is not None:
             schema = of_chat(asdict(config.chat))
         else:
             schema = inspected.whole(config, inspect=lambda one: _inspect(work, coded, one), log=work.log)
         text = json.dumps(schema, indent=1)
-        extra = [f"cog=={COG_VERSION}", f"python=={python}", f"base=={base.id}", *config.run_commands, *packages, salt]
+        cog = again.cog_version if again else COG_VERSION
+        extra = [f"cog=={cog}", f"python=={python}", f"base=={base.id}", *config.run_commands, *packages, salt]
         name = digest(frozen, extra=extra)
         labels = {
             engine.LABEL: "version",
             f"{engine.LABEL}.version": name,
-            "run.cog.version": COG_VERSION,
+            "run.cog.version": cog,
             "run.cog.openapi_schema": json.dumps(schema, separators=(",", ":")),
         }
         image = work.image(
@@ -109,7 +119,8 @@ def _build(
     finally:
         work.forget(coded)
     size = steps.size_of(frozen)
-    version_image.write(staging, target, text, _record(config, image, name, python))
+    record = _record(config, image, name, python) | {"packages": packages, "base": str(base.id)}
+    version_image.write(staging, target, text, record)
     work.log(f"Built {name[:12]} as {image[:19]}…: {size} bytes of sources, {len(packages)} packages.")
     return Built(
         folder=target,
@@ -117,7 +128,7 @@ def _build(
         schema=schema,
         digest=name,
         size_bytes=size,
-        cog_version=COG_VERSION,
+        cog_version=cog,
         python_version=python,
         packages=packages,
         concurrency=config.concurrency,

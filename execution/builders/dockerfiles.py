@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from execution.builders import pip, steps
-from execution.builders.base import COG_VERSION, BuildFailed
+from execution.builders.base import BuildFailed, resolved
 from execution.package import CogConfig, Requirement
 from execution.runtimes import engine
 
@@ -86,7 +86,7 @@ def tools(tool: Path, requirements: Sequence[Requirement]) -> bytes:
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w") as archive:
         archive.add(tool, arcname="pip", filter=_plain)
-    together = [*(one.text for one in requirements if not one.alone), f"cog=={COG_VERSION}"]
+    together = resolved(requirements)
     alone = [one.text for one in requirements if one.alone]
     archived = with_file(memory.getvalue(), "ca-certificates.crt", content)
     archived = with_file(archived, "requirements.txt", "".join(f"{one}\n" for one in together))

@@ -6,8 +6,6 @@ see them read-only. Wheels only: installing runs no code of a package.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -21,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from execution.builders import pip, steps
-from execution.builders.base import COG_VERSION, BuildCanceled, BuildFailed, BuildLimits
+from execution.builders import locks, pip, steps
+from execution.builders.base import COG_VERSION, BuildFailed, BuildLimits, resolved
 from execution.builders.interpreters import Interpreter
 from execution.package import Requirement
 from execution.runtimes import sandbox
@@ -53,31 +51,20 @@ def key_of(*, interpreter: Interpreter, requirements: Sequence[Requirement]) -> 
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-@contextlib.contextmanager
-def _locked(path: Path, *, log: Callable[[str], None], is_canceled: Callable[[], bool]) -> Iterator[None]:
-    """One process at a time; the lock is the kernel's, so that a dead builder holds nothing."""
-    with path.open("w") as file:
-        waiting = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not waiting:
-                    log("Another build installs the same requirements; waiting for it.")
-                waiting = True
-                if is_canceled():
-                    raise BuildCanceled("Canceled while waiting for another build.") from None
-                time.sleep(0.1)
-        yield
-
-
 def _complete(folder: Path) -> Environment | None:
     try:
         found = json.loads((folder / COMPLETE).read_text())
         return Environment(folder=folder, packages=tuple(found["packages"]), size_bytes=int(found["size_bytes"]))
     except (OSError, ValueError, KeyError):
         return None
+
+
+def packages_in(folder: Path) -> tuple[str, ...]:
+    """The exact packages of a complete environment. Raises FileNotFoundError."""
+    found = _complete(folder)
+    if found is None:
+        raise FileNotFoundError(folder)
+    return found.packages
 
 
 def provide(
@@ -97,7 +84,8 @@ def provide(
     if found := _complete(folder):
         log(f"Requirements: installed before ({len(found.packages)} packages).")
         return found
-    with _locked(folder.with_suffix(".lock"), log=log, is_canceled=is_canceled):
+    busy = "Another build installs the same requirements; waiting for it."
+    with locks.alone(folder.with_suffix(".lock"), busy=busy, log=log, is_canceled=is_canceled):
         if found := _complete(folder):
             return found
         work = folder.with_suffix(".work")
@@ -145,10 +133,11 @@ def _install(
     )
     if made.returncode:
         raise BuildFailed(f"The virtual environment could not be made: {made.stderr.strip()[-500:]}")
-    together = [f"cog=={COG_VERSION}", *(one.text for one in requirements if not one.alone)]
+    together = resolved(requirements)
     alone = [one.text for one in requirements if one.alone]
     _prepare(work, tool)
-    log(f"Installing cog {COG_VERSION} and {len(requirements)} requirements for Python {interpreter.version}.")
+    what = f"cog {COG_VERSION} and {len(requirements)} requirements" if together else f"the same {len(alone)} packages"
+    log(f"Installing {what} for Python {interpreter.version}.")
     heard: list[str] = []
 
     def hear(line: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from execution.builders import environments, inspected, interpreters, source_folder, steps
-from execution.builders.base import COG_VERSION, BuildCanceled, BuildFailed, BuildLimits, Built
+from execution.builders.base import COG_VERSION, BuildCanceled, BuildFailed, BuildLimits, Built, Recipe
 from execution.builders.interpreters import Interpreter
 from execution.package import CogConfig, PackageError, digest
 from execution.runtimes import sandbox
@@ -32,14 +32,15 @@ def build(
     limits: BuildLimits | None = None,
     is_canceled: Callable[[], bool] = lambda: False,
     salt: str = "",
+    again: Recipe | None = None,
 ) -> Built:
     """See base.Build. `source` stays as it is; `target` appears whole or not at all, in place of an earlier one."""
     limits = limits or BuildLimits()
     deadline = time.monotonic() + limits.seconds
     config = source_folder.read_config_of(source)
-    requirements = source_folder.requirements_of(source, config)
+    requirements = again.requirements if again else source_folder.requirements_of(source, config)
     _refuse_the_impossible(source, config)
-    interpreter = interpreters.find(config.python_version)
+    interpreter = interpreters.find(again.python if again else config.python_version)
     log(f"Building {config.reference} for Python {interpreter.version}, isolation: {sandbox.survey().isolation}.")
     environment = environments.provide(
         var=var,
@@ -56,7 +57,9 @@ def build(
     shutil.rmtree(staging, ignore_errors=True)
     try:
         frozen = source_folder.freeze(source, staging / "src", limits)
-        if config.chat is not None:
+        if again is not None:
+            schema = again.schema
+        elif config.chat is not None:
             schema = of_chat(asdict(config.chat))
         else:
 
@@ -66,15 +69,16 @@ def build(
             schema = inspected.whole(config, inspect=inspect, log=log)
         (frozen / ".cog").mkdir(exist_ok=True)
         (frozen / ".cog/openapi_schema.json").write_text(json.dumps(schema, indent=1))
-        extra = [f"cog=={COG_VERSION}", f"python=={interpreter.version}", *environment.packages, salt]
+        cog, python = (again.cog_version, again.python_version) if again else (COG_VERSION, interpreter.version)
+        extra = [f"cog=={cog}", f"python=={python}", *environment.packages, salt]
         built = Built(
             folder=target,
             python=environment.python,
             schema=schema,
             digest=digest(frozen, extra=extra),
             size_bytes=steps.size_of(frozen),
-            cog_version=COG_VERSION,
-            python_version=interpreter.version,
+            cog_version=cog,
+            python_version=python,
             packages=environment.packages,
             concurrency=config.concurrency,
             gpu_memory_mib=config.gpu_memory_mib,
@@ -85,7 +89,8 @@ def build(
             "serves": "chat" if config.chat else "predictions",
             "environment": str(environment.folder),
             "python_folders": [str(interpreter.prefix)],
-            "python_version": interpreter.version,
+            "python_version": python,
+            "packages": built.packages,
             "concurrency": config.concurrency,
             "gpu": config.gpu,
             "digest": built.digest,

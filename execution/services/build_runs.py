@@ -23,7 +23,7 @@ from execution.builders import image, repository
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits, Built
 from execution.models import Build
 from execution.runtimes import host
-from execution.services import builds, chats
+from execution.services import builds, chats, recipes
 from marketplace.lib import crypto
 from marketplace.lib.errors import Unprocessable
 from marketplace.models import Version
@@ -130,9 +130,26 @@ def run(*, build_id: str, owner: str, build_limits: BuildLimits | None = None) -
             outcome, reason = "succeeded", ""
             journal.line(f"Published as version {built.digest}")
     won = builds.end(build_id=build_id, fence=fence, status=outcome, error=reason, built=built)
-    if built is not None and (not won or not Version.objects.filter(build_path=target.name).exists()):
-        shutil.rmtree(target, ignore_errors=True)  # lost the claim, or the same content had been published before
+    if built is not None:
+        _settle(built, target, won=won)
     return True
+
+
+def _settle(built: Built, target: Path, *, won: bool) -> None:
+    """Leave the version's build where it is looked for, and what other hosts need to make it.
+
+    The same content may have been published before: its build lies on this host, or on another one, or was deleted.
+    """
+    version = Version.objects.filter(pk=built.digest).first() if won else None
+    if version is None:
+        shutil.rmtree(target, ignore_errors=True)  # lost the claim
+        return
+    place = builds.folder(version.build_path)
+    if place != target and not place.exists():
+        target.rename(place)
+    elif place != target:
+        shutil.rmtree(target, ignore_errors=True)
+    recipes.keep(version)
 
 
 def _build(build: Build, fence: int, target: Path, journal: _Journal, build_limits: BuildLimits) -> Built:

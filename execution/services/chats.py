@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from django.conf import settings
@@ -93,26 +93,24 @@ def readdress() -> None:
         _seal(provider)
 
 
-def offer_stored(*, is_here: Callable[[Version], bool]) -> int:
-    """Offer on this host, too, what other hosts offer and whose build lies here: on storage that hosts share.
+def offered_elsewhere() -> list[Version]:
+    """The versions whose chats other hosts offer and this one does not."""
+    missing = set(_others().values_list("upstream", flat=True)) - set(_own().values_list("upstream", flat=True))
+    return list(Version.objects.select_related("model__publisher", "trained_from").filter(pk__in=missing))
 
-    How many versions.
-    """
-    own = _hosted().filter(is_active=True, provider__base_url=address())
-    others = _hosted().filter(is_active=True).exclude(provider__base_url=address())
-    missing = set(others.values_list("upstream", flat=True)) - set(own.values_list("upstream", flat=True))
-    done = 0
-    for version in Version.objects.select_related("model__publisher").filter(pk__in=missing):
-        said = schema.chat_offer(version.openapi_schema)
-        if said is None or not is_here(version):
-            continue
-        with transaction.atomic():
-            _put(version, said)
-        if others.filter(upstream=version.pk).exists():
-            done += 1
-        else:  # meanwhile a newer version has taken its place
-            own.filter(upstream=version.pk).update(is_active=False, hidden=Endpoint.Hidden.DISABLED)
-    return done
+
+def offer_here(*, version: Version) -> bool:
+    """Offer on this host, too, what another offers and whose build is here; False when nobody offers it any more."""
+    said = schema.chat_offer(version.openapi_schema)
+    if said is None:
+        return False
+    with transaction.atomic():
+        _put(version, said)
+    if _others().filter(upstream=version.pk).exists():
+        return True
+    # Meanwhile a newer version has taken its place.
+    _own().filter(upstream=version.pk).update(is_active=False, hidden=Endpoint.Hidden.DISABLED)
+    return False
 
 
 def _put(version: Version, said: Mapping[str, int]) -> None:
@@ -138,6 +136,14 @@ def _put(version: Version, said: Mapping[str, int]) -> None:
 
 def _hosted() -> QuerySet[Endpoint]:
     return Endpoint.objects.filter(provider__slug__startswith=names.HOSTED)
+
+
+def _own() -> QuerySet[Endpoint]:
+    return _hosted().filter(is_active=True, provider__base_url=address())
+
+
+def _others() -> QuerySet[Endpoint]:
+    return _hosted().filter(is_active=True).exclude(provider__base_url=address())
 
 
 def _place() -> str:

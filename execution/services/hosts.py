@@ -28,6 +28,9 @@ from marketplace.models import Version
 # What is assumed of a version whose instances have not told yet, in seconds: rather another start than a long wait.
 START_SECONDS: Final = 20.0
 RUN_SECONDS: Final = 60.0
+# A host makes another's build when those that have it have been full for so long; what that is assumed to take.
+COPY_AFTER: Final = dt.timedelta(seconds=10)
+COPY_SECONDS: Final = 60.0
 # Of the runs that wait so many of the oldest are looked at.
 WINDOW: Final = 20
 MOST_STORED: Final = 2_000
@@ -109,6 +112,11 @@ def is_best(*, name: str, version: Version, hardware: str, now: dt.datetime | No
     return hosts.place(views, version.pk) in (name, None)
 
 
+def is_built_elsewhere(*, version: Version, hardware: str, now: dt.datetime | None = None) -> bool:
+    """Whether a living host has the version's build."""
+    return any(version.pk in row.stored for row in _live(hardware, now or timezone.now()))
+
+
 def next_run(*, agent: Agent, hardware: str, trains: bool = True, now: dt.datetime | None = None) -> str | None:
     """What this worker takes when it has become free: no deployment's prediction, nor a training unless it `trains`."""
     now = now or timezone.now()
@@ -135,9 +143,11 @@ def next_run(*, agent: Agent, hardware: str, trains: bool = True, now: dt.dateti
 
 def may_open(*, prediction: Prediction, hardware: str, now: dt.datetime | None = None) -> bool:
     """Whether this host should start an instance for the run: it can, and that is sooner than those that serve it."""
-    rows = _live(hardware, now or timezone.now())
+    now = now or timezone.now()
+    rows = _live(hardware, now)
     version = prediction.version
-    if not builds.folder(version.build_path).is_dir() and any(version.pk in row.stored for row in rows):
+    is_here = builds.folder(version.build_path).is_dir()
+    if not is_here and not _is_worth_a_copy(prediction, rows, now):
         return False
     if prediction.is_training:  # nothing that runs would serve it
         return True
@@ -160,8 +170,17 @@ def may_open(*, prediction: Prediction, hardware: str, now: dt.datetime | None =
         ahead=ahead.count(),
         serving=serving,
         run_seconds=_mean(runs, RUN_SECONDS),
-        start_seconds=_mean(starts, START_SECONDS),
+        start_seconds=_mean(starts, START_SECONDS) + (0.0 if is_here else COPY_SECONDS),
     )
+
+
+def _is_worth_a_copy(prediction: Prediction, rows: list[Host], now: dt.datetime) -> bool:
+    """Whether a host without the build should make it: nobody has it, or all who have it are in use for a while."""
+    owners = [_plain(row) for row in rows if prediction.version_id in row.stored]
+    if not owners:
+        return True
+    is_full = hosts.place(owners, prediction.version_id) is None
+    return is_full and now - prediction.created_at >= COPY_AFTER
 
 
 def _live(hardware: str, now: dt.datetime) -> list[Host]:

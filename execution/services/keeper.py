@@ -20,10 +20,12 @@ from django.utils import timezone
 from execution import limits
 from execution.agent.agent import Agent
 from execution.agent.leases import Kept
+from execution.builders.base import BuildCanceled
 from execution.models import Deployment, Release, WarmInstance
 from execution.runtimes.base import SetupFailed, StartFailed
-from execution.services import attempts, builds, chats, host, hosts, instances, releases, runs
+from execution.services import attempts, copies, host, hosts, instances, releases, runs
 from execution.services.hosts import Voice, Worker
+from execution.services.porter import Porter
 from execution.services.releases import SETUP, START
 from execution.services.warm_pool import WarmPool
 from execution.states import Status
@@ -55,17 +57,19 @@ class Keeper:
         self._kept: dict[str, Charge] = {}
         # Since when deployments have had a free place that a better host may take.
         self._short_since: dict[str, float] = {}
-        self._shared_at = float("-inf")
+        self._porter = Porter()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deployment-keeper", daemon=True)
 
     def start(self) -> None:
         """Begin to tick."""
         self._thread.start()
+        self._porter.start()
 
     def stop(self) -> None:
         """Let everything go, each paid up to now: another worker takes the places."""
         self._over.set()
+        self._porter.stop()
         if self._thread.is_alive():
             self._thread.join(10.0)
         for charge in list(self._kept.values()):
@@ -92,9 +96,6 @@ class Keeper:
         self._pass_on()
         self._pool.tick()
         self._voice.say()
-        if host.serves_chats() and time.monotonic() - self._shared_at >= hosts.LOOK_SECONDS:
-            self._shared_at = time.monotonic()
-            chats.offer_stored(is_here=lambda version: builds.folder(version.build_path).is_dir())
 
     def _tend(self, charge: Charge) -> None:
         row = charge.row
@@ -142,6 +143,7 @@ class Keeper:
     def _bring_up(self, charge: Charge) -> None:
         row = charge.row
         try:
+            self._bring_build(row, charge)
             charge.slot.start(is_canceled=charge.stopped.is_set)
             instances.is_ready(instance_id=row.pk)
         except SetupFailed as error:
@@ -149,13 +151,23 @@ class Keeper:
             if self._never_started(charge, reason) and not releases.is_served(deployment_id=row.deployment_id):
                 # Whoever waits is told.
                 instances.refuse_waiting(deployment_id=row.deployment_id, status=Status.FAILED, error=reason)
-        except StartFailed as error:
+        except (StartFailed, copies.CannotCopy) as error:
             self._never_started(charge, START + error.message)
+        except BuildCanceled:
+            self._never_started(charge, "It was no longer needed.")
         except Exception:
             logger.exception("instance_start_failed", instance=row.pk)
             self._never_started(charge, "The start failed on our side.")
         finally:
             connection.close()
+
+    def _bring_build(self, row: WarmInstance, charge: Charge) -> None:
+        version = row.release.version
+        copies.bring(
+            version=version,
+            log=lambda line: logger.debug("build_copied", version=version.pk, line=line),
+            is_canceled=charge.stopped.is_set,
+        )
 
     def _never_started(self, charge: Charge, reason: str) -> bool:
         """A start that fails costs nothing; one that was let go is paid up to then by whoever let it go."""

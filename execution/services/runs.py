@@ -23,15 +23,17 @@ from django.utils import timezone
 from execution import limits, texts
 from execution.agent.agent import Agent
 from execution.agent.leases import Lease
+from execution.builders.base import BuildCanceled
 from execution.models import Prediction
 from execution.runtimes.base import Finished, Log, Output, ProducedFile, SetupFailed, Started, StartFailed
-from execution.services import attempts, endings, files, host, hosts, inputs, trained, webhooks
+from execution.services import attempts, copies, endings, files, host, hosts, inputs, trained, webhooks
 from execution.services.attempts import Attempt
 from execution.states import Status
 
 logger = structlog.get_logger(__name__)
 
 FLUSH_SECONDS: Final = 0.2
+PROGRESS_SECONDS: Final = 1.0
 _MARGIN_SECONDS: Final = 5.0
 
 
@@ -101,7 +103,12 @@ def _run(agent: Agent, lease: Lease, prediction: Prediction, attempt: Attempt) -
             )
             return
         try:
+            copies.bring(version=prediction.version, log=_Progress(attempt), is_canceled=pulse.is_lost)
             _Drive(agent, prediction, attempt, pulse, live).run(lease, given, local)
+        except copies.CannotCopy as error:  # another host may have it
+            attempts.give_back(attempt, reason=texts.text(error.message))
+        except BuildCanceled:  # whoever ended the run has written that
+            logger.info("run_canceled_before_its_build", prediction=prediction.pk)
         except SetupFailed as error:
             endings.end(
                 prediction_id=prediction.pk,
@@ -129,6 +136,21 @@ def _workspace() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Progress:
+    """What making a build tells, as the run's log until the model begins with its own."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._lines: list[str] = []
+        self._told_at = float("-inf")
+
+    def __call__(self, line: str) -> None:
+        self._lines.append(f"{texts.text(line)}\n")
+        if time.monotonic() - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = time.monotonic()
+            attempts.write(self._attempt, logs="".join(self._lines)[: limits.MAX_LOG_CHARACTERS])
 
 
 class Pulse:
@@ -301,7 +323,7 @@ class _Drive:
             also=fruit.publish if fruit else None,
             claimed=self._prediction,
         )
-        if not won and fruit:
-            fruit.discard()
+        if fruit:
+            fruit.keep() if won else fruit.discard()
         if not won:
             logger.info("run_end_lost", prediction=self._prediction.pk, status=event.status)

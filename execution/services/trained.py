@@ -6,26 +6,18 @@ the two can be deleted without the other. Its row appears in the transaction tha
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from django.core.files.storage import default_storage
+from typing import Any
 
 from execution import schema, training
-from execution.builders import version_image
 from execution.models import File, Prediction
-from execution.runtimes.door import safe_name
-from execution.services import builds, files
+from execution.services import builds, copies, files, recipes
+from execution.services.recipes import Weights
 from marketplace.lib.errors import Unprocessable
 from marketplace.models import Model, Version
-
-FOLDER: Final = "weights"
-_PIECE: Final = 1024 * 1024
 
 
 class NoWeights(Unprocessable):
@@ -45,6 +37,10 @@ class Fruit:
         into, out = schema.modalities(self.version.openapi_schema)
         Model.objects.filter(pk=self.version.model_id).update(input_modalities=into, output_modalities=out)
 
+    def keep(self) -> None:
+        """Keep what other hosts need to make the version's build; once its row is there."""
+        recipes.keep(self.version)
+
     def discard(self) -> None:
         """The training was ended by somebody else meanwhile: nothing stays."""
         builds.discard(builds.folder(self.version.build_path))
@@ -58,16 +54,15 @@ def pick(row: Prediction, output: Any) -> Fruit:
     destination, origin = row.destination, row.version
     assert destination is not None  # noqa: S101  the table demands it of a training
     file = _weights(row, output)
-    # Of this training alone: the same data trained twice are two versions, as their owner sees two trainings.
-    digest = hashlib.sha256("\n".join(("trained", origin.pk, file.sha256, row.pk)).encode()).hexdigest()
+    weights = Weights(name=file.name, sha256=file.sha256, origin=origin.pk, training=row.pk)
     target = builds.folder(f"{row.pk}-{row.fence}")
     try:
-        _fill(target, builds.folder(origin.build_path), file, digest)
+        _fill(target, builds.folder(origin.build_path), weights, file.path)
     except BaseException:
         builds.discard(target)
         raise
     version = Version(
-        id=digest,
+        id=weights.digest,
         model=destination,
         trained_from=origin.trained_from or origin,
         cog_version=origin.cog_version,
@@ -75,7 +70,7 @@ def pick(row: Prediction, output: Any) -> Fruit:
         build_path=target.name,
         size_bytes=origin.size_bytes + file.size,
     )
-    return Fruit(version=version, output=training.shown(output, version=f"{destination.full_slug}:{digest}"))
+    return Fruit(version=version, output=training.shown(output, version=f"{destination.full_slug}:{version.pk}"))
 
 
 def _weights(row: Prediction, output: Any) -> File:
@@ -89,17 +84,9 @@ def _weights(row: Prediction, output: Any) -> File:
     return file
 
 
-def _fill(target: Path, origin: Path, file: File, digest: str) -> None:
+def _fill(target: Path, origin: Path, weights: Weights, stored: str) -> None:
     """The trainer's sources, the weights, and a record that names both."""
     shutil.rmtree(target, ignore_errors=True)  # of an earlier try of the same attempt
     shutil.copytree(origin / "src", target / "src", copy_function=os.link)
-    (target / FOLDER).mkdir()
-    path = target / FOLDER / safe_name(file.name)
-    with default_storage.open(file.path, "rb") as source, path.open("wb") as out:
-        shutil.copyfileobj(source, out, _PIECE)
-    path.chmod(0o644)
-    record = json.loads((origin / "build.json").read_text())
-    record |= {"digest": digest, "weights": f"{FOLDER}/{path.name}"}
-    (target / "build.json").write_text(json.dumps(record, indent=1))
-    if record.get("kind") == "docker":
-        version_image.share(record, digest=digest)
+    shutil.copy(origin / "build.json", target / "build.json")
+    copies.add_weights(folder=target, weights=weights, stored=stored)

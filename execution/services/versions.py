@@ -9,7 +9,7 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from execution.models import Deployment, Prediction
-from execution.services import builds, chats, listings
+from execution.services import builds, chats, listings, recipes
 from execution.states import LIVE
 from marketplace.lib import jobs
 from marketplace.lib.errors import Conflict, NotFound
@@ -55,8 +55,9 @@ def delete(*, account_id: int, owner: str, name: str, version_id: str) -> None:
 
 
 def remove_build(*, version_id: str) -> None:
-    """Remove the files of a deleted version from this host."""
+    """Remove the files of a deleted version from this host and from the storage; other hosts see it by themselves."""
     gone = Version.with_deleted.filter(pk=version_id).exclude(deleted_at=None).first()
     if gone is None:
         return
     builds.discard(builds.folder(gone.build_path))
+    recipes.forget(gone.pk)

@@ -18,7 +18,7 @@ from execution.agent.agent import Agent
 from execution.agent.leases import Lease
 from execution.runtimes.base import RuntimeFailure
 from execution.scheduling import pools
-from execution.services import builds, host, hosts, official, trust
+from execution.services import copies, host, hosts, official, trust
 from execution.services.hosts import Worker
 from marketplace.lib.errors import Forbidden
 from marketplace.models import Version
@@ -64,7 +64,7 @@ class WarmPool:
         failed = self._failed_at.get(version.pk)
         if failed is not None and now - failed < limits.SETUP_PAUSE.total_seconds():
             return False
-        if not builds.folder(version.build_path).is_dir():
+        if not copies.is_here(version) and hosts.is_built_elsewhere(version=version, hardware=self._worker.hardware):
             return False
         if schema.chat_offer(version.openapi_schema) is not None and not host.serves_chats():
             return False
@@ -80,16 +80,22 @@ class WarmPool:
         lease = self._agent.spare(host.spec_of(version), unused_seconds=UNUSED_SECONDS)
         if lease is None:
             return False
-        threading.Thread(target=self._bring_up, args=(version.pk, lease), name="pool-start", daemon=True).start()
+        threading.Thread(target=self._bring_up, args=(version, lease), name="pool-start", daemon=True).start()
         return True
 
-    def _bring_up(self, version_id: str, lease: Lease) -> None:
+    def _bring_up(self, version: Version, lease: Lease) -> None:
+        version_id = version.pk
         try:
             with lease:
+                copies.bring(
+                    version=version,
+                    log=lambda line: logger.debug("build_copied", version=version_id, line=line),
+                    is_canceled=lambda: False,
+                )
                 for _ in lease.start():
                     continue
             self._failed_at.pop(version_id, None)
-        except RuntimeFailure as error:
+        except (RuntimeFailure, copies.CannotCopy) as error:
             self._failed_at[version_id] = time.monotonic()
             logger.warning("official_model_not_started", version=version_id, reason=error.message)
         except Exception:

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from execution.agent.agent import Agent
 from execution.schema import of_chat
 from execution.services import builds, chats, hardware, host, predictions
-from execution.services.hosts import Worker
-from execution.services.keeper import Keeper
+from execution.services.porter import Porter
 from marketplace.lib.errors import Unprocessable
 from marketplace.models import Account, Endpoint, Model, Provider, Version
 from marketplace.services import catalog_export, prices, repricing
@@ -96,9 +94,9 @@ def test_the_provider_follows_its_door_to_another_port(owner: Account, settings:
 def test_hosts_that_share_their_builds_offer_each_others_chats(owner: Account, settings: Any) -> None:
     made = version(owner)
     settings.CHAT_HOST = "10.0.0.7"
-    assert chats.offer_stored(is_here=lambda one: False) == 0
-    assert chats.offer_stored(is_here=lambda one: one == made) == 1
-    assert chats.offer_stored(is_here=lambda one: True) == 0
+    assert chats.offered_elsewhere() == [made]
+    assert chats.offer_here(version=made)
+    assert chats.offered_elsewhere() == []
     chats.readdress()  # each has its own provider, which nobody moves
     near, far = Endpoint.objects.filter(is_active=True).order_by("pk")
     assert (near.provider.base_url, far.provider.base_url) == (
@@ -110,23 +108,25 @@ def test_hosts_that_share_their_builds_offer_each_others_chats(owner: Account, s
     newer = version(owner, 2)
     assert Endpoint.objects.get(is_active=True).upstream == newer.pk  # in place of the earlier one, wherever it was
     settings.CHAT_HOST = "127.0.0.1"
-    assert chats.offer_stored(is_here=lambda one: True) == 1
+    assert [chats.offer_here(version=one) for one in chats.offered_elsewhere()] == [True]
     assert {one.upstream for one in Endpoint.objects.filter(is_active=True)} == {newer.pk}
     chats.withdraw(version_id=newer.pk)
     assert not Endpoint.objects.filter(is_active=True).exists()
 
 
 def test_a_worker_offers_what_it_finds_on_the_disk_that_hosts_share(
-    owner: Account, agent: Agent, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    owner: Account, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     version(owner)
     settings.CHAT_HOST = "10.0.0.7"
     monkeypatch.setattr(host, "serves_chats", lambda: True)
-    worker = Worker(name="other:1", hardware="cpu", queue="at-other")
-    Keeper(agent=agent, worker=worker).tick()
-    assert Endpoint.objects.count() == 1  # the build is not there
+    porter = Porter()
+    porter.tick()
+    assert Endpoint.objects.count() == 1  # the build is not there, nor what it could be made of
     monkeypatch.setattr(builds, "folder", lambda path: tmp_path)
-    Keeper(agent=agent, worker=worker).tick()
+    porter.tick()
+    assert Endpoint.objects.count() == 1  # it is not tried again at once
+    Porter().tick()
     assert Endpoint.objects.filter(is_active=True).count() == 2
 
 

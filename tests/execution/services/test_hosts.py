@@ -58,6 +58,11 @@ def test_another_instance_is_started_only_where_it_is_sooner_and_can_be() -> Non
     assert hosts.may_open(prediction=made, hardware="cpu")
     other = lives("other", stored=[made.version_id])
     assert not hosts.may_open(prediction=made, hardware="cpu")  # the build lies there, not here
+    later = timezone.now() + hosts.COPY_AFTER
+    assert hosts.may_open(prediction=made, hardware="cpu", now=later)  # and all is in use there, for a while
+    Host.objects.update(free=1)
+    assert not hosts.may_open(prediction=made, hardware="cpu", now=later)
+    Host.objects.update(free=0)
     other.stored, other.instances = [], {made.version_id: warm(1, start=10.0, run=2.0)}
     other.save()
     assert not hosts.may_open(prediction=made, hardware="cpu")  # two seconds behind what runs, or ten of a start

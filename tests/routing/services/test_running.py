@@ -226,7 +226,7 @@ def test_a_chat_goes_to_another_host_when_one_is_gone(
             doors[f"http://{place}:{door.port}/v1"] = agent, door
             settings.CHAT_HOST, settings.CHAT_PORT = place, door.port
             settings.PRIVATE_ORIGINS = settings.PRIVATE_ORIGINS | {f"{place}:{door.port}"}
-            chats.offer(version=version) if place == "127.0.0.1" else chats.offer_stored(is_here=lambda one: True)
+            chats.offer(version=version) if place == "127.0.0.1" else chats.offer_here(version=version)
         with httpx.Client(base_url=f"{gateway}/api/v1", headers=auth, timeout=60) as http:
             for _ in range(2):
                 answer = http.post("/chat/completions", json=body)
