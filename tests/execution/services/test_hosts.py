@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.utils import timezone
 from execution import limits
 from execution.agent.agent import Agent
 from execution.models import Host, Prediction
-from execution.services import hosts, runs
+from execution.services import builds, hosts, runs
 from execution.services.hosts import Voice, Worker
 from marketplace.models import Version
 from tests.factories.execution import hosted, payer, predict
@@ -53,7 +54,9 @@ def test_one_worker_is_rung_by_its_hardwares_queue() -> None:
     assert rung(version) == "hw-cpu"
 
 
-def test_another_instance_is_started_only_where_it_is_sooner_and_can_be() -> None:
+def test_another_instance_is_started_only_where_it_is_sooner_and_can_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     made = predict(payer(), hosted())
     assert hosts.may_open(prediction=made, hardware="cpu")
     other = lives("other", stored=[made.version_id])
@@ -66,7 +69,14 @@ def test_another_instance_is_started_only_where_it_is_sooner_and_can_be() -> Non
     other.stored, other.instances = [], {made.version_id: warm(1, start=10.0, run=2.0)}
     other.save()
     assert not hosts.may_open(prediction=made, hardware="cpu")  # two seconds behind what runs, or ten of a start
-    other.instances = {made.version_id: warm(1, start=10.0, run=30.0)}
+    other.instances = {made.version_id: warm(1, start=10.0, run=10.0 + hosts.COPY_SECONDS - 1)}
+    other.save()
+    assert not hosts.may_open(prediction=made, hardware="cpu")  # its build would have to be made first
+    other.instances = {made.version_id: warm(1, start=10.0, run=10.0 + hosts.COPY_SECONDS + 1)}
+    other.save()
+    assert hosts.may_open(prediction=made, hardware="cpu")
+    monkeypatch.setattr(builds, "folder", lambda path: tmp_path)
+    other.instances = {made.version_id: warm(1, start=10.0, run=11.0)}
     other.save()
     assert hosts.may_open(prediction=made, hardware="cpu")
 
