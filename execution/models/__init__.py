@@ -4,7 +4,7 @@ from execution.models.builds import Build, Upload
 from execution.models.claims import Claim
 from execution.models.deployments import Deployment, Release, WarmInstance
 from execution.models.files import File
-from execution.models.hosts import Host
+from execution.models.hosts import Door, Host
 from execution.models.idempotency import IdempotencyKey
 from execution.models.ids import new_id
 from execution.models.predictions import Prediction, labels_of
@@ -14,6 +14,7 @@ __all__ = [
     "Build",
     "Claim",
     "Deployment",
+    "Door",
     "File",
     "Host",
     "IdempotencyKey",

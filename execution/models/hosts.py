@@ -1,4 +1,4 @@
-"""The workers that live."""
+"""The workers that live, and where hosts answer for chats."""
 
 from __future__ import annotations
 
@@ -30,3 +30,21 @@ class Host(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Door(models.Model):
+    """Where a host answers the gateway for chats, said by itself every few seconds."""
+
+    # Its worker's own name, which stays when that starts again, at another address too.
+    node = models.CharField(max_length=150, primary_key=True)
+    # As its providers have it in the catalogue.
+    address = models.CharField(max_length=500, db_index=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+    # It was not seen for so long that its endpoints were withdrawn.
+    is_lost = models.BooleanField(default=False)
+
+    class Meta:
+        ordering: ClassVar = ["node"]
+
+    def __str__(self) -> str:
+        return self.node

@@ -14,7 +14,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from billing.rating import ALL_BPS
 from execution import schema
@@ -94,7 +94,7 @@ def readdress() -> None:
 
 
 def offered_elsewhere() -> list[Version]:
-    """The versions whose chats other hosts offer and this one does not."""
+    """The versions whose chats other hosts offer, or did when they were last seen, and this one does not."""
     missing = set(_others().values_list("upstream", flat=True)) - set(_own().values_list("upstream", flat=True))
     return list(Version.objects.select_related("model__publisher", "trained_from").filter(pk__in=missing))
 
@@ -111,6 +111,18 @@ def offer_here(*, version: Version) -> bool:
     # Meanwhile a newer version has taken its place.
     _own().filter(upstream=version.pk).update(is_active=False, hidden=Endpoint.Hidden.DISABLED)
     return False
+
+
+def retire(*, address: str) -> int:
+    """Nobody answers at this address now: its endpoints wait until a host is there again. How many."""
+    there = _hosted().filter(is_active=True, provider__base_url=address)
+    return there.update(is_active=False, hidden=Endpoint.Hidden.NOT_READY)
+
+
+def come_back() -> None:
+    """This host answers again: what was withdrawn of it is offered, unless a newer version has taken its place."""
+    there = _hosted().filter(hidden=Endpoint.Hidden.NOT_READY, provider__base_url=address())
+    there.update(is_active=True, hidden="")
 
 
 def _put(version: Version, said: Mapping[str, int]) -> None:
@@ -143,7 +155,8 @@ def _own() -> QuerySet[Endpoint]:
 
 
 def _others() -> QuerySet[Endpoint]:
-    return _hosted().filter(is_active=True).exclude(provider__base_url=address())
+    lost = Q(hidden=Endpoint.Hidden.NOT_READY)
+    return _hosted().filter(Q(is_active=True) | lost).exclude(provider__base_url=address())
 
 
 def _place() -> str:

@@ -23,7 +23,7 @@ from execution.agent.leases import Kept
 from execution.builders.base import BuildCanceled
 from execution.models import Deployment, Release, WarmInstance
 from execution.runtimes.base import SetupFailed, StartFailed
-from execution.services import attempts, copies, host, hosts, instances, releases, runs
+from execution.services import attempts, copies, doors, host, hosts, instances, releases, runs
 from execution.services.hosts import Voice, Worker
 from execution.services.porter import Porter
 from execution.services.releases import SETUP, START
@@ -58,6 +58,8 @@ class Keeper:
         # Since when deployments have had a free place that a better host may take.
         self._short_since: dict[str, float] = {}
         self._porter = Porter()
+        self._node = worker.queue
+        self._reported_at = float("-inf")
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deployment-keeper", daemon=True)
 
@@ -96,6 +98,9 @@ class Keeper:
         self._pass_on()
         self._pool.tick()
         self._voice.say()
+        if host.serves_chats() and time.monotonic() - self._reported_at >= doors.REPORT_SECONDS:
+            self._reported_at = time.monotonic()
+            doors.report(node=self._node)
 
     def _tend(self, charge: Charge) -> None:
         row = charge.row

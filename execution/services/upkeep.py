@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from execution import limits
 from execution.models import Prediction
-from execution.services import attempts, endings, hosts, instances, scale, webhooks
+from execution.services import attempts, doors, endings, hosts, instances, scale, webhooks
 from execution.services.predictions import TASK
 from execution.states import LIVE, Status
 from marketplace.lib import jobs
@@ -27,6 +27,7 @@ def poll(*, now: dt.datetime | None = None) -> None:
     scale.all_deployments(now=now)
     end_overdue(now=now)
     hosts.forget_lost(now=now)
+    doors.withdraw_lost(now=now)
     ring(now=now)
     webhooks.ring(now=now)
 
