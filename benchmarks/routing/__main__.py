@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from benchmarks.routing import fleet, scenarios, speed, workload
 from benchmarks.routing.baselines import BASELINES, Baseline, LateOracle, Oracle
+from benchmarks.routing.caching import CACHING
 from benchmarks.routing.measures import Measures, interval, measure
 from benchmarks.routing.ours import Ours
 from benchmarks.routing.world import World
@@ -26,6 +27,7 @@ from routing.selection.cost import BALANCED, Weights
 from routing.selection.router import Policy
 
 RATE = 15.0
+PLAIN = {"azure", "poisson", "bursty"}  # traces that do not say how prompts begin
 COLUMNS = (
     "policy", "success %", "SLO %", "TTFT p50 / p95 / p99 s", "$ per 1,000", "wasted $", "attempts", "regret %",
     "detect s", "recover s",
@@ -57,6 +59,8 @@ def main() -> int:
     print(f"{arguments.seeds} seeds, {arguments.requests} requests each, trace {arguments.trace}\n")
     policies: dict[str, Make] = {"turnpike": lambda seed: Ours(seed=seed)}
     policies |= {name: _maker(kind) for name, kind in BASELINES.items()}
+    if arguments.trace not in PLAIN:
+        policies |= {name: _maker(kind) for name, kind in CACHING.items()}
     policies["late-oracle"] = lambda seed: LateOracle(seed=seed)
     policies["oracle"] = lambda seed: Oracle(seed=seed)
     if arguments.ablations:
@@ -131,9 +135,11 @@ def _seeds(arguments: argparse.Namespace) -> list[int]:
 
 def _table(name: str, policies: dict[str, Make], runs: Runs) -> None:
     print(f"## {name}\n")
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|---" * len(COLUMNS) + "|")
     best = runs[name, "oracle"]
+    has_cache = any(one.cached for one in best)
+    columns = [*COLUMNS, *(["of prompts cached %"] if has_cache else [])]
+    print("| " + " | ".join(columns) + " |")
+    print("|---" * len(columns) + "|")
     for label in policies:
         rows = runs[name, label]
         regret = [100 * (one.objective / ideal.objective - 1) for one, ideal in zip(rows, best, strict=True)]
@@ -146,6 +152,7 @@ def _table(name: str, policies: dict[str, Make], runs: Runs) -> None:
             f"{mean(r.ttft_p99 for r in rows):.2f} | {mean(r.dollars for r in rows):.4f} "
             f"| {mean(r.wasted for r in rows):.4f} | {mean(r.attempts for r in rows):.3f} | {_with_bounds(regret, 1)} "
             f"| {f'{mean(detect):.1f}' if detect else '–'} | {f'{mean(recover):.1f}' if recover else '–'} |"
+            + (f" {mean(r.cached for r in rows):.1f} |" if has_cache else "")
         )
     print()
 
@@ -155,7 +162,7 @@ def _goals(policies: dict[str, Make], names: list[str], runs: Runs) -> None:
     print("## Goals\n")
     print("| " + " | ".join(GOALS) + " |")
     print("|---" * len(GOALS) + "|")
-    others = [label for label in policies if label in BASELINES]
+    others = [label for label in policies if label in BASELINES or label in CACHING]
     for name in names:
         ours = runs[name, "turnpike"]
         cells = []
@@ -225,7 +232,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="training: leave out so many seeds")
     parser.add_argument("--requests", type=int, default=2_500)
-    parser.add_argument("--trace", default="azure", help="azure, mooncake, poisson, bursty, or a file in their forms")
+    parser.add_argument("--trace", default="azure", help="azure, mooncake, agents, poisson, bursty, or a file")
     parser.add_argument("--fleet", help="a JSON file with endpoints instead of random fleets")
     parser.add_argument("--scenario", action="append", choices=scenarios.NAMES)
     parser.add_argument(

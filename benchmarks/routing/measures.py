@@ -33,6 +33,7 @@ class Measures:
     detect: float | None
     recover: float | None
     after_deadline: float | None
+    cached: float
 
 
 def measure(jobs: Sequence[Job], world: Seen, scenario: Scenario) -> Measures:
@@ -53,6 +54,7 @@ def measure(jobs: Sequence[Job], world: Seen, scenario: Scenario) -> Measures:
         detect=detect,
         recover=recover,
         after_deadline=after,
+        cached=100 * sum(job.cached for job in jobs) / sum(job.request.tokens for job in jobs),
     )
 
 

@@ -7,7 +7,7 @@ import datetime as dt
 import itertools
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ APPLICATIONS, TURNS = 12, 8  # of the workload that is named agents
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: arrival in seconds, tokens in and out, and the blocks of its prompt where they are known."""
+    """One request: arrival in seconds, tokens in and out, and the blocks and conversation of its prompt where known."""
 
     at: float
     tokens: int
     output: int
     blocks: tuple[int, ...] = ()
+    conversation: int = 0
 
 
 def sample(*, name: str, count: int, rate: float, rng: random.Random) -> list[Request]:
@@ -35,7 +36,7 @@ def sample(*, name: str, count: int, rate: float, rng: random.Random) -> list[Re
     window = rows[start : start + count]
     begin, span = window[0].at, max(1e-9, window[-1].at - window[0].at)
     scale = len(window) / rate / span
-    return [Request((one.at - begin) * scale, one.tokens, one.output, one.blocks) for one in window]
+    return [replace(one, at=(one.at - begin) * scale) for one in window]
 
 
 def busiest(requests: list[Request], *, seconds: float = 10.0) -> float:
@@ -72,7 +73,8 @@ def _mooncake(row: dict[str, Any]) -> Request:
     blocks = tuple(row["hash_ids"])
     # Its time stamps come in steps of three seconds: spread inside the step by what the request is.
     jitter = (hash(blocks) % 3_000) / 1_000
-    return Request(int(row["timestamp"]) / 1_000 + jitter, int(row["input_length"]), int(row["output_length"]), blocks)
+    at, tokens, output = int(row["timestamp"]) / 1_000 + jitter, int(row["input_length"]), int(row["output_length"])
+    return Request(at, tokens, output, blocks, hash(blocks[:3]))  # after the block that all share, what is one's own
 
 
 def _agents(_: str, count: int, rng: random.Random) -> list[Request]:
@@ -88,12 +90,12 @@ def _agents(_: str, count: int, rng: random.Random) -> list[Request]:
     while len(rows) < 3 * count:
         begun += rng.expovariate(1.0)
         blocks = shared[min(int(rng.expovariate(0.4)), APPLICATIONS - 1)]
-        at, tokens = begun, len(blocks) * BLOCK
+        at, tokens, conversation = begun, len(blocks) * BLOCK, next(serial)
         while True:
             tokens += max(20, int(min(8_000, rng.lognormvariate(5.7, 1.0))))
             output = max(1, int(min(2_000, rng.lognormvariate(4.8, 0.9))))
             blocks += tuple(next(serial) for _ in range(tokens // BLOCK - len(blocks)))
-            rows.append(Request(at, tokens, output, blocks))
+            rows.append(Request(at, tokens, output, blocks, conversation))
             if rng.random() < 1 / TURNS or tokens > 60_000:
                 break
             at += output / 50 + min(120.0, rng.lognormvariate(1.6, 1.0))

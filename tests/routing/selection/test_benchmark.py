@@ -14,6 +14,7 @@ from benchmarks.routing import fleet, scenarios, workload
 from benchmarks.routing.measures import Measures, measure
 from benchmarks.routing.ours import Ours
 from benchmarks.routing.world import World
+from routing.selection.router import Policy
 
 POLICIES = 13  # ours, ten baselines and two oracles
 ABLATIONS = 13  # ours, without each of six terms and five parts, and the oracle
@@ -47,16 +48,16 @@ def test_equal_seeds_run_alike(tmp_path: Path) -> None:
     assert bench(tmp_path, *arguments, "--first", "1") != first
 
 
-def run_of(name: str, seed: int) -> Measures:
+def run_of(name: str, seed: int, *, trace: str = "azure", policy: Policy | None = None) -> Measures:
     """What became of our router in one run of a hold-out: a thousand requests, 67 seconds."""
     rng = random.Random(seed)
-    requests = workload.sample(name="azure", count=1_000, rate=15.0, rng=rng)
+    requests = workload.sample(name=trace, count=1_000, rate=15.0, rng=rng)
     truths = fleet.draw(
         rng, rate=workload.busiest(requests), tokens=statistics.fmean(one.tokens for one in requests),
         output=statistics.fmean(one.output for one in requests),
     )  # fmt: skip
     scenario = scenarios.make(name, truths, seconds=requests[-1].at, rng=random.Random(f"{seed}:{name}"))
-    ours = Ours(seed=seed)
+    ours = Ours(seed=seed, policy=policy)
     world = ours.world = World(fleet=truths, scenario=scenario, requests=requests, policy=ours, seed=seed)
     return measure(world.run(), world, scenario)
 
@@ -74,3 +75,32 @@ def test_what_waits_for_its_turn_at_an_endpoint_that_falls_silent_goes_elsewhere
     found = run_of("mixed", 223169552849767)
     assert found.after_deadline is not None
     assert found.after_deadline <= 2
+
+
+def test_agents_prompts_are_sent_where_they_are_cached_and_cost_less_for_it() -> None:
+    with_it, without = (run_of("healthy", 3, trace="agents", policy=Policy(sticks=sticks)) for sticks in (True, False))
+    assert with_it.cached > without.cached + 3
+    assert with_it.dollars < 0.97 * without.dollars
+    assert with_it.slo > without.slo - 1
+
+
+def test_where_prompts_are_known_baselines_that_know_of_caches_are_run_too(tmp_path: Path) -> None:
+    runs = bench(tmp_path, "--trace", "agents", "--scenario", "healthy")
+    assert {"sticky-inverse-square", "prefix-aware"} < {run["policy"] for run in runs}
+    assert len(runs) == POLICIES + 2
+
+
+def test_agents_conversations_grow_and_begin_alike() -> None:
+    requests = workload.sample(name="agents", count=1_000, rate=15.0, rng=random.Random(5))
+    assert [one.at for one in requests] == sorted(one.at for one in requests)
+    last: dict[int, workload.Request] = {}
+    grown = 0
+    for one in requests:
+        before = last.get(one.conversation)
+        if before is not None:
+            assert one.blocks[: len(before.blocks)] == before.blocks
+            assert one.tokens > before.tokens
+            grown += 1
+        last[one.conversation] = one
+    assert grown > 500
+    assert len({one.blocks[:3] for one in last.values()}) <= workload.APPLICATIONS < len(last)
