@@ -9,6 +9,7 @@ LEAST: Final = 1.0
 MOST: Final = 10.0  # but where as long is usual
 LONG: Final = 1.5  # times what is expected, at least
 PROBE_MOST: Final = 1.75
+THINKING: Final = 30.0  # where nobody knows whether models think aloud there
 SPREADS: Final = 4.0
 
 
@@ -22,6 +23,13 @@ def first_chunk(*, expected: float, spread: float, whole: float, is_last: bool, 
         return whole
     patience = min(LONG * expected + SPREADS * spread, 3 * expected + 1)
     return min(max(patience, LEAST), PROBE_MOST if is_probe else max(MOST, LONG * expected), whole)
+
+
+def of_thoughts(*, expected: float, whole: float, are_silent: bool, is_probe: bool = False) -> float:
+    """Seconds to the first piece where the model may think in silence, or hang: what has been met decides."""
+    if are_silent:
+        return min(whole, max(THINKING, LONG * expected)) if is_probe else whole
+    return min(whole, max(MOST if is_probe else THINKING, LONG * expected))
 
 
 def hedge_after(*, expected: float, spread: float) -> float:

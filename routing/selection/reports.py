@@ -111,7 +111,7 @@ class Notes:
         """It answered."""
         tally = self.of(ticket.endpoint_id)
         tally.answered += 1
-        if not is_whole:
+        if not is_whole and not ticket.has_thought:
             tally.firsts += 1
             tally.first_s += now - ticket.began
             tally.first_tokens += ticket.tokens

@@ -232,21 +232,29 @@ class Router:
                 standing.wanted_until = now + WANTED_SECONDS
 
     def begin(
-        self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False, is_whole: bool = False
-    ) -> Ticket:
+        self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False, is_whole: bool = False,
+        may_think: bool = False,
+    ) -> Ticket:  # fmt: skip
         """A call goes to the endpoint; the ticket is to be given to exactly one of ended, failed and dropped.
 
-        `is_whole`: the answer will come in one piece.
+        `is_whole`: the answer will come in one piece; `may_think`: the model may think before it answers.
         """
         return self.standing(endpoint_id).begin(
-            endpoint_id, tokens=tokens, now=now, is_reserved=is_reserved, is_whole=is_whole
+            endpoint_id, tokens=tokens, now=now, is_reserved=is_reserved, is_whole=is_whole, may_think=may_think
         )
 
-    def patience(self, ticket: Ticket, *, whole: float, is_last: bool) -> float:
-        """Seconds that the call may stay silent: `whole` for the last one, and where no other endpoint is well."""
-        line = self.standing(ticket.endpoint_id).line
+    def patience(self, ticket: Ticket, *, whole: float, is_last: bool, others: Sequence[Candidate] = ()) -> float:
+        """Seconds that the call may stay silent: `whole` for the last one, and where no other endpoint is well.
+
+        `others` are further endpoints of the model: where one of them thinks in silence, this one may too.
+        """
+        standing = self.standing(ticket.endpoint_id)
+        line = standing.line
         expected = line.level + line.per_token * ticket.tokens
         is_last = is_last or not self.policy.cuts_off
+        if ticket.is_mute and not is_last:
+            met = any(one.thoughts.are_silent for one in (standing, *map(self._standing_of, others)))
+            return deadlines.of_thoughts(expected=expected, whole=whole, are_silent=met, is_probe=ticket.is_probe)
         return deadlines.first_chunk(
             expected=expected, spread=line.spread, whole=whole, is_last=is_last, is_probe=ticket.is_probe
         )
@@ -267,7 +275,7 @@ class Router:
         return min(LOOK, patience - age)
 
     def _has_fallen_silent(self, ticket: Ticket, *, now: float) -> bool:
-        if ticket.is_whole or not self.policy.cuts_off:
+        if ticket.is_mute or not self.policy.cuts_off:
             return False
         standing = self.standing(ticket.endpoint_id)
         if now >= standing.line.until:

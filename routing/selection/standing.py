@@ -19,6 +19,7 @@ from routing.selection.line import Figures, Line
 from routing.selection.ratecap import RateCap
 from routing.selection.reliability import WORST, Reliability
 from routing.selection.silence import FAULT, MOST_CALLS, Silence
+from routing.selection.thoughts import Thoughts
 from routing.selection.ticket import Ticket
 
 SECONDS_PER_TOKEN: Final = 1 / 50
@@ -45,8 +46,8 @@ class Standing:
 
     __slots__ = (
         "_asked_from", "_fresh", "_pending", "_running", "_served", "answered_from", "breaker", "called_at", "capacity",
-        "doubt", "figures", "heard_at", "latency", "pace", "paced", "rate", "reliability", "silence", "tool_calls",
-        "wanted_until", "weighs_failures", "weighs_queues",
+        "doubt", "figures", "heard_at", "latency", "pace", "paced", "rate", "reliability", "silence", "thoughts",
+        "tool_calls", "wanted_until", "weighs_failures", "weighs_queues",
     )  # fmt: skip
 
     def __init__(self, *, like: "Standing | None" = None, phase: float = 0.5) -> None:
@@ -77,6 +78,7 @@ class Standing:
         self._running: dict[int, Ticket] = {}
         self._served = 0  # of those that run: how many are known to be served, not queued
         self.silence = Silence()
+        self.thoughts = Thoughts()
         self.doubt = 0.0  # how likely it has fallen silent, when the line was computed
         self.figures: Figures = self.refresh(0.0)
 
@@ -90,22 +92,24 @@ class Standing:
         return Line._make(self.figures if now < self.figures[0] else self.refresh(now))
 
     def begin(
-        self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False, is_whole: bool = False
-    ) -> Ticket:
+        self, endpoint_id: int, *, tokens: int, now: float, is_reserved: bool = False, is_whole: bool = False,
+        may_think: bool = False,
+    ) -> Ticket:  # fmt: skip
         """A call goes there; `is_reserved`: its place under the rate cap has been taken.
 
-        `is_whole`: its answer will come in one piece, so that silence says nothing.
+        `is_whole`: its answer will come in one piece, so that silence says nothing; nor does it where a model that
+        `may_think` is not known to do so aloud.
         """
         ticket = Ticket(
             endpoint_id, tokens, now, self.capacity.in_flight, self.capacity.wait(), self.breaker.is_half_open(now),
-            is_whole,
+            is_whole, may_think, is_whole or (may_think and not self.thoughts.are_aloud),
         )  # fmt: skip
         self.breaker.begin(now=now)
         if not is_reserved:
             self.rate.reserve(now=now)
         self.rate.sent(now=now)
         self.called_at = now
-        if is_whole:
+        if ticket.is_mute:
             self._served += 1
         else:
             self._pending[id(ticket)] = ticket
@@ -118,18 +122,13 @@ class Standing:
         """Its first piece came and was sound; a plain answer comes whole and tells nothing of its first token."""
         self._pending.pop(id(ticket), None)
         if not is_whole and not ticket.is_whole:
-            seconds = now - ticket.began
             ticket.first_at = now
-            usual = self.latency.long_run
-            level = max(0.0, seconds - self.latency.per_token * ticket.tokens)
-            self._served += 1
-            was_late = self.capacity.first_token(
-                level=level, usual=usual, others=ticket.others, served=self._served, now=now
-            )
-            if self.breaker.is_open:
-                self.latency.restart(seconds=seconds, tokens=ticket.tokens, now=now)
-            elif not (was_late and ticket.queueing):  # else the queue explains it
-                self.latency.observe(seconds=seconds, tokens=ticket.tokens, now=now)
+            self._served += not ticket.is_mute
+            if ticket.may_think:
+                usual = self.latency.long_run + self.latency.per_token * ticket.tokens
+                ticket.has_thought = self.thoughts.first_token(seconds=now - ticket.began, usual=usual)
+            if not ticket.has_thought:
+                self._time(ticket, now=now)
         self.reliability.observe(failed=False, now=now)
         self.rate.taken()
         if self.breaker.is_open:
@@ -143,12 +142,24 @@ class Standing:
         self.answered_from = max(self.answered_from, ticket.began)
         self.refresh(now)
 
+    def _time(self, ticket: Ticket, *, now: float) -> None:
+        """Learn from how long its first token took."""
+        seconds = now - ticket.began
+        level = max(0.0, seconds - self.latency.per_token * ticket.tokens)
+        was_late = self.capacity.first_token(
+            level=level, usual=self.latency.long_run, others=ticket.others, served=self._served, now=now
+        )
+        if self.breaker.is_open:
+            self.latency.restart(seconds=seconds, tokens=ticket.tokens, now=now)
+        elif not (was_late and ticket.queueing):  # else the queue explains it
+            self.latency.observe(seconds=seconds, tokens=ticket.tokens, now=now)
+
     def ended(self, ticket: Ticket, *, now: float, output_tokens: int = 0) -> None:
         """Its answer is whole."""
         if ticket.is_over:
             return
         self._over(ticket, now=now, ended=True)
-        since = ticket.first_at
+        since = ticket.began if ticket.has_thought else ticket.first_at  # what was thought counts as output
         if since is None:
             since = min(now, ticket.began + self.latency.long_run + self.latency.per_token * ticket.tokens)
         if output_tokens > 1 and now > since:
@@ -199,7 +210,7 @@ class Standing:
         if not self.breaker.is_open:
             self.latency.at_least(seconds=now - ticket.began, now=now)
         self.silence.gave_up(now=now)
-        if self._asked_from is None and not ticket.is_whole:
+        if self._asked_from is None and not ticket.is_mute:
             self._asked_from = now
         self.refresh(now)
 
@@ -305,7 +316,7 @@ class Standing:
 
     def _over(self, ticket: Ticket, *, now: float, ended: bool = False) -> None:
         ticket.is_over = True
-        if ticket.first_at is not None or ticket.is_whole:
+        if ticket.first_at is not None or ticket.is_mute:
             self._served -= 1
         self._pending.pop(id(ticket), None)
         self._running.pop(id(ticket), None)

@@ -14,5 +14,8 @@ class Ticket:
     queueing: float  # seconds that it was expected to queue
     is_probe: bool
     is_whole: bool = False
+    may_think: bool = False
+    is_mute: bool = False  # its silence says nothing: it comes whole, or may be thinking
+    has_thought: bool = False  # in silence, before its first token
     first_at: float | None = None
     is_over: bool = False

@@ -172,7 +172,8 @@ class Attempts:
         request = await self._fitted(route)
         started = time.monotonic()
         tokens, is_whole = self._admission.need.input_estimate, not self._admission.is_streamed
-        ticket = HEALTH.begin(endpoint_id, tokens=tokens, is_whole=is_whole)
+        may_think = not is_whole and self._may_think(route)
+        ticket = HEALTH.begin(endpoint_id, tokens=tokens, is_whole=is_whole, may_think=may_think)
         patience, whole = self._patience(ticket, attempt, left)
         try:
             ready = self._build(await _authorised(attempt), request)
@@ -227,12 +228,14 @@ class Attempts:
 
     def _patience(self, ticket: Ticket, attempt: Try, left: list[Try]) -> tuple[float, float]:
         """(seconds to wait for this attempt, seconds that the last one would be waited for)."""
-        is_last = not HEALTH.has_well_one([one.route.candidate for one in left])
+        others = [one.route.candidate for one in left]
+        is_last = not HEALTH.has_well_one(others)
         whole = self._whole(ticket, attempt)
         if self._admission.operation != CHAT:
             return whole, whole  # how long it takes says nothing of its tokens
         if self._admission.is_streamed:
-            return HEALTH.patience(ticket, whole=whole, is_last=is_last), whole
+            alike = [one for one in others if one.model == attempt.route.candidate.model]
+            return HEALTH.patience(ticket, whole=whole, is_last=is_last, others=alike), whole
         most = attempt.max_tokens
         return HEALTH.patience_for_whole(ticket, max_tokens=most, whole=whole, is_last=is_last), whole
 
@@ -243,8 +246,8 @@ class Attempts:
         if self._admission.operation != CHAT:
             return limits.answer
         if self._admission.is_streamed:
-            thinks = self._may_think(attempt.route)
-            return max(limits.first_chunk, limits.to_first_piece(prompt_tokens=ticket.tokens, thinks=thinks) - waited)
+            longest = limits.to_first_piece(prompt_tokens=ticket.tokens, thinks=ticket.may_think)
+            return max(limits.first_chunk, longest - waited)
         longest = limits.to_answer(prompt_tokens=ticket.tokens, max_tokens=attempt.max_tokens)
         return max(limits.answer, longest - waited)
 

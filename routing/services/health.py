@@ -126,16 +126,18 @@ class Health:
         with self._lock:
             return self.router.keeps_turn(endpoint_id, others, now=self._clock())
 
-    def begin(self, endpoint_id: int, *, tokens: int, is_whole: bool = False) -> Ticket:
+    def begin(self, endpoint_id: int, *, tokens: int, is_whole: bool = False, may_think: bool = False) -> Ticket:
         """A call goes to its reserved place; give the ticket to exactly one of ended, failed and dropped."""
         with self._lock:
             now = self._clock()
-            return self.router.begin(endpoint_id, tokens=tokens, now=now, is_reserved=True, is_whole=is_whole)
+            return self.router.begin(
+                endpoint_id, tokens=tokens, now=now, is_reserved=True, is_whole=is_whole, may_think=may_think
+            )
 
-    def patience(self, ticket: Ticket, *, whole: float, is_last: bool) -> float:
+    def patience(self, ticket: Ticket, *, whole: float, is_last: bool, others: Sequence[Candidate] = ()) -> float:
         """Seconds that a streamed call may stay silent."""
         with self._lock:
-            return self.router.patience(ticket, whole=whole, is_last=is_last)
+            return self.router.patience(ticket, whole=whole, is_last=is_last, others=others)
 
     def wait_on(self, ticket: Ticket, others: Sequence[Candidate], *, patience: float, whole: float) -> float:
         """Seconds to wait on for a call's first piece before asking again; 0: leave it for one of the others."""

@@ -8,6 +8,7 @@ import pytest
 from marketplace.lib.errors import AppError
 from marketplace.lib.pool import run
 from routing import upstream
+from routing.selection import deadlines
 from routing.upstream import Deadlines
 from tests.factories.routing import Buyer, endpoint
 from tests.routing.conftest import QUICK
@@ -96,3 +97,18 @@ async def test_time_for_thoughts_is_given_once_and_not_at_each_endpoint(
     assert len(waited) == 2
     assert waited[0] == pytest.approx(2, abs=0.1)
     assert waited[1] < 1.2
+
+
+@pytest.mark.parametrize(("asks", "answers"), [({}, "sim-slow"), ({"reasoning": {"enabled": False}}, "sim-other")])
+async def test_who_may_be_thinking_is_not_left_for_another(
+    simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch, asks: Any, answers: str
+) -> None:
+    monkeypatch.setattr(upstream.SENDER, "limits", Deadlines())
+    monkeypatch.setattr(deadlines, "LEAST", 0.2)
+    monkeypatch.setattr(deadlines, "SPREADS", 0.1)
+    slow, other = simulate("sim-slow", ttft=4), simulate("sim-other")
+    cheap = {"prompt": "0.01", "completion": "0.01"}
+    await run(endpoint, slow.base_url, provider="sim-slow", per_million=cheap, **THINKS)
+    await run(endpoint, other.base_url, provider="sim-other", **THINKS)
+    assert answers in text(await streamed(alice, **asks))
+    assert slow.calls == 1
