@@ -54,6 +54,10 @@ chaos: ## 100 predictions at once over two workers, one of which is killed every
 	@$(BOOTSTRAP) --dev
 	@CHAOS=1 exec $(BIN)/python tools/test.py tests/chaos -q -s
 
+test-docker-again: ## A container's build made again as on a second host, with an engine (a minute)
+	@$(BOOTSTRAP) --dev
+	@DOCKER_AGAIN=1 exec $(BIN)/python tools/test.py tests/execution/docker/test_again.py -q -n0
+
 bench-ledger: ## Measure hold and settle, on SQLite and PostgreSQL
 	@$(BOOTSTRAP) --dev
 	@$(BIN)/python -m benchmarks.ledger

@@ -97,7 +97,8 @@ def _build(
         elif config.chat is not None:
             schema = of_chat(asdict(config.chat))
         else:
-            schema = inspected.whole(config, inspect=lambda one: _inspect(work, coded, one), log=work.log)
+            unread = source_folder.unread_requirements(source, config)
+            schema = inspected.whole(config, inspect=lambda one: _inspect(work, coded, one, unread), log=work.log)
         text = json.dumps(schema, indent=1)
         cog = again.cog_version if again else COG_VERSION
         extra = [f"cog=={cog}", f"python=={python}", f"base=={base.id}", *config.run_commands, *packages, salt]
@@ -144,13 +145,13 @@ def _python_of(work: Work, image: str) -> str:
     return output.decode().strip()
 
 
-def _inspect(work: Work, image: str, config: CogConfig) -> dict[str, Any]:
+def _inspect(work: Work, image: str, config: CogConfig, unread: str) -> dict[str, Any]:
     """Cog's schema of the predictor: imports the creator's code, behind the walls of a run."""
     command = [f"{dockerfiles.VENV}/bin/python", "-B", INSPECTION_AT, config.path, config.name]
     status, output, said = work.once(image, command, {str(INSPECTION): INSPECTION_AT})
     for line in said.splitlines()[:200]:
         work.log(line)
-    return inspected.read(status=status, output=output, config=config, log=work.log)
+    return inspected.read(status=status, output=output, config=config, log=work.log, unread=unread)
 
 
 def _record(config: CogConfig, image: str, name: str, python: str) -> dict[str, Any]:

@@ -32,8 +32,13 @@ def whole(
     return schema
 
 
-def read(*, status: int, output: bytes, config: CogConfig, log: Callable[[str], None]) -> dict[str, Any]:
-    """The schema. Raises BuildFailed with the creator's own line; all of its lines go to the log."""
+def read(
+    *, status: int, output: bytes, config: CogConfig, log: Callable[[str], None], unread: str = ""
+) -> dict[str, Any]:
+    """The schema. Raises BuildFailed with the creator's own line; all of its lines go to the log.
+
+    `unread`: what to say of requirements that cog.yaml does not name, when a module is missing.
+    """
     try:
         answer = json.loads(output)
     except ValueError:
@@ -46,5 +51,5 @@ def read(*, status: int, output: bytes, config: CogConfig, log: Callable[[str], 
     where = f" ({frames[-1]})" if frames else ""
     hint = ""
     if missing := str(answer.get("missing", "")).split(".")[0]:
-        hint = f" Is {missing!r} in the requirements?"
+        hint = f" {unread}" if unread else f" Is {missing!r} in the requirements?"
     raise BuildFailed(f"{config.reference} cannot be used: {str(answer.get('error', ''))[:2000]}{where}.{hint}")

@@ -98,6 +98,8 @@ def input_schema(inputs: "dict[str, Any]") -> "dict[str, Any]":
         title = one.name.replace("_", " ").title()
         described = dict(one.type.json_type())
         optional = "OPTIONAL" in one.type.repetition.name
+        if one.choices and one.default is not None and one.default not in one.choices:
+            raise ValueError(f"the default of {one.name}, {one.default!r}, is not one of its choices")
         if one.choices:
             schemas[one.name] = {**described, "title": one.name, "enum": list(one.choices)}
             described = {"allOf": [{"$ref": f"#/components/schemas/{one.name}"}]}
@@ -167,6 +169,17 @@ def document(schemas: "dict[str, Any]") -> "dict[str, Any]":
     }
 
 
+def hint(text: str) -> str:
+    """What Cog's own words leave out: what to write instead."""
+    if "must have a return type annotation" in text:
+        return ": say what it returns, such as -> str or -> Path"
+    if "unsupported Cog type" in text:
+        return ": an input is a str, int, float, bool, cog.Path, dict, or a list of these"
+    if text.startswith(("invalid literal for int()", "could not convert string to float")):
+        return " (the default= of an input does not fit its type)"
+    return ""
+
+
 def look(path: str, name: str) -> "dict[str, Any]":
     """Import and describe. Raises whatever the creator's code raises."""
     from cog import _inspector
@@ -183,7 +196,11 @@ def look(path: str, name: str) -> "dict[str, Any]":
         return _inspector.adt.OutputType(kind=_inspector.adt.OutputKind.SINGLE, type=_inspector.adt.PrimitiveType.ANY)
 
     _inspector._create_output_type = keep
-    found = _inspector.create_predictor(module, name)
+    try:
+        found = _inspector.create_predictor(module, name)
+    except ValueError as error:
+        error.args = (f"{error}{hint(str(error))}",)
+        raise
     return document({**input_schema(found.inputs), "Output": {"title": "Output", **describe(seen[-1])}})
 
 

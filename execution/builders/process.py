@@ -41,6 +41,8 @@ def build(
     requirements = again.requirements if again else source_folder.requirements_of(source, config)
     _refuse_the_impossible(source, config)
     interpreter = interpreters.find(again.python if again else config.python_version)
+    if unread := source_folder.unread_requirements(source, config):
+        log(unread)
     log(f"Building {config.reference} for Python {interpreter.version}, isolation: {sandbox.survey().isolation}.")
     environment = environments.provide(
         var=var,
@@ -176,4 +178,5 @@ def _inspect(
     )
     name = f"importing {config.path}"
     status, output = steps.run(order, name=name, seconds=limits.inspect_seconds, log=log, is_canceled=is_canceled)
-    return inspected.read(status=status, output=output, config=config, log=log)
+    unread = source_folder.unread_requirements(frozen, config)
+    return inspected.read(status=status, output=output, config=config, log=log, unread=unread)

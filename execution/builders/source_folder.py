@@ -27,12 +27,30 @@ def _text(source: Path, name: str, missing: str) -> str:
 
 def read_config_of(source: Path) -> CogConfig:
     """The upload's cog.yaml. Raises PackageError."""
-    missing = 'There is no cog.yaml at the top of the upload. It must say at least predict: "predict.py:Predictor".'
-    config = read_config(_text(source, "cog.yaml", missing))
+    config = read_config(_text(source, "cog.yaml", _no_config(source)))
     for path in (config.path, *([config.training.path] if config.train else [])):
         if not (source / path).is_file():
             raise PackageError(f"cog.yaml names {path}, which is not in the upload.")
     return config
+
+
+def _no_config(source: Path) -> str:
+    """What to do where there is no cog.yaml at the top."""
+    said = "There is no cog.yaml at the top of the upload"
+    near = [one.name for one in sorted(source.iterdir()) if one.name.lower() in ("cog.yaml", "cog.yml")]
+    if near:
+        return f"{said}, but a {near[0]}: rename it to cog.yaml."
+    deeper = sorted((one.relative_to(source) for one in source.rglob("cog.yaml")), key=lambda one: len(one.parts))
+    if deeper:
+        return f"{said}, but one in {deeper[0].parent.as_posix()[:100]}/: upload that folder."
+    return f'{said}. It must say at least predict: "predict.py:Predictor".'
+
+
+def unread_requirements(source: Path, config: CogConfig) -> str:
+    """What to change where the upload has requirements.txt and cog.yaml asks for nothing; empty where all is well."""
+    if config.requirements_file or config.packages or not (source / "requirements.txt").is_file():
+        return ""
+    return "cog.yaml does not name requirements.txt, so nothing of it is installed: add build.python_requirements."
 
 
 def requirements_of(source: Path, config: CogConfig) -> tuple[Requirement, ...]:

@@ -115,7 +115,8 @@ class _Reader:
     def only(self, known: frozenset[str]) -> None:
         for key in self.nodes:
             if key not in known:
-                raise self.fail(key, f"is not known here. Known: {', '.join(sorted(known))}.")
+                place = f" It belongs under build: as build.{key}." if not self.where and key in BUILD_KEYS else ""
+                raise self.fail(key, f"is not known here.{place} Known: {', '.join(sorted(known))}.")
 
     def has(self, key: str) -> bool:
         node = self.nodes.get(key)

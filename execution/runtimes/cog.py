@@ -33,6 +33,12 @@ PREFIX: Final = re.compile(
     r"(?:Prediction|Training|Setup|setup|worker setup) failed(?: \(slot [0-9a-f-]+\))?: )+"
 )
 
+HINTS: Final = {
+    "Failed to parse output JSON": ". NaN, infinity and half of a character (a lone surrogate) are no JSON: return "
+    "None or a text in their place.",
+    "Failed to serialize output: TypeError": ". Return text, numbers, lists and dicts of these, or a cog.Path.",
+}
+
 
 class Gone(Exception):
     """The server does not answer any more."""
@@ -52,8 +58,9 @@ class Health:
 
 
 def plain_error(text: str) -> str:
-    """Cog's error without the prefixes that it stacks."""
-    return PREFIX.sub("", text)
+    """Cog's error without the prefixes that it stacks, and with what to change where it speaks of its own parts."""
+    plain = PREFIX.sub("", text)
+    return plain + next((hint for start, hint in HINTS.items() if plain.startswith(start)), "")
 
 
 @dataclass(slots=True)

@@ -23,6 +23,8 @@ from marketplace.lib.sockets import Place
 
 WATCH_SECONDS: Final = 0.5
 HEALTH: Final = {"READY": "ready", "BUSY": "busy", "STARTING": "starting", "UNKNOWN": "starting"}
+# Cog warns of the names that it once taught, in every setup.
+_OLD_NAMES: Final = ("<string>:1: DeprecationWarning", "predict() is deprecated")
 
 
 class Body(Protocol):
@@ -127,7 +129,7 @@ class ProcessInstance:
         """What the setup printed, and the end of what the server said."""
         if not self.is_running():
             self._tail.finish()
-        return "\n".join(part for part in (self.setup_logs, self._tail.text()) if part)
+        return "\n".join(part for part in (self.setup_logs, said_by_server(self._tail.text())) if part)
 
     def _watch(self) -> None:
         """Count the memory of the whole family: the kernel's limit is per process only."""
@@ -217,6 +219,27 @@ def said_in_setup(text: str) -> str:
             lines.append(line.removeprefix("[coglet::setup] "))
         elif not line.startswith("[coglet"):
             lines.append(line)
+    return "\n".join(lines)
+
+
+def said_by_server(text: str) -> str:
+    """The end of what came out of its process, without the lines of JSON of Cog's server that tell a person nothing.
+
+    What the setup printed stays, as it was printed; what the server says of errors, too.
+    """
+    lines = []
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+            target, level, fields = str(record["target"]), record["level"], record["fields"]
+            message = str(fields["message"])
+        except (ValueError, LookupError, TypeError):
+            lines.append(line)
+            continue
+        if target == "coglet::setup":
+            lines += [] if message.startswith(_OLD_NAMES) else [message]
+        elif level == "ERROR":
+            lines.append(": ".join(str(one) for one in (message, fields.get("error")) if one))
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from execution.schema.chat import chat_offer, of_chat
 from execution.schema.checks import InvalidInput, validate
 from execution.schema.document import INPUT, OUTPUT, InvalidSchema, Schema
 from execution.schema.form import Field, fields, file_inputs
-from execution.schema.outputs import is_file_at, is_iterator, modalities, output_kind
+from execution.schema.outputs import is_file_at, is_iterator, lacking_file, modalities, output_kind
 
 __all__ = [
     "INPUT",
@@ -22,6 +22,7 @@ __all__ = [
     "file_inputs",
     "is_file_at",
     "is_iterator",
+    "lacking_file",
     "modalities",
     "of_chat",
     "output_kind",

@@ -14,6 +14,7 @@ _MEDIA: Final = {
     "audio": "audio|sound|speech|voice|wav|mp3",
     "video": "video|clip|mp4",
 }
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # a link, or what stands for a stored file
 
 
 def output_kind(document: Schema) -> str:
@@ -42,6 +43,31 @@ def is_file_at(document: Schema, component: str, member: str = "") -> bool:
     node = component_of(document, component)
     flat = unwrap_null(flatten(document, node))[0] if node is not None else {}
     return is_file(flat.get("properties", {}).get(member, {}) if member else flat)
+
+
+def lacking_file(document: Schema, output: Any) -> str:
+    """What is wrong with an output whose type is a file, for whoever wrote the model; empty where nothing is.
+
+    Cog gives null where a returned path has no file behind it. A type that allows None allows that.
+    """
+    component = component_of(document, OUTPUT)
+    if component is None:
+        return ""
+    flat, may_be_null = unwrap_null(flatten(document, component))
+    if not is_file(flat) or (output is None and may_be_null):
+        return ""
+    if output is None:
+        return (
+            "The model returned no file: its type says that it returns one, and there was none at the path that it "
+            "returned (or it returned None). Write the file before returning its path."
+        )
+    if not isinstance(output, str):
+        return "The model returned no path where its type says a file: return a cog.Path."
+    if not _ADDRESS.match(output):
+        return (
+            f"The model returned the text {output[:80]!r} where its type says a file: return cog.Path({output[:80]!r})."
+        )
+    return ""
 
 
 def is_iterator(document: Schema) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +16,9 @@ from typing import Any, Final
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from execution import limits, texts
+from execution import limits, schema, texts
 from execution.agent.agent import Agent
 from execution.agent.leases import Lease
 from execution.builders.base import BuildCanceled
@@ -28,12 +26,12 @@ from execution.models import Prediction
 from execution.runtimes.base import Finished, Log, Output, ProducedFile, SetupFailed, Started, StartFailed
 from execution.services import attempts, copies, endings, files, host, hosts, inputs, trained, webhooks
 from execution.services.attempts import Attempt
+from execution.services.pulse import Progress, Pulse
 from execution.states import Status
 
 logger = structlog.get_logger(__name__)
 
 FLUSH_SECONDS: Final = 0.2
-PROGRESS_SECONDS: Final = 1.0
 _MARGIN_SECONDS: Final = 5.0
 
 
@@ -103,7 +101,7 @@ def _run(agent: Agent, lease: Lease, prediction: Prediction, attempt: Attempt) -
             )
             return
         try:
-            copies.bring(version=prediction.version, log=_Progress(attempt), is_canceled=pulse.is_lost)
+            copies.bring(version=prediction.version, log=Progress(attempt), is_canceled=pulse.is_lost)
             _Drive(agent, prediction, attempt, pulse, live).run(lease, given, local)
         except copies.CannotCopy as error:  # another host may have it
             attempts.give_back(attempt, reason=texts.text(error.message))
@@ -136,78 +134,6 @@ def _workspace() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-class _Progress:
-    """What making a build tells, as the run's log until the model begins with its own."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._lines: list[str] = []
-        self._told_at = float("-inf")
-
-    def __call__(self, line: str) -> None:
-        self._lines.append(f"{texts.text(line)}\n")
-        if time.monotonic() - self._told_at >= PROGRESS_SECONDS:
-            self._told_at = time.monotonic()
-            attempts.write(self._attempt, logs="".join(self._lines)[: limits.MAX_LOG_CHARACTERS])
-
-
-class Pulse:
-    """A thread beside a run: sees a lost claim within half a second, renews lease and hold every two seconds."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._over = threading.Event()
-        self._lost = threading.Event()
-        self._started_at: float | None = None
-        self._thread = threading.Thread(target=self._beat, name=f"pulse-{attempt.prediction_id}", daemon=True)
-
-    def __enter__(self) -> Pulse:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def run_started(self) -> None:
-        """Run time, and with it what must be paid ahead, counts from now."""
-        self._started_at = time.monotonic()
-
-    def lose(self) -> None:
-        """The claim is lost: the run is to stop."""
-        self._lost.set()
-
-    def is_lost(self) -> bool:
-        """Whether the run is to stop: canceled, given to another, or no longer paid."""
-        return self._lost.is_set()
-
-    def _beat(self) -> None:
-        # The claim has just been made: a short run ends before there is anything to look at or to renew.
-        last_success = time.monotonic()
-        next_beat = last_success + limits.HEARTBEAT_SECONDS
-        try:
-            while not self._over.wait(limits.WATCH_SECONDS) and not self._lost.is_set():
-                try:
-                    now = time.monotonic()
-                    if now >= next_beat:
-                        elapsed = None if self._started_at is None else int((now - self._started_at) * 1000)
-                        alive = attempts.heartbeat(self._attempt, elapsed_ms=elapsed)
-                        next_beat = now + limits.HEARTBEAT_SECONDS
-                    else:
-                        alive = attempts.is_mine(self._attempt)
-                    last_success = now
-                    if not alive:
-                        self._lost.set()
-                except Exception:
-                    # The database is away: the run may go on for as long as its lease holds.
-                    logger.exception("heartbeat_failed", prediction=self._attempt.prediction_id)
-                    close_old_connections()
-                    if time.monotonic() - last_success > limits.LEASE.total_seconds():
-                        self._lost.set()
-        finally:
-            connection.close()
 
 
 class _Drive:
@@ -313,6 +239,9 @@ class _Drive:
                 changes["output"] = fruit.output
             except trained.NoWeights as none:
                 status, error = Status.FAILED, none.message
+        elif status == Status.SUCCEEDED:
+            wrong = schema.lacking_file(self._prediction.version.openapi_schema, self._output)
+            status, error = (Status.FAILED, wrong) if wrong else (status, error)
         won = endings.end(
             prediction_id=self._prediction.pk,
             status=status,

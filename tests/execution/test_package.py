@@ -366,6 +366,7 @@ def test_a_server_of_chats_may_be_charged_by_the_second_of_its_hardware():
         (CHAT.replace('"0.10"', "-1"), "line 4: chat.prompt must be dollars"),
         (CHAT.replace('  prompt: "0.10"\n', ""), "chat.prompt must be dollars"),
         (CHAT + "  gpu: true\n", "line 6: chat.gpu is not known here"),
+        (CHAT + "gpu: true\n", "line 6: gpu is not known here. It belongs under build: as build.gpu."),
     ],
 )
 def test_a_server_of_chats_is_told_what_to_change(text, words):

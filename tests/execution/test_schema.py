@@ -169,6 +169,25 @@ def test_output_kinds(output: dict[str, Any], kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("turnpike-file:0", ""),
+        ("https://files.example/a.png", ""),
+        (None, "returned no file"),
+        ("/tmp/a.png", "return cog.Path('/tmp/a.png')"),
+        (["a"], "return a cog.Path"),
+    ],
+)
+def test_an_output_whose_type_is_a_file_is_one(output: Any, says: str) -> None:
+    kind = {"type": "string", "format": "uri"}
+    said = schema.lacking_file(document({}, output=kind), output)
+    assert (says in said) if says else said == ""
+    assert schema.lacking_file(document({}, output={"type": "string"}), output) == ""
+    if output is None:
+        assert schema.lacking_file(document({}, output={**kind, "nullable": True}), output) == ""
+
+
+@pytest.mark.parametrize(
     "broken",
     [
         {},

@@ -7,6 +7,7 @@ import pytest
 
 from execution.builders.base import BuildCanceled, BuildFailed, BuildLimits
 from execution.builders.process import build
+from execution.builders.source_folder import read_config_of
 from execution.builders.steps import masked
 from execution.package import PackageError
 from execution.views import starter
@@ -89,6 +90,11 @@ def test_the_shapes_example_is_right_about_its_sample(workshop):
             BuildFailed,
             "predict.py line 2, in <module>: import no_such_module). Is 'no_such_module' in the requirements?",
         ),
+        (
+            {"cog.yaml": CONFIG, "predict.py": "import no_such_module\n", "requirements.txt": "no-such-module\n"},
+            BuildFailed,
+            "cog.yaml does not name requirements.txt, so nothing of it is installed: add build.python_requirements",
+        ),
         ({"cog.yaml": CONFIG, "predict.py": "x = 1\ndef broken(:\n"}, BuildFailed, "predict.py line 2"),
         ({"cog.yaml": CONFIG, "predict.py": "x = 1\n"}, BuildFailed, "predict.py has no 'Runner'"),
         ({"cog.yaml": CONFIG, "predict.py": "import os\nos._exit(4)\n"}, BuildFailed, "status 4"),
@@ -97,6 +103,20 @@ def test_the_shapes_example_is_right_about_its_sample(workshop):
             {"cog.yaml": FUNCTION, "predict.py": "def run(text) -> str:\n    return text\n"},
             BuildFailed,
             "missing type annotation for input: text",
+        ),
+        (
+            {"cog.yaml": FUNCTION, "predict.py": "def run(text: object) -> str:\n    return ''\n"},
+            BuildFailed,
+            "an input is a str, int, float, bool, cog.Path, dict, or a list of these",
+        ),
+        (
+            {
+                "cog.yaml": FUNCTION,
+                "predict.py": "from cog import Input\n"
+                "def run(size: str = Input(default='c', choices=['a', 'b'])) -> str:\n    return size\n",
+            },
+            BuildFailed,
+            "the default of size, 'c', is not one of its choices",
         ),
         (
             {
@@ -133,6 +153,14 @@ def test_each_fault_says_what_and_where(workshop, files, error, words):
 def test_no_cog_yaml_is_said(tmp_path):
     with pytest.raises(PackageError, match=r"no cog\.yaml at the top"):
         build(source=tmp_path, target=tmp_path / "out", var=tmp_path / "var", log=lambda _: None)
+    deeper = tmp_path / "mine/model"
+    deeper.mkdir(parents=True)
+    (deeper / "cog.yaml").write_text(CONFIG)
+    with pytest.raises(PackageError, match="but one in mine/model/: upload that folder"):
+        read_config_of(tmp_path)
+    (tmp_path / "Cog.yml").write_text(CONFIG)
+    with pytest.raises(PackageError, match=r"but a Cog\.yml: rename it to cog\.yaml"):
+        read_config_of(tmp_path)
 
 
 def test_an_import_that_hangs_meets_the_limit(workshop):

@@ -49,6 +49,9 @@ WILD = """
         def fail(self, n):
             raise ValueError("no such shape")
 
+        def measure(self, n):
+            return float("nan")
+
         def die(self, n):
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -205,6 +208,9 @@ def test_a_raising_model_fails_with_its_own_message_and_stays(workshop):
     instance = workshop.start(WILD)
     ran = Ran(instance, input={"what": "fail"})
     assert (ran.end.status, ran.end.error) == ("failed", "ValueError: no such shape")
+    ran = Ran(instance, input={"what": "measure"})
+    assert ran.end.status == "failed"
+    assert "NaN, infinity and half of a character" in ran.end.error
     assert settled(instance) == "ready"
 
 
@@ -346,6 +352,9 @@ def test_a_setup_that_fails_says_how_and_leaves_nothing(workshop, body, seconds,
     with pytest.raises(SetupFailed) as failure:
         workshop.start(SETUP.format(body=body), setup_seconds=seconds)
     assert words in failure.value.message
+    said = failure.value.logs.splitlines()
+    assert "loading weights" in said or seconds > 1  # Cog may lose what a setup says just before it dies
+    assert not [line for line in said if line.startswith("{") or "DeprecationWarning" in line], said
     assert leftovers(before) == set()
 
 

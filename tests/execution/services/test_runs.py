@@ -181,6 +181,17 @@ def test_a_model_process_that_is_killed_fails_its_run_once(agent: Agent, hello: 
     assert run(agent, hello, text="next").status == "succeeded"
 
 
+def test_an_output_that_is_no_file_where_its_type_says_so_fails_the_run(agent: Agent, hello: Version) -> None:
+    hello.openapi_schema["components"]["schemas"]["Output"] = {"type": "string", "format": "uri"}
+    hello.save()
+    row = run(agent, hello, text="a")
+    assert (row.status, row.error) == (
+        "failed",
+        "The model returned no path where its type says a file: return a cog.Path.",
+    )
+    assert row.amount_nano == row.run_ms * 100  # it ran: as for a run that raises
+
+
 def test_a_file_that_cannot_be_fetched_fails_the_run_free_of_charge(agent: Agent, hello: Version) -> None:
     schema = hello.openapi_schema
     schema["components"]["schemas"]["Input"]["properties"]["text"]["format"] = "uri"
