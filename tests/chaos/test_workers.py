@@ -32,8 +32,9 @@ MOST_FAILED = PREDICTIONS // 10
 class Second:
     """A second worker on the same data, beside the one under the supervisor; started again after each kill."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, **environment: str) -> None:
         self.system = system
+        self.more = environment
         self.log = system.var / "log" / "worker-two.log"
         self.process = self._start()
 
@@ -41,7 +42,7 @@ class Second:
         command = [sys.executable, "-m", "celery", "--app", "marketplace", "worker", "--pool", "threads"]
         command += ["--concurrency", "16", "--queues", "default,build,hw-cpu", "--hostname", "two@%h"]
         command += ["--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-        environment = {**self.system.environment, "DJANGO_SETTINGS_MODULE": "marketplace.settings"}
+        environment = {**self.system.environment, **self.more, "DJANGO_SETTINGS_MODULE": "marketplace.settings"}
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -65,8 +66,8 @@ class Second:
 
 
 @contextmanager
-def second_worker(system: System) -> Iterator[Second]:
-    worker = Second(system)
+def second_worker(system: System, **environment: str) -> Iterator[Second]:
+    worker = Second(system, **environment)
     try:
         wait_until(worker.is_ready, within=60, what="the second worker is ready")
         yield worker
@@ -131,11 +132,13 @@ def test_each_prediction_ends_once_and_is_charged_once(grown: System) -> None:
     grown.manage("check_invariants")
 
 
-async def all_at_once(payer: Customer, version: str) -> list[str]:
+async def all_at_once(
+    payer: Customer, version: str, *, predictions: int = PREDICTIONS, seconds: float = RUN_SECONDS
+) -> list[str]:
     headers = {"Authorization": f"Bearer {payer.key}"}
-    body = {"version": version, "input": {"text": "a", "times": 2, "seconds": RUN_SECONDS}}
+    body = {"version": version, "input": {"text": "a", "times": 2, "seconds": seconds}}
     async with httpx.AsyncClient(base_url=payer.system.base_url, headers=headers, timeout=120) as client:
-        answers = await asyncio.gather(*(client.post("/v1/predictions", json=body) for _ in range(PREDICTIONS)))
+        answers = await asyncio.gather(*(client.post("/v1/predictions", json=body) for _ in range(predictions)))
     assert {answer.status_code for answer in answers} == {201}, {answer.text for answer in answers}
     return [answer.json()["id"] for answer in answers]
 
