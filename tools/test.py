@@ -55,7 +55,7 @@ def main() -> int:
             print("With CI=true that is a failure.", file=sys.stderr)
             return 1
     environment = {**os.environ, "TURNPIKE_TESTING": "1", "PYTHONUNBUFFERED": "1"}
-    for name in ("DATABASE_URL", "REDIS_URL", "TURNPIKE_VAR", "PORT", "HOST"):
+    for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "TURNPIKE_VAR", "PORT", "HOST"):
         environment.pop(name, None)  # a developer's own servers are not for tests
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # dozens of processes start here; one compiles for all
     arguments = sys.argv[1:] or SPREAD  # a part is quicker in one process

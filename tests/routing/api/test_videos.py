@@ -13,7 +13,6 @@ import pytest
 from django.utils import timezone
 
 from billing.models import Charge, Hold
-from routing import upstream
 from routing.models import Generation, VideoJob
 from routing.services import sweeping, video_upkeep, video_webhooks
 from tests.factories.routing import Buyer, buyer, endpoint
@@ -92,7 +91,10 @@ def test_a_job_that_is_never_done_expires(gateway: str, simulate: Simulate, alic
 def test_a_provider_in_trouble_is_asked_again(
     gateway: str, simulate: Simulate, alice: Buyer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream, "deadlines", lambda: QUICK)  # whoever looks after films brings a sender of his own
+    monkeypatch.setattr(
+        "routing.upstream.sender.deadlines", lambda: QUICK
+    )  # whoever looks after films brings a sender of his own
+    # Whoever looks after films brings a sender of his own.
     sim = simulate()
     studio(sim.base_url)
     job = begin(gateway, alice).json()
