@@ -90,7 +90,8 @@ def test_a_worker_says_what_it_has_and_takes_first_what_is_warm(agent: Agent, he
     said = Host.objects.get()
     assert (said.queue, said.hardware, said.stored) == ("at-me", "cpu", [hello.pk])
     there = said.instances[hello.pk]
-    assert (there["room"], there["serving"]) == (1, 1)
+    # One, or both: the agent is that of all tests, and another may have warmed its second place.
+    assert there["room"] == there["serving"] == sum(seat.version == hello.pk for seat in agent.outlook()[0])
     assert there["start"] > 0
     assert there["run"] >= 0
     assert said.free + len(agent.outlook()[0]) == 2
