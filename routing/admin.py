@@ -12,7 +12,7 @@ from django.template.defaultfilters import linebreaksbr
 from billing.services import breakdowns
 from marketplace.lib import ids
 from marketplace.lib.money import format_usd
-from marketplace.lib.shown import Shown
+from marketplace.lib.shown import Shown, dollars
 from marketplace.templatetags.portal import unit_name
 from routing.models import Attempt, Generation
 from routing.services import records
@@ -100,10 +100,7 @@ class GenerationAdmin(Shown, _Admin):
         """As on the caller's page."""
         return _milliseconds(generation.generation_ms)
 
-    @admin.display(description="Cost")
-    def cost(self, generation: Generation) -> str:
-        """What was charged in the end, in dollars."""
-        return f"${format_usd(generation.cost_nano)}"
+    cost = dollars("cost_nano", "Cost")
 
     @admin.display(description="Why this provider")
     def why(self, generation: Generation) -> str:

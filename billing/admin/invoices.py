@@ -13,6 +13,7 @@ from billing.forms import WriteOffForm
 from billing.models import Invoice, WriteOff
 from billing.services import debts
 from marketplace.lib.money import format_usd
+from marketplace.lib.shown import dollars
 from marketplace.models import User
 
 
@@ -30,35 +31,12 @@ class InvoiceAdmin(Deciding):
         "written_off", "owed", "period_start", "period_end", "due_at", "attempts", "problem", "url", "created_at",
     )  # fmt: skip
 
-    @admin.display(description="Of it tax")
-    def tax(self, invoice: Invoice) -> str:
-        """In dollars."""
-        return f"${format_usd(invoice.tax_nano)}"
-
-    @admin.display(description="Usage that it asks for")
-    def used(self, invoice: Invoice) -> str:
-        """In dollars, before it was rounded to cents."""
-        return f"${format_usd(invoice.usage_nano)}"
-
-    @admin.display(description="Owed again")
-    def owed_again(self, invoice: Invoice) -> str:
-        """What of the usage is owed since its payment went back, in dollars."""
-        return f"${format_usd(invoice.taken_nano)}"
-
-    @admin.display(description="Written off")
-    def written_off(self, invoice: Invoice) -> str:
-        """In dollars."""
-        return f"${format_usd(invoice.written_off_nano)}"
-
-    @admin.display(description="Amount")
-    def amount(self, invoice: Invoice) -> str:
-        """In dollars, with tax."""
-        return f"${format_usd(invoice.amount_nano)}"
-
-    @admin.display(description="Sent back")
-    def sent_back(self, invoice: Invoice) -> str:
-        """What was refunded of it, in dollars."""
-        return f"${format_usd(invoice.returned_nano)}"
+    tax = dollars("tax_nano", "Of it tax")
+    used = dollars("usage_nano", "Usage that it asks for")
+    owed_again = dollars("taken_nano", "Owed again")
+    written_off = dollars("written_off_nano", "Written off")
+    amount = dollars("amount_nano", "Amount")
+    sent_back = dollars("returned_nano", "Sent back")
 
     @admin.display(description="To write off")
     def owed(self, invoice: Invoice) -> str:
@@ -103,7 +81,4 @@ class WriteOffAdmin(Shown):
     search_fields = ["account__slug", "invoice__number", "reason"]
     list_select_related = ["account", "invoice", "decided_by"]
 
-    @admin.display(description="Amount")
-    def amount(self, made: WriteOff) -> str:
-        """In dollars."""
-        return f"${format_usd(made.amount_nano)}"
+    amount = dollars("amount_nano", "Amount")

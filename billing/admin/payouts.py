@@ -12,6 +12,7 @@ from billing.admin.shown import Shown
 from billing.models import Payout, Recipient
 from billing.services import earnings, payouts
 from marketplace.lib.money import format_usd
+from marketplace.lib.shown import dollars
 from marketplace.models import User
 
 
@@ -71,12 +72,5 @@ class PayoutAdmin(Shown):
     search_fields = ["account__slug", "transfer_id"]
     list_select_related = ["account"]
 
-    @admin.display(description="Amount")
-    def amount(self, payout: Payout) -> str:
-        """In dollars."""
-        return f"${format_usd(payout.amount_nano)}"
-
-    @admin.display(description="Taken back")
-    def returned(self, payout: Payout) -> str:
-        """In dollars."""
-        return f"${format_usd(payout.returned_nano)}"
+    amount = dollars("amount_nano", "Amount")
+    returned = dollars("returned_nano", "Taken back")

@@ -13,6 +13,7 @@ from billing.forms import CreditLimitForm, ThawForm
 from billing.models import Dispute, Terms, Thaw, Wallet
 from billing.services import disputes, metered, thaws
 from marketplace.lib.money import format_usd
+from marketplace.lib.shown import dollars
 from marketplace.models import User
 
 
@@ -26,10 +27,7 @@ class WalletAdmin(Deciding):
     list_select_related = ["account"]
     change_form_template = "admin/billing/wallet/change_form.html"
 
-    @admin.display(description="Free to spend")
-    def free(self, wallet: Wallet) -> str:
-        """In dollars, debts with their sign."""
-        return f"${format_usd(wallet.free_nano)}"
+    free = dollars("free_nano", "Free to spend")
 
     def get_urls(self) -> list[URLPattern]:
         """The decisions' pages beside Django's own."""
@@ -88,10 +86,7 @@ class TermsAdmin(Shown):
     search_fields = ["account__slug", "account__name"]
     list_select_related = ["account", "decided_by"]
 
-    @admin.display(description="Credit limit")
-    def limit(self, made: Terms) -> str:
-        """In dollars."""
-        return f"${format_usd(made.credit_limit_nano)}"
+    limit = dollars("credit_limit_nano", "Credit limit")
 
 
 @admin.register(Thaw)
@@ -102,10 +97,7 @@ class ThawAdmin(Shown):
     search_fields = ["account__slug", "reason"]
     list_select_related = ["account", "decided_by"]
 
-    @admin.display(description="Written off")
-    def written_off(self, made: Thaw) -> str:
-        """In dollars."""
-        return f"${format_usd(made.written_off_nano)}"
+    written_off = dollars("written_off_nano", "Written off")
 
 
 @admin.register(Dispute)

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from django.contrib import admin
 from django.http import HttpRequest
+
+from marketplace.lib.money import format_usd
+
+
+def dollars(field: str, description: str) -> Callable[[Any, Any], str]:
+    """A column of a ModelAdmin: what its rows hold as nano-USD in this field, in dollars."""
+
+    @admin.display(description=description)
+    def column(_: Any, row: Any) -> str:
+        return f"${format_usd(getattr(row, field))}"
+
+    return column
 
 
 class Unmade:
